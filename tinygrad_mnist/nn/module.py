@@ -1,0 +1,198 @@
+"""Module: a function with parameters, which it finds among its own attributes."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arrays import Array
+from ..tensor import Tensor
+
+__all__ = ["Module"]
+
+M = TypeVar("M", bound="Module")
+
+
+class Module:
+    """A function with parameters; a subclass writes `__init__` and `forward`, and no more.
+
+    What a module holds is read off its attributes, through lists, tuples, dicts and sub-modules, in order of assignment:
+    a Tensor that requires grad, or did until it was frozen, is a parameter; another Tensor leaf, or an ndarray, is
+    a buffer; a `numpy.random.Generator` is part of the state that a checkpoint keeps. Attributes whose names begin
+    with an underscore are private and left alone.
+
+    Examples
+    --------
+    >>> class Line(Module):
+    ...     def __init__(self):
+    ...         self.slope = Tensor(2.0, requires_grad=True)
+    ...     def forward(self, x):
+    ...         return x * self.slope
+    >>> line = Line()
+    >>> line(Tensor([1.0, 3.0]))
+    Tensor([2., 6.], made by multiply)
+    >>> [name for name, _ in line.named_parameters()]
+    ['slope']
+    """
+
+    training = True
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs; a subclass writes this."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward(); a Module's subclass writes one")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
+
+    def _walk(self) -> Iterator[tuple[str, Any, Any, Any]]:
+        """Yield (name, container, key, value) of all that is held, depth first, each shared thing once."""
+        seen = {id(self)}
+        stack: list[Iterator[tuple[str, Any, Any, Any]]] = [_items("", self)]
+        while stack:
+            for name, container, key, value in stack[-1]:
+                if isinstance(value, (Module, Tensor, np.ndarray, np.random.Generator, list, tuple, dict)):
+                    if id(value) in seen:
+                        continue
+                    seen.add(id(value))
+                    yield name, container, key, value
+                    if isinstance(value, (Module, list, tuple, dict)):
+                        stack.append(_items(name + ".", value))
+                        break
+            else:
+                stack.pop()
+
+    def modules(self) -> Iterator["Module"]:
+        """Yield this module and every module below it."""
+        yield self
+        for _, _, _, value in self._walk():
+            if isinstance(value, Module):
+                yield value
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each parameter once, with its name, such as `blocks.0.weight`."""
+        for name, _, _, value in self._walk():
+            if isinstance(value, Tensor) and value._is_parameter:
+                yield name, value
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Yield each parameter once, frozen ones (`requires_grad = False`) too."""
+        for _, parameter in self.named_parameters():
+            yield parameter
+
+    def named_buffers(self) -> Iterator[tuple[str, Array]]:
+        """Yield each buffer's array, with its name: state that is no parameter, such as running statistics."""
+        for name, _, _, value in self._walk():
+            if isinstance(value, np.ndarray):
+                yield name, value
+            elif isinstance(value, Tensor) and value.is_leaf and not value._is_parameter:
+                yield name, value.data
+
+    def named_generators(self) -> Iterator[tuple[str, np.random.Generator]]:
+        """Yield each random generator, with its name, so that a checkpoint can keep its state."""
+        for name, _, _, value in self._walk():
+            if isinstance(value, np.random.Generator):
+                yield name, value
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return a copy of every parameter and buffer, by name."""
+        return {name: array.copy() for name, array in self._state().items()}
+
+    def _state(self) -> dict[str, Array]:
+        return {**{name: p.data for name, p in self.named_parameters()}, **dict(self.named_buffers())}
+
+    def load_state_dict(self, state: Mapping[str, npt.ArrayLike], strict: bool = True) -> None:
+        """Copy arrays into the parameters and buffers of the same names, cast to their dtypes.
+
+        Parameters
+        ----------
+        state : mapping of names to arrays
+        strict : bool
+            Whether missing and unexpected names are errors too; a wrong shape always is.
+
+        Raises
+        ------
+        ValueError
+            Listing the missing, unexpected and misshapen names; nothing has changed then.
+        """
+        own = self._state()
+        new = {name: np.asarray(value) for name, value in state.items()}
+        complaints = []
+        if strict:
+            complaints += [f"missing {name}" for name in own if name not in new]
+            complaints += [f"unexpected {name}" for name in new if name not in own]
+        for name in own:
+            if name in new and new[name].shape != own[name].shape:
+                complaints.append(f"{name} of shape {new[name].shape}, expected {own[name].shape}")
+            elif (
+                name in new
+                and not np.can_cast(new[name].dtype, own[name].dtype, "same_kind")
+                and new[name].dtype.kind not in "iub"
+            ):
+                complaints.append(f"{name} of dtype {new[name].dtype}, expected {own[name].dtype}")
+        if complaints:
+            raise ValueError(f"{type(self).__name__} cannot load this state: {'; '.join(complaints)}")
+        for name, parameter in self.named_parameters():
+            if name in new:
+                parameter.data = new[name]
+        for name, buffer in self.named_buffers():
+            if name in new:
+                buffer[...] = new[name]
+
+    def astype(self: M, dtype: npt.DTypeLike) -> M:
+        """Convert floating-point parameters and buffers to another dtype, in place; gradients are dropped.
+
+        Make the optimizer afterwards: what it keeps for each parameter has the old dtype.
+        """
+        for _, container, key, value in list(self._walk()):
+            if isinstance(value, Tensor) and value.is_leaf and value.dtype.kind in "fc":
+                requires_grad, value.requires_grad = value.requires_grad, False
+                value._data = value._data.astype(dtype)
+                value.requires_grad = requires_grad
+            elif isinstance(value, np.ndarray) and value.dtype.kind in "fc":
+                container[key] = value.astype(dtype)
+        return self
+
+    def train(self: M, mode: bool = True) -> M:
+        """Put this module and all below it in training mode."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: M) -> M:
+        """Put this module and all below it in evaluation mode: no dropout, running statistics."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to None."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    def extra_repr(self) -> str:
+        """Return what `repr` shows between the parentheses of a module without sub-modules."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [f"({k}): {v!r}".replace("\n", "\n  ") for k, v in _flat(vars(self).items()) if isinstance(v, Module)]
+        inside = "\n  " + "\n  ".join(children) + "\n" if children else self.extra_repr()
+        return f"{type(self).__name__}({inside})"
+
+
+def _items(prefix: str, holder: Any) -> Iterator[tuple[str, Any, Any, Any]]:
+    if isinstance(holder, Module):
+        holder = vars(holder)
+        pairs: Iterable[tuple[Any, Any]] = ((k, v) for k, v in list(holder.items()) if not k.startswith("_"))
+    else:
+        pairs = list(holder.items()) if isinstance(holder, dict) else enumerate(holder)
+    for key, value in pairs:
+        yield f"{prefix}{key}", holder, key, value
+
+
+def _flat(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    for key, value in pairs:
+        if isinstance(value, (list, tuple)):
+            yield from ((f"{key}.{i}", v) for i, v in enumerate(value))
+        elif isinstance(value, dict):
+            yield from ((f"{key}.{k}", v) for k, v in value.items())
+        else:
+            yield key, value

@@ -1,0 +1,202 @@
+"""Convolution and pooling of images in (N, C, H, W), with PyTorch's conventions.
+
+The memory behind a result lies in the order (C, N, H, W), seen through a transpose: a convolution is then one matrix
+product for the whole batch, with nothing to copy on either side of it.
+"""
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import ShapeError
+from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
+
+__all__ = ["avg_pool2d", "conv2d", "max_pool2d"]
+
+Pair: TypeAlias = int | tuple[int, int]
+
+
+def _pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in pair):
+        raise ValueError(f"{op}: expected {name} as an integer of at least {least}, or two (rows, columns), got {value!r}")
+    return pair[0], pair[1]
+
+
+class _Windows:
+    """The windows of a sliding kernel over padded images, element by element of the kernel."""
+
+    def __init__(self, op: str, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> None:
+        if x.ndim != 4:
+            raise ShapeError(f"{op}: expected images of shape (N, C, H, W), got {x.shape}")
+        self.kernel = _pair(op, "kernel_size", kernel, 1)
+        self.stride, self.padding = _pair(op, "stride", stride, 1), _pair(op, "padding", padding, 0)
+        n, c, *sides = x.shape
+        padded = [side + 2 * p for side, p in zip(sides, self.padding, strict=True)]
+        if any(k > side for k, side in zip(self.kernel, padded, strict=True)):
+            raise ShapeError(f"{op}: a kernel of {self.kernel} does not fit images {x.shape} padded by {self.padding}")
+        self.shape = (c, n, *((side - k) // s + 1 for side, k, s in zip(padded, self.kernel, self.stride, strict=True)))
+        self.padded_shape = (c, n, *padded)
+
+    def pad(self, x: Array, fill: float = 0.0) -> Array:
+        """Return the images in the order (C, N, H, W), with their padding."""
+        x = x.transpose(1, 0, 2, 3)
+        if self.padding == (0, 0):
+            return x
+        out = np.full(self.padded_shape, fill, x.dtype)
+        out[self._inner] = x
+        return out
+
+    def crop(self, x: Array) -> Array:
+        """Undo `pad`."""
+        images: Array = x[self._inner].transpose(1, 0, 2, 3)
+        return images
+
+    @property
+    def _inner(self) -> tuple[slice, ...]:
+        rows, columns = self.padded_shape[2:]
+        (ph, pw) = self.padding
+        return (slice(None), slice(None), slice(ph, rows - ph), slice(pw, columns - pw))
+
+    def __iter__(self) -> Iterator[tuple[slice, ...]]:
+        """Yield, for each element of the kernel, the index of the pixels that it meets as it slides."""
+        (sh, sw), (rows, columns) = self.stride, self.shape[2:]
+        for i in range(self.kernel[0]):
+            for j in range(self.kernel[1]):
+                yield (..., slice(i, i + sh * (rows - 1) + 1, sh), slice(j, j + sw * (columns - 1) + 1, sw))  # type: ignore[misc]
+
+
+def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair, padding: Pair) -> Forward:
+    if weight.ndim != 4 or x.ndim != 4 or x.shape[1] != weight.shape[1]:
+        raise ShapeError(f"conv2d: expected x (N, C, H, W) and weight (O, C, KH, KW), got {x.shape} and {weight.shape}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError(f"conv2d: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
+    windows = _Windows("conv2d", x, weight.shape[2:], stride, padding)
+    channels, n, rows, columns = windows.shape
+    padded = windows.pad(x)
+    patches = np.empty((channels, windows.kernel[0] * windows.kernel[1], n, rows, columns), x.dtype)
+    for k, window in enumerate(windows):
+        patches[:, k] = padded[window]
+    kernels = weight.reshape(len(weight), weight.size // len(weight))
+    matrix = patches.reshape(kernels.shape[1], n * rows * columns)
+    y = kernels @ matrix
+    if bias is not None:
+        y += bias[:, np.newaxis]
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g = g.transpose(1, 0, 2, 3).reshape(len(weight), n * rows * columns)
+        gx = None
+        if needs[0]:
+            gx = np.zeros(windows.padded_shape, g.dtype)
+            spread = (kernels.T @ g).reshape(patches.shape)
+            for k, window in enumerate(windows):
+                gx[window] += spread[:, k]
+            gx = windows.crop(gx)
+        gw = (g @ matrix.T).reshape(weight.shape) if needs[1] else None
+        return (gx, gw) if bias is None else (gx, gw, g.sum(axis=1) if needs[2] else None)
+
+    return y.reshape(len(weight), n, rows, columns).transpose(1, 0, 2, 3), vjp
+
+
+def conv2d(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, *, stride: Pair = 1, padding: Pair = 0) -> Tensor:
+    """Cross-correlation of images with kernels: y[n,o,i,j] = bias[o] + sum over c,k,l of x[n,c,i*s+k,j*s+l] * weight[o,c,k,l].
+
+    Parameters
+    ----------
+    x : Tensor of shape (N, C, H, W)
+    weight : Tensor of shape (O, C, KH, KW)
+    bias : Tensor of shape (O,), optional
+    stride, padding : int or (rows, columns)
+        Pixels between windows, and pixels of zeros around the images.
+
+    Returns
+    -------
+    Tensor of shape (N, O, (H + 2 * padding - KH) // stride + 1, ...)
+
+    Raises
+    ------
+    ShapeError
+        If the shapes are not these, or the kernel is larger than the padded images.
+    ValueError
+        If stride or padding is out of range.
+    """
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    return apply(_conv2d, *inputs, stride=stride, padding=padding)
+
+
+def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
+    windows = _pooling("max_pool2d", x, kernel, stride, padding)
+    padded = windows.pad(x, -np.inf)
+    best = np.full(windows.shape, -np.inf, x.real.dtype)
+    for window in windows:
+        np.maximum(best, padded.real[window], out=best)
+    y = best
+    if x.dtype.kind == "c":  # the mean of the ties, as the gradient has it
+        ties = [padded.real[window] == best for window in windows]
+        y = sum(np.where(t, padded[w], 0) for t, w in zip(ties, windows, strict=True)) / sum(t.astype(float) for t in ties)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        count = np.zeros(windows.shape, x.real.dtype)
+        for window in windows:
+            count += padded.real[window] == best
+        share = g.transpose(1, 0, 2, 3) / count
+        gx = np.zeros(windows.padded_shape, g.dtype)
+        for window in windows:
+            gx[window] += share * (padded.real[window] == best)
+        return (windows.crop(gx),)
+
+    return y.transpose(1, 0, 2, 3), vjp
+
+
+def _pooling(op: str, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> _Windows:
+    windows = _Windows(op, x, kernel, stride, padding)
+    if any(2 * p > k for p, k in zip(windows.padding, windows.kernel, strict=True)):
+        raise ValueError(f"{op}: expected a padding of at most half the kernel {windows.kernel}, got {windows.padding}")
+    return windows
+
+
+def max_pool2d(x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Tensor:
+    """Largest value of each window; ties share the gradient equally.
+
+    Parameters
+    ----------
+    x : Tensor of shape (N, C, H, W)
+    kernel_size : int or (rows, columns)
+    stride : int or (rows, columns), optional
+        By default the kernel's size.
+    padding : int or (rows, columns)
+        Pixels of minus infinity around the images, at most half the kernel.
+
+    Raises
+    ------
+    ShapeError
+        If x is not (N, C, H, W), or the kernel is larger than the padded images.
+    ValueError
+        If a size is out of range.
+    """
+    return apply(_max_pool2d, x, kernel=kernel_size, stride=kernel_size if stride is None else stride, padding=padding)
+
+
+def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
+    windows = _pooling("avg_pool2d", x, kernel, stride, padding)
+    padded, count = windows.pad(x), windows.kernel[0] * windows.kernel[1]
+    y = np.zeros(windows.shape, x.dtype)
+    for window in windows:
+        y += padded[window]
+    y /= count
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        share = g.transpose(1, 0, 2, 3) / count
+        gx = np.zeros(windows.padded_shape, g.dtype)
+        for window in windows:
+            gx[window] += share
+        return (windows.crop(gx),)
+
+    return y.transpose(1, 0, 2, 3), vjp
+
+
+def avg_pool2d(x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Tensor:
+    """Mean of each window, zeros of the padding counted; parameters and errors as in `max_pool2d`."""
+    return apply(_avg_pool2d, x, kernel=kernel_size, stride=kernel_size if stride is None else stride, padding=padding)

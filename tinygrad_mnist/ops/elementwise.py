@@ -1,0 +1,239 @@
+"""Functions of one number, elementwise: exponentials, roots, trigonometry and the activations."""
+
+import numpy as np
+
+from ..arrays import Array
+from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
+from .special import erfc
+
+__all__ = [
+    "abs", "cos", "elu", "exp", "expm1", "gelu", "leaky_relu", "log", "log1p",
+    "relu", "sigmoid", "silu", "sin", "softplus", "sqrt", "tanh",
+]  # fmt: skip
+
+
+def _exp(x: Array) -> Forward:
+    y = np.exp(x)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, y, out=g),)
+
+    return y, vjp
+
+
+def exp(x: TensorLike) -> Tensor:
+    """Exponential e**x, elementwise."""
+    return apply(_exp, x)
+
+
+def _expm1(x: Array) -> Forward:
+    y = np.expm1(x)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, y + 1, out=g),)
+
+    return y, vjp
+
+
+def expm1(x: TensorLike) -> Tensor:
+    """Exponential less one e**x - 1, elementwise, exact near 0."""
+    return apply(_expm1, x)
+
+
+def _log(x: Array) -> Forward:
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.divide(g, x, out=g),)
+
+    return np.log(x), vjp
+
+
+def log(x: TensorLike) -> Tensor:
+    """Natural logarithm log(x), elementwise."""
+    return apply(_log, x)
+
+
+def _log1p(x: Array) -> Forward:
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.divide(g, 1 + x, out=g),)
+
+    return np.log1p(x), vjp
+
+
+def log1p(x: TensorLike) -> Tensor:
+    """Natural logarithm log(1 + x), elementwise, exact near 0."""
+    return apply(_log1p, x)
+
+
+def _sqrt(x: Array) -> Forward:
+    y = np.sqrt(x)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.divide(g, y + y, out=g),)
+
+    return y, vjp
+
+
+def sqrt(x: TensorLike) -> Tensor:
+    """Square root, elementwise; its slope at 0 is infinite."""
+    return apply(_sqrt, x)
+
+
+def _abs(x: Array) -> Forward:
+    sign = np.sign(x.real)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, sign, out=g),)
+
+    return np.abs(x) if x.dtype.kind != "c" else x * sign, vjp
+
+
+def abs(x: TensorLike) -> Tensor:
+    """Absolute value |x|, elementwise; its slope at 0 is taken as 0."""
+    return apply(_abs, x)
+
+
+def _sin(x: Array) -> Forward:
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, np.cos(x), out=g),)
+
+    return np.sin(x), vjp
+
+
+def sin(x: TensorLike) -> Tensor:
+    """Sine of x in radians, elementwise."""
+    return apply(_sin, x)
+
+
+def _cos(x: Array) -> Forward:
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, -np.sin(x), out=g),)
+
+    return np.cos(x), vjp
+
+
+def cos(x: TensorLike) -> Tensor:
+    """Cosine of x in radians, elementwise."""
+    return apply(_cos, x)
+
+
+def _tanh(x: Array) -> Forward:
+    y = np.tanh(x)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, 1 - y * y, out=g),)
+
+    return y, vjp
+
+
+def tanh(x: TensorLike) -> Tensor:
+    """Hyperbolic tangent, elementwise."""
+    return apply(_tanh, x)
+
+
+def _relu(x: Array) -> Forward:
+    y = np.maximum(x, 0) if x.dtype.kind != "c" else np.where(x.real > 0, x, 0)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, y.real > 0, out=g),)
+
+    return y, vjp
+
+
+def relu(x: TensorLike) -> Tensor:
+    """Rectifier max(x, 0), elementwise; its slope at 0 is taken as 0."""
+    return apply(_relu, x)
+
+
+def _leaky_relu(x: Array, *, negative_slope: float) -> Forward:
+    slope = np.where(x.real > 0, x.real.dtype.type(1), x.real.dtype.type(negative_slope))
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, slope, out=g),)
+
+    return x * slope, vjp
+
+
+def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
+    """Leaky rectifier: x where x > 0, else negative_slope * x, elementwise."""
+    return apply(_leaky_relu, x, negative_slope=negative_slope)
+
+
+def _elu(x: Array, *, alpha: float) -> Forward:
+    positive = x.real > 0
+    y = np.where(positive, x, alpha * np.expm1(np.where(positive, 0, x)))
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, np.where(positive, 1, y + alpha), out=g),)
+
+    return y, vjp
+
+
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
+    """Exponential linear unit: x where x > 0, else alpha * (e**x - 1), elementwise (Clevert et al. 2016)."""
+    return apply(_elu, x, alpha=alpha)
+
+
+def _logistic(x: Array) -> Array:
+    if x.dtype.kind == "c":  # a complex exp overflows to nan; at a real part of -700 the value is 1e-304 already
+        x = np.where(x.real > -700, x, -700)
+    with np.errstate(over="ignore"):  # exp(-x) = inf gives the right limit, 0
+        y: Array = 1 / (1 + np.exp(-x))
+    return y
+
+
+def _sigmoid(x: Array) -> Forward:
+    y = _logistic(x)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        np.multiply(g, y, out=g)
+        return (np.multiply(g, 1 - y, out=g),)
+
+    return y, vjp
+
+
+def sigmoid(x: TensorLike) -> Tensor:
+    """Logistic function 1 / (1 + e**-x), elementwise; no overflow at any x."""
+    return apply(_sigmoid, x)
+
+
+def _silu(x: Array) -> Forward:
+    s = _logistic(x)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, s * (1 + x * (1 - s)), out=g),)
+
+    return x * s, vjp
+
+
+def silu(x: TensorLike) -> Tensor:
+    """Sigmoid linear unit x * sigmoid(x), elementwise, also known as swish."""
+    return apply(_silu, x)
+
+
+def _softplus(x: Array) -> Forward:
+    positive = x.real > 0
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, _logistic(x), out=g),)
+
+    return np.where(positive, x, 0) + np.log1p(np.exp(np.where(positive, -x, x))), vjp
+
+
+def softplus(x: TensorLike) -> Tensor:
+    """Smooth rectifier log(1 + e**x), elementwise; no overflow at any x."""
+    return apply(_softplus, x)
+
+
+def _gelu(x: Array) -> Forward:
+    cdf = 0.5 * erfc(x * -(0.5**0.5))
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        density = np.exp(-0.5 * x * x) * (0.5 / np.pi) ** 0.5
+        return (np.multiply(g, cdf + x * density, out=g),)
+
+    return x * cdf, vjp
+
+
+def gelu(x: TensorLike) -> Tensor:
+    """Gaussian error linear unit x * Phi(x), Phi the standard normal distribution function, elementwise (exact, no tanh)."""
+    return apply(_gelu, x)

@@ -1,0 +1,180 @@
+"""Losses: softmax cross-entropy and mean squared error."""
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arrays import Array
+from ..errors import ShapeError
+from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
+
+__all__ = ["mse", "softmax_cross_entropy"]
+
+
+def _check_reduction(op: str, reduction: str, examples: int) -> None:
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f'{op}: expected reduction "mean", "sum" or "none", got {reduction!r}')
+    if reduction == "mean" and not examples:
+        raise ValueError(f"{op}: the mean over an empty batch is undefined; expected at least one example")
+
+
+def _softmax_cross_entropy(
+    logits: Array,
+    probabilities: Array | None = None,
+    *,
+    labels: Array | None = None,
+    weight: Array | None,
+    smoothing: float,
+    reduction: str,
+) -> Forward:
+    n, classes = logits.shape
+    rows = np.arange(n)
+    target = probabilities  # how much each class counts: None for bare labels, the common case, which needs no matrix
+    if labels is not None and (smoothing or weight is not None):
+        target = np.zeros(logits.shape, logits.real.dtype)
+        target[rows, labels] = 1
+    if target is not None and smoothing:
+        target = target * (1 - smoothing) + smoothing / classes
+    if target is not None and weight is not None:
+        target = target * weight
+    scale: float = 1
+    if reduction == "mean":  # as PyTorch: by the labels' weights, but by N where there are probabilities
+        scale = n if labels is None or weight is None else float(weight[labels].sum())
+
+    def reduced(logp: Array) -> Array:
+        if target is None:
+            losses = -logp[rows, labels]
+        else:
+            losses = -np.where(target == 0, 0, target * logp).sum(axis=1)  # 0 * log(0) counts nothing
+        return losses if reduction == "none" else np.asarray((losses / scale).sum())
+
+    with np.errstate(all="ignore"):
+        logp = logits - logits.real.max(axis=1, keepdims=True, initial=-np.inf)
+        softmax = np.exp(logp)
+        total = softmax.sum(axis=1, keepdims=True)
+        softmax /= total
+        logp -= np.log(total)
+        y = reduced(logp)
+        if not np.isfinite(y).all():  # finite logits can lie further apart than the dtype reaches
+            lowest = 0.99 * np.finfo(logits.dtype).min
+            logp = np.where(np.isfinite(logits) & (logp.real < lowest), logits.real.dtype.type(lowest), logp)
+            y = reduced(logp)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        factor = g[:, np.newaxis] if reduction == "none" else g / scale
+        gx = gp = None
+        if needs[0]:
+            gx = softmax * factor if target is None else (softmax * target.sum(axis=1, keepdims=True) - target) * factor
+            if target is None:
+                gx[rows, labels] -= factor[:, 0] if reduction == "none" else factor
+        if probabilities is not None and needs[1]:
+            gp = logp * (factor * (smoothing - 1)) * (1 if weight is None else weight)
+        return (gx,) if probabilities is None else (gx, gp)
+
+    return y, vjp
+
+
+def softmax_cross_entropy(
+    logits: TensorLike,
+    labels: TensorLike,
+    *,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    weight: npt.ArrayLike | None = None,
+) -> Tensor:
+    """Cross-entropy of the softmax of `logits`: -sum_c t_c w_c log softmax(logits)_c, the formula of PyTorch's `cross_entropy`.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (N, C)
+        Unnormalised log-probabilities; any finite ones give a finite loss.
+    labels : integers of shape (N,), or floats of shape (N, C)
+        Classes in [0, C), or a probability for each class.
+    reduction : {"mean", "sum", "none"}
+        The mean over labels with a `weight` divides by the sum of their weights.
+    label_smoothing : float in [0, 1]
+        The share of the target that is spread over all classes.
+    weight : array_like of shape (C,), optional
+        A factor for each class.
+
+    Raises
+    ------
+    ShapeError
+        If logits are not (N, C), or labels neither (N,) integers nor (N, C) floats.
+    TypeError
+        If labels of shape (N,) are not integers.
+    ValueError
+        If a label is outside [0, C), or the mean is asked of an empty batch.
+
+    Examples
+    --------
+    >>> softmax_cross_entropy(Tensor([[0.0, 0.0]]), [1]).item()  # log 2
+    0.6931471824645996
+    """
+    op = "softmax_cross_entropy"
+    x = logits if isinstance(logits, Tensor) else Tensor(logits)
+    if x.ndim != 2:
+        raise ShapeError(f"{op}: expected logits of shape (N, C), got {x.shape}")
+    n, classes = x.shape
+    _check_reduction(op, reduction, n)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{op}: expected label_smoothing in [0, 1], got {label_smoothing}")
+    if weight is not None:
+        weight = np.asarray(weight, x.data.real.dtype)
+        if weight.shape != (classes,):
+            raise ShapeError(f"{op}: expected a weight of shape ({classes},), got {weight.shape}")
+    y = labels.data if isinstance(labels, Tensor) else np.asarray(labels)
+    if y.size == 0 and n == 0 and y.ndim == 1:
+        y = y.astype(np.intp)  # an empty list has no dtype of its own
+    params = {"weight": weight, "smoothing": label_smoothing, "reduction": reduction}
+    if y.dtype.kind in "fc" and y.ndim == 2:
+        if y.shape != x.shape:
+            raise ShapeError(f"{op}: expected probabilities of the logits' shape {x.shape}, got {y.shape}")
+        return apply(_softmax_cross_entropy, x, labels if isinstance(labels, Tensor) else y.astype(x.data.real.dtype), **params)
+    if y.dtype.kind not in "iu" and y.ndim == 1:
+        raise TypeError(f"{op}: expected integer labels of shape ({n},), got {y.dtype}; convert them with .astype(int)")
+    if y.shape != (n,):
+        raise ShapeError(
+            f"{op}: expected integer labels of shape ({n},), or float probabilities of shape {x.shape}, got {y.dtype} {y.shape}"
+        )
+    y = y.astype(np.intp, copy=False)
+    if y.view(np.uintp).max(initial=0) >= max(classes, 1):  # a negative label is a huge unsigned one
+        bad = int(np.flatnonzero((y < 0) | (y >= classes))[0])
+        raise ValueError(f"{op}: expected labels in [0, {classes}), got {y[bad]} at position {bad}")
+    return apply(_softmax_cross_entropy, x, labels=y, **params)
+
+
+def _mse(prediction: Array, target: Array, *, reduction: str) -> Forward:
+    difference = prediction - target
+    scale = prediction.size if reduction == "mean" else 1
+    y = difference * difference
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        gx = difference * (g * (2 / scale))
+        gt = np.negative(gx) if needs[1] else None
+        return (gx if needs[0] else None), gt
+
+    return y if reduction == "none" else np.asarray(y.sum() / scale), vjp
+
+
+def mse(prediction: TensorLike, target: TensorLike, *, reduction: str = "mean") -> Tensor:
+    """Mean squared error mean((prediction - target)**2) over all elements.
+
+    Parameters
+    ----------
+    prediction, target : Tensors of equal shape
+        They never broadcast: that is nearly always a mistake in the shape of one of them.
+    reduction : {"mean", "sum", "none"}
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+    ValueError
+        If the mean is asked of no elements.
+    """
+    x = prediction if isinstance(prediction, Tensor) else Tensor(prediction)
+    t = target if isinstance(target, Tensor) else np.asarray(target, x.data.real.dtype)
+    if x.shape != t.shape:
+        raise ShapeError(f"mse: expected a target of the prediction's shape {x.shape}, got {t.shape}")
+    _check_reduction("mse", reduction, x.size)
+    return apply(_mse, x, t, reduction=reduction)

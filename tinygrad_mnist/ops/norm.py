@@ -1,0 +1,201 @@
+"""Normalisation: softmax and its logarithm, batch and layer normalisation, dropout."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..arrays import Array, unbroadcast
+from ..errors import ShapeError
+from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
+
+__all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
+
+
+def _softmax(x: Array, *, axis: int) -> Forward:
+    y = np.exp(x - x.real.max(axis=axis, keepdims=True))
+    y /= y.sum(axis=axis, keepdims=True)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g -= (g * y).sum(axis=axis, keepdims=True)
+        return (np.multiply(g, y, out=g),)
+
+    return y, vjp
+
+
+def softmax(x: TensorLike, axis: int = -1) -> Tensor:
+    """Softmax e**x / sum(e**x) along an axis; no overflow at any finite x."""
+    return apply(_softmax, x, axis=axis)
+
+
+def _log_softmax(x: Array, *, axis: int) -> Forward:
+    y = x - x.real.max(axis=axis, keepdims=True)
+    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.subtract(g, np.exp(y) * g.sum(axis=axis, keepdims=True), out=g),)
+
+    return y, vjp
+
+
+def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
+    """Logarithm of the softmax, x - log(sum(e**x)), along an axis; no overflow at any finite x."""
+    return apply(_log_softmax, x, axis=axis)
+
+
+def _normalize(
+    x: Array, *affine: Array, axes: tuple[int, ...], shape: tuple[int, ...], eps: float, mean: Array | None, var: Array | None
+) -> Forward:
+    """Centre and scale x, by its own statistics over `axes` or by given ones, then apply a weight and a bias of `shape`."""
+    own = mean is None or var is None
+    centred = x - (x.mean(axis=axes, keepdims=True) if mean is None else mean)
+    scale = 1 / np.sqrt(((centred * centred).mean(axis=axes, keepdims=True) if var is None else var) + eps)
+    unit = centred * scale
+    weight = affine[0].reshape(shape) if affine else None
+    y = unit if weight is None else unit * weight
+    if len(affine) > 1:
+        y = y + affine[1].reshape(shape)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        gx = gw = gb = None
+        if len(affine) > 1 and needs[2]:
+            gb = unbroadcast(g, shape).reshape(affine[1].shape)
+        if affine and needs[1]:
+            gw = unbroadcast(g * unit, shape).reshape(affine[0].shape)
+        if needs[0]:
+            gx = g * scale if weight is None else g * (scale * weight)
+            if own:  # the statistics depend on x, too: take out the parts of g along 1 and along x
+                gx -= gx.mean(axis=axes, keepdims=True) + unit * (gx * unit).mean(axis=axes, keepdims=True)
+        return (gx, gw, gb)[: 1 + len(affine)]
+
+    return y, vjp
+
+
+def _check_affine(op: str, shape: tuple[int, ...], weight: TensorLike | None, bias: TensorLike | None) -> list[TensorLike]:
+    if weight is None and bias is not None:
+        raise ValueError(f"{op}: a bias needs a weight beside it")
+    affine = [a for a in (weight, bias) if a is not None]
+    for a in affine:
+        if np.shape(a) != shape:
+            raise ShapeError(f"{op}: expected a weight and a bias of shape {shape}, got {np.shape(a)}")
+    return affine
+
+
+def batch_norm(
+    x: TensorLike,
+    running_mean: Array | None,
+    running_var: Array | None,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each channel over the batch: (x - mean) / sqrt(var + eps) * weight + bias (Ioffe & Szegedy 2015).
+
+    Parameters
+    ----------
+    x : Tensor of shape (N, C) or (N, C, ...)
+    running_mean, running_var : ndarrays of shape (C,), or None
+        Used in evaluation; in training updated in place, by `momentum`, with the mean and the unbiased variance of
+        the batch.
+    weight, bias : Tensors of shape (C,), optional
+    training : bool
+        Whether to normalise by the batch's own statistics.
+    momentum : float
+        The share of the new batch in the running statistics.
+    eps : float
+        Added to the variance.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes are not these.
+    ValueError
+        If a training batch has one value a channel, or evaluation has no running statistics.
+    """
+    data = x.data if isinstance(x, Tensor) else np.asarray(x)
+    if data.ndim < 2:
+        raise ShapeError(f"batch_norm: expected x of shape (N, C, ...), got {data.shape}")
+    channels = data.shape[1]
+    affine = _check_affine("batch_norm", (channels,), weight, bias)
+    for name, a in (("running_mean", running_mean), ("running_var", running_var)):
+        if a is not None and a.shape != (channels,):
+            raise ShapeError(f"batch_norm: expected {name} of shape ({channels},) for x {data.shape}, got {a.shape}")
+    axes, shape = (0, *range(2, data.ndim)), (1, channels, *(1,) * (data.ndim - 2))
+    if training:
+        count = data.size // max(channels, 1)
+        if count < 2:
+            raise ValueError(f"batch_norm: expected more than one value a channel in training, got x of shape {data.shape}")
+        y = apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, mean=None, var=None)
+        for running, batch in ((running_mean, data.mean(axis=axes)), (running_var, data.var(axis=axes, ddof=1))):
+            if running is not None and data.dtype.kind != "c":
+                running += momentum * (batch - running)
+        return y
+    if running_mean is None or running_var is None:
+        raise ValueError("batch_norm: evaluation needs running_mean and running_var")
+    # copies: the statistics move on in place while this graph may still go backward
+    mean, var = (a.astype(data.real.dtype).reshape(shape) for a in (running_mean, running_var))
+    return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, mean=mean, var=var)
+
+
+def layer_norm(
+    x: TensorLike,
+    normalized_shape: int | Sequence[int],
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise over the last axes: (x - mean) / sqrt(var + eps) * weight + bias (Ba et al. 2016).
+
+    Parameters
+    ----------
+    x : Tensor whose shape ends in `normalized_shape`
+    normalized_shape : int or sequence of ints
+    weight, bias : Tensors of shape `normalized_shape`, optional
+    eps : float
+        Added to the variance.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes are not these.
+    """
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    whole = np.shape(x)
+    if not shape or whole[-len(shape) :] != shape:
+        raise ShapeError(f"layer_norm: expected x of shape (..., {', '.join(map(str, shape))}), got {whole}")
+    axes = tuple(range(len(whole) - len(shape), len(whole)))
+    affine = _check_affine("layer_norm", shape, weight, bias)
+    return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, mean=None, var=None)
+
+
+def _dropout(x: Array, *, mask: Array) -> Forward:
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.multiply(g, mask, out=g),)
+
+    return x * mask, vjp
+
+
+def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | int | None = None) -> Tensor:
+    """Zero each element with probability p and scale the others by 1 / (1 - p); nothing outside training.
+
+    Parameters
+    ----------
+    x : Tensor
+    p : float in [0, 1)
+    training : bool
+    rng : numpy Generator or seed
+        Where the randomness comes from; None takes fresh entropy, which cannot be reproduced.
+
+    Raises
+    ------
+    ValueError
+        If p is outside [0, 1).
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout: expected a probability p in [0, 1), got {p}")
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    if not training or p == 0:
+        return x
+    keep = np.random.default_rng(rng).random(x.shape, dtype=np.float32) >= p
+    return apply(_dropout, x, mask=keep.astype(x.data.real.dtype) / x.data.real.dtype.type(1 - p))

@@ -1,0 +1,182 @@
+"""Reductions over axes: sum, mean, variance, extremes, products, the logarithm of a sum of exponentials; and cumsum."""
+
+import math
+import operator
+
+import numpy as np
+
+from ..arrays import Array
+from ..tensor import Axis, Forward, Grads, Needs, Tensor, TensorLike, apply
+
+__all__ = ["cumsum", "logsumexp", "max", "mean", "min", "prod", "std", "sum", "var"]
+
+
+def _axes(axis: Axis, x: Array) -> tuple[int, ...]:
+    """Return the axes as a tuple of numbers from 0; AxisError where one is out of range or named twice."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    for a in given:
+        if not -x.ndim <= operator.index(a) < x.ndim:
+            raise np.exceptions.AxisError(a, x.ndim)
+    axes = tuple(a % x.ndim for a in given)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"axis {axis} names an axis twice")
+    return axes
+
+
+def _spread(a: Array, axes: tuple[int, ...]) -> Array:
+    """Put the reduced axes back into `a`, with size 1."""
+    return np.expand_dims(a, axes) if axes else a
+
+
+def _sum(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
+    shape, axes = x.shape, _axes(axis, x)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        out = np.empty(shape, g.dtype)
+        out[...] = g if keepdims else _spread(g, axes)
+        return (out,)
+
+    return x.sum(axis=axes, keepdims=keepdims), vjp
+
+
+def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Sum over axes (all by default)."""
+    return apply(_sum, x, axis=axis, keepdims=keepdims)
+
+
+def _mean(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
+    shape, axes = x.shape, _axes(axis, x)
+    count = math.prod(shape[i] for i in axes)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        out = np.empty(shape, g.dtype)
+        out[...] = (g if keepdims else _spread(g, axes)) / count if count else 0
+        return (out,)
+
+    return x.mean(axis=axes, keepdims=keepdims), vjp
+
+
+def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Arithmetic mean over axes (all by default)."""
+    return apply(_mean, x, axis=axis, keepdims=keepdims)
+
+
+def _var(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
+    axes = _axes(axis, x)
+    free = math.prod(x.shape[i] for i in axes) - ddof
+    centred = x - x.mean(axis=axes, keepdims=True)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return ((g if keepdims else _spread(g, axes)) * centred * (2 / free if free > 0 else np.nan),)
+
+    return (centred * centred).sum(axis=axes, keepdims=keepdims) / (free if free > 0 else 0), vjp
+
+
+def var(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    """Variance sum((x - mean(x))**2) / (n - ddof) over axes (all by default)."""
+    return apply(_var, x, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+def _std(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
+    variance, var_vjp = _var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    y = np.sqrt(variance)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return var_vjp(g * np.where(y == 0, 0, 0.5 / y), needs)
+
+    return y, vjp
+
+
+def std(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    """Standard deviation, the root of `var`, over axes (all by default); its slope where all are equal is taken as 0."""
+    return apply(_std, x, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+def _extreme(x: Array, best: Array, axes: tuple[int, ...], keepdims: bool) -> Forward:
+    ties = x.real == best
+    count = ties.sum(axis=axes, keepdims=True)
+    if x.dtype.kind == "c":  # the mean of the ties, as the gradient has it
+        best = np.where(ties, x, 0).sum(axis=axes, keepdims=True) / count
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return ((g if keepdims else _spread(g, axes)) * ties / count.astype(x.real.dtype),)
+
+    return best if keepdims else best.squeeze(axes), vjp
+
+
+def _max(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
+    axes = _axes(axis, x)
+    return _extreme(x, np.asarray(x.real.max(axis=axes, keepdims=True)), axes, keepdims)
+
+
+def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Largest element over axes (all by default); ties share the gradient equally."""
+    return apply(_max, x, axis=axis, keepdims=keepdims)
+
+
+def _min(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
+    axes = _axes(axis, x)
+    return _extreme(x, np.asarray(x.real.min(axis=axes, keepdims=True)), axes, keepdims)
+
+
+def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Smallest element over axes (all by default); ties share the gradient equally."""
+    return apply(_min, x, axis=axis, keepdims=keepdims)
+
+
+def _prod(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
+    axes = _axes(axis, x)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        # the product of the others, without a division, so that zeros are no special case
+        last = tuple(range(-len(axes), 0))
+        moved = np.moveaxis(x, axes, last)
+        rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], -1)
+        ones = np.ones_like(rows[..., :1])
+        before = np.cumprod(np.concatenate([ones, rows], axis=-1), axis=-1)[..., :-1]
+        after = np.cumprod(np.concatenate([ones, rows[..., ::-1]], axis=-1), axis=-1)[..., -2::-1]
+        others = np.moveaxis((before * after).reshape(moved.shape), last, axes)
+        return ((g if keepdims else _spread(g, axes)) * others,)
+
+    return x.prod(axis=axes, keepdims=keepdims), vjp
+
+
+def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Product over axes (all by default); zeros among the factors have exact gradients."""
+    return apply(_prod, x, axis=axis, keepdims=keepdims)
+
+
+def _cumsum(x: Array, *, axis: int | None) -> Forward:
+    shape, along = x.shape, 0 if axis is None else axis
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (np.flip(np.cumsum(np.flip(g, along), along), along).reshape(shape),)
+
+    return np.cumsum(x, axis), vjp
+
+
+def cumsum(x: TensorLike, axis: int | None = None) -> Tensor:
+    """Cumulative sum along an axis, or of the flattened tensor by default."""
+    return apply(_cumsum, x, axis=axis)
+
+
+def _logsumexp(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
+    axes = _axes(axis, x)
+    top = x.real.max(axis=axes, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0).astype(x.real.dtype)  # inf - inf is nan: leave infinities to exp and log
+    with np.errstate(divide="ignore", over="ignore"):
+        e = np.exp(x - top)
+        total = e.sum(axis=axes, keepdims=True)
+        y = np.log(total) + top
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return ((g if keepdims else _spread(g, axes)) * (e / total),)
+
+    return y if keepdims else y.squeeze(axes), vjp
+
+
+def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Logarithm of the sum of exponentials log(sum(e**x)) over axes (all by default); no overflow at any x."""
+    return apply(_logsumexp, x, axis=axis, keepdims=keepdims)

@@ -1,0 +1,214 @@
+"""Operations that move elements and compute nothing: reshape, transpose, concatenate, indexing, padding, casts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arrays import Array, unbroadcast
+from ..errors import ShapeError
+from ..tensor import Axis, Forward, Grads, Needs, Tensor, TensorLike, apply
+
+__all__ = [
+    "astype", "broadcast_to", "concatenate", "expand_dims", "getitem", "pad",
+    "reshape", "squeeze", "stack", "swapaxes", "transpose",
+]  # fmt: skip
+
+
+def _reshape(x: Array, *, shape: Any) -> Forward:
+    before = x.shape
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (g.reshape(before),)
+
+    return x.reshape(shape), vjp
+
+
+def reshape(x: TensorLike, shape: int | Sequence[int], *more: int) -> Tensor:
+    """Give the elements, in C order, another shape, of which one size may be -1."""
+    return apply(_reshape, x, shape=(shape, *more) if more else shape)
+
+
+def _transpose(x: Array, *, axes: Sequence[int]) -> Forward:
+    y = x.transpose(axes)
+    back = np.argsort([axis % x.ndim for axis in axes])
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (g.transpose(back),)
+
+    return y, vjp
+
+
+def transpose(x: TensorLike, axes: int | Sequence[int] | None = None, *more: int) -> Tensor:
+    """Permute the axes; by default, reverse them."""
+    if axes is None:
+        axes = tuple(range(np.ndim(x)))[::-1]
+    return apply(_transpose, x, axes=(axes, *more) if isinstance(axes, int) else tuple(axes))
+
+
+def _swapaxes(x: Array, *, axis1: int, axis2: int) -> Forward:
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (g.swapaxes(axis1, axis2),)
+
+    return x.swapaxes(axis1, axis2), vjp
+
+
+def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
+    """Exchange two axes."""
+    return apply(_swapaxes, x, axis1=axis1, axis2=axis2)
+
+
+def _squeeze(x: Array, *, axis: Axis) -> Forward:
+    before = x.shape
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (g.reshape(before),)
+
+    return x.squeeze(axis), vjp
+
+
+def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
+    """Drop axes of size 1: the given ones, or all."""
+    return apply(_squeeze, x, axis=axis)
+
+
+def _expand_dims(x: Array, *, axis: int | tuple[int, ...]) -> Forward:
+    before = x.shape
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (g.reshape(before),)
+
+    return np.expand_dims(x, axis), vjp
+
+
+def expand_dims(x: TensorLike, axis: int | tuple[int, ...]) -> Tensor:
+    """Insert axes of size 1 at the given places of the result."""
+    return apply(_expand_dims, x, axis=axis)
+
+
+def _broadcast_to(x: Array, *, shape: Any) -> Forward:
+    before = x.shape
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (unbroadcast(g, before),)
+
+    return np.broadcast_to(x, shape).copy(), vjp
+
+
+def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
+    """Repeat along new axes and axes of size 1, up to the given shape."""
+    return apply(_broadcast_to, x, shape=shape)
+
+
+def _concatenate(*arrays: Array, axis: int | None) -> Forward:
+    shapes = [a.shape for a in arrays]
+    y = np.concatenate(arrays, axis)
+    ends = np.cumsum([a.size if axis is None else a.shape[axis] for a in arrays])[:-1]
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        parts = np.split(g, ends, axis or 0)
+        return [part.reshape(shape) if need else None for part, shape, need in zip(parts, shapes, needs, strict=True)]
+
+    return y, vjp
+
+
+def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
+    """Join tensors along an existing axis (flattened, if None).
+
+    Raises
+    ------
+    ShapeError
+        If there are none, or their shapes differ along another axis.
+    """
+    if len(tensors) == 0:
+        raise ShapeError("concatenate: expected at least one tensor, got none")
+    return apply(_concatenate, *tensors, axis=axis)
+
+
+def _stack(*arrays: Array, axis: int) -> Forward:
+    def vjp(g: Array, needs: Needs) -> Grads:
+        parts = np.moveaxis(g, axis, 0)
+        return [parts[i, ...] if need else None for i, need in enumerate(needs)]
+
+    return np.stack(arrays, axis), vjp
+
+
+def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
+    """Join tensors of equal shape along a new axis.
+
+    Raises
+    ------
+    ShapeError
+        If there are none, or their shapes differ.
+    """
+    if len(tensors) == 0:
+        raise ShapeError("stack: expected at least one tensor, got none")
+    return apply(_stack, *tensors, axis=axis)
+
+
+def _pad(x: Array, *, width: Any, value: float) -> Forward:
+    y = np.pad(x, width, constant_values=value)
+    pairs = np.broadcast_to(np.asarray(width, dtype=int), (x.ndim, 2))
+    inner = tuple(slice(before, before + size) for (before, _), size in zip(pairs, x.shape, strict=True))
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (g[inner],)
+
+    return y, vjp
+
+
+def pad(x: TensorLike, pad_width: int | Sequence[Any], mode: str = "constant", constant_values: float = 0.0) -> Tensor:
+    """Surround with a constant: `pad_width` elements, or (before, after), or one such pair an axis, as in `numpy.pad`.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is not "constant".
+    """
+    if mode != "constant":
+        raise ValueError(f'pad: expected mode="constant", got {mode!r}')
+    return apply(_pad, x, width=pad_width, value=constant_values)
+
+
+def _getitem(x: Array, *, index: Any) -> Forward:
+    y = x[index]
+    shape = x.shape
+    parts = index if isinstance(index, tuple) else (index,)
+    # an array (or list) of integers may name an element twice; slices, integers and masks cannot
+    repeats = any(np.asarray(part).dtype.kind in "iu" for part in parts if isinstance(part, (list, np.ndarray)))
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        out = np.zeros(shape, g.dtype)
+        if repeats:
+            np.add.at(out, index, g)
+        else:
+            out[index] = g
+        return (out,)
+
+    return y, vjp
+
+
+def getitem(x: TensorLike, index: Any) -> Tensor:
+    """Take the elements x[index] as NumPy does: slices, integers, None, ..., arrays of integers, masks."""
+    if isinstance(index, tuple):
+        index = tuple(part.numpy() if isinstance(part, Tensor) else part for part in index)
+    elif isinstance(index, Tensor):
+        index = index.numpy()
+    return apply(_getitem, x, index=index)
+
+
+def _astype(x: Array, *, dtype: npt.DTypeLike) -> Forward:
+    before = x.dtype
+    if before.kind == "c" and np.dtype(dtype).kind == "f":
+        dtype = np.result_type(dtype, np.complex64)  # a complex step goes through a cast, at the precision asked for
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return ((g if before.kind == "c" else g.real).astype(before),)
+
+    return x.astype(dtype), vjp
+
+
+def astype(x: TensorLike, dtype: npt.DTypeLike) -> Tensor:
+    """Convert to another dtype; the gradient is converted back."""
+    return apply(_astype, x, dtype=dtype)

@@ -1,0 +1,127 @@
+"""Optimizers that scale each element's step by its own history: Adam, AdamW and RMSprop."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..arrays import Array
+from ..tensor import Tensor
+from .sgd import Optimizer
+
+__all__ = ["Adam", "AdamW", "RMSprop"]
+
+
+class Adam(Optimizer):
+    """Adam: w -= lr * m' / (sqrt(v') + eps), with m and v the running means of g and g**2, corrected for their start at 0.
+
+    Parameters
+    ----------
+    params : iterable of Tensors
+    lr : float
+    betas : (float, float) in [0, 1)
+        How much of the running means each step keeps.
+    eps : float
+    weight_decay : float
+        Factor of the L2 penalty's gradient, which is added to g.
+
+    References
+    ----------
+    Kingma & Ba (2015), Adam: a method for stochastic optimization, in PyTorch's form.
+    """
+
+    slots = ("mean", "square")
+    decoupled = False
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+
+    def _update(self, w: Array, g: Array, steps: int, *slots: Array) -> None:
+        mean, square = slots
+        beta1, beta2 = self.betas
+        scratch = self._buffer(w)
+        if self.weight_decay and self.decoupled:
+            np.multiply(w, 1 - self.lr * self.weight_decay, out=w)
+        elif self.weight_decay:
+            decayed = np.multiply(w, self.weight_decay, out=self._buffer(w, 1))
+            g = np.add(g, decayed, out=decayed)
+        np.multiply(mean, beta1, out=mean)
+        np.add(mean, np.multiply(g, 1 - beta1, out=scratch), out=mean)
+        np.multiply(g, g, out=scratch)
+        np.multiply(scratch, 1 - beta2, out=scratch)
+        np.add(np.multiply(square, beta2, out=square), scratch, out=square)
+        # lr * (m / c1) / (sqrt(v / c2) + eps), with the corrections c moved into the scalars
+        root = math.sqrt(1 - beta2**steps)
+        np.add(np.sqrt(square, out=scratch), self.eps * root, out=scratch)
+        np.divide(mean, scratch, out=scratch)
+        np.subtract(w, np.multiply(scratch, self.lr * root / (1 - beta1**steps), out=scratch), out=w)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: w *= 1 - lr * weight_decay before Adam's step (Loshchilov & Hutter 2019).
+
+    Parameters
+    ----------
+    params, lr, betas, eps
+        As in `Adam`.
+    weight_decay : float
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+
+class RMSprop(Optimizer):
+    """RMSprop: w -= lr * g / (sqrt(v) + eps), with v the running mean of g**2 (Hinton 2012, in PyTorch's form).
+
+    Parameters
+    ----------
+    params : iterable of Tensors
+    lr : float
+    alpha : float in [0, 1)
+        How much of the running mean each step keeps.
+    eps : float
+    weight_decay : float
+        Factor of the L2 penalty's gradient.
+    """
+
+    slots = ("square",)
+    alpha: float
+    eps: float
+    weight_decay: float
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
+
+    def _update(self, w: Array, g: Array, steps: int, *slots: Array) -> None:
+        (square,) = slots
+        scratch = self._buffer(w)
+        if self.weight_decay:
+            decayed = np.multiply(w, self.weight_decay, out=self._buffer(w, 1))
+            g = np.add(g, decayed, out=decayed)
+        np.multiply(np.multiply(g, g, out=scratch), 1 - self.alpha, out=scratch)
+        np.add(np.multiply(square, self.alpha, out=square), scratch, out=square)
+        np.add(np.sqrt(square, out=scratch), self.eps, out=scratch)
+        np.divide(g, scratch, out=scratch)
+        np.subtract(w, np.multiply(scratch, self.lr, out=scratch), out=w)

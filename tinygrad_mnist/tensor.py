@@ -1,0 +1,409 @@
+"""Tensor: an array that records how it was made; `apply` is how every operation makes one."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeAlias, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from . import graph
+from .arrays import Array, as_array, constants
+from .errors import GraphError, ShapeError
+from .graph import VJP as VJP
+from .graph import Forward as Forward
+from .graph import Grads as Grads
+from .graph import Kernel as Kernel
+from .graph import Needs as Needs
+from .graph import Node as Node
+from .graph import mode as mode
+from .graph import op_name as op_name
+from .graph import saved_arrays as saved_arrays
+from .methods import Methods
+
+__all__ = ["Axis", "Tensor", "TensorLike", "apply", "from_numpy", "no_grad"]
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+TensorLike: TypeAlias = Union["Tensor", npt.ArrayLike]
+
+# Filled by `ops`: which operation stands for a NumPy function (or ufunc) when it meets a Tensor.
+NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+class Tensor(Methods):
+    """An n-dimensional array that can remember the operations on it, and run them backward.
+
+    Parameters
+    ----------
+    data : array_like
+        Copied. Python floats, and lists of them, become float32; arrays keep their dtype.
+    requires_grad : bool
+        Whether `backward` shall leave a gradient in `.grad`; floating-point (or complex) data only.
+    dtype : numpy dtype, optional
+        The dtype to convert to.
+
+    Raises
+    ------
+    TypeError
+        If the data are not numbers, or are integers or bools with `requires_grad=True`.
+
+    Examples
+    --------
+    >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    array([2., 4., 6.], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "_data", "_is_parameter", "_node")
+
+    _data: Array
+    _node: Node | None
+    _is_parameter: bool  # a leaf that requires grad, or did until it was frozen
+
+    def __init__(self, data: TensorLike, requires_grad: bool = False, dtype: npt.DTypeLike | None = None) -> None:
+        if isinstance(data, Tensor):
+            data = data._data
+        self._data = np.array(as_array(data, dtype), order="C", subok=False)
+        self._node = None
+        self._is_parameter = False
+        if requires_grad:
+            self.requires_grad = True
+
+    # What it is
+
+    @property
+    def data(self) -> Array:
+        """The values, as the ndarray itself; assigning to it writes into that memory, whose shape and dtype stay."""
+        return self._data
+
+    @data.setter
+    def data(self, value: TensorLike) -> None:
+        if value is not self._data:  # else it is the end of `t.data -= ...`, already done in place
+            value = value._data if isinstance(value, Tensor) else np.asarray(value)
+            if value.shape not in ((), self._data.shape):
+                raise ShapeError(f"data: expected an array of shape {self.shape}, got {value.shape}")
+            self._data[...] = value
+        graph.mark_changed(self._data)
+
+    @property
+    def grad(self) -> Array | None:
+        """The gradient summed over the calls of `backward` since `zero_grad`, or None; of the same shape and dtype."""
+        return None if self._node is None else self._node.grad
+
+    @grad.setter
+    def grad(self, value: npt.ArrayLike | None) -> None:
+        if value is None:
+            return self.zero_grad()
+        if self._node is None:
+            raise GraphError("grad: this tensor does not require grad, so it holds no gradient")
+        array = np.array(value, self.dtype)
+        if array.shape != self.shape:
+            raise ShapeError(f"grad: expected an array of shape {self.shape}, got {array.shape}")
+        self._node.grad = array
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether `backward` reaches it; set it to False on a parameter to freeze it (which drops its gradient)."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not self.is_leaf:
+            raise GraphError("requires_grad: only a leaf can change it; use detach() to cut a result from its graph")
+        if not value:
+            self._node = None
+        elif self._data.dtype.kind not in "fc":
+            raise TypeError(f"requires_grad needs floating-point data, got {self.dtype}; pass floats, or dtype=np.float32")
+        elif self._node is None:
+            self._node, self._is_parameter = Node(self._data), True
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user rather than by an operation that recorded it."""
+        return self._node is None or self._node.is_leaf
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size along each axis."""
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of its axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of its elements."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of its elements."""
+        return self._data.dtype
+
+    @property
+    def T(self) -> "Tensor":  # noqa: N802 - NumPy's name
+        """The tensor with its axes in reverse order."""
+        return self.transpose()
+
+    # What it does
+
+    def backward(self, gradient: npt.ArrayLike | None = None, retain_graph: bool = False) -> None:
+        """Add the gradient of this tensor to the `.grad` of every leaf that it was made from.
+
+        Parameters
+        ----------
+        gradient : array_like, optional
+            The gradient of some scalar with respect to this tensor, of its shape; needed unless it has one element.
+        retain_graph : bool
+            Keep the graph for another call; by default it is freed on the way.
+
+        Raises
+        ------
+        GraphError
+            If this tensor requires no grad, has several elements and no `gradient` is given, if its graph was
+            freed, or if an array that the graph saved was changed in place.
+        ShapeError
+            If `gradient` has another shape.
+        """
+        if self._node is None:
+            raise GraphError("backward: this tensor requires no grad; make a leaf it depends on with requires_grad=True")
+        if gradient is None and self.size != 1:
+            raise GraphError(f"backward: a tensor of shape {self.shape} is not a scalar; pass a gradient of that shape")
+        data = gradient._data if isinstance(gradient, Tensor) else 1 if gradient is None else gradient
+        seed = np.array(data, self.dtype)
+        if gradient is None:
+            seed = seed.reshape(self.shape)
+        elif seed.shape != self.shape:
+            raise ShapeError(f"backward: expected a gradient of shape {self.shape}, got {seed.shape}")
+        for node, g in graph.backward(self._node, seed, retain_graph=retain_graph).items():
+            node.grad = g if node.grad is None else np.add(node.grad, g, out=node.grad)
+
+    def retain_grad(self) -> None:
+        """Let `backward` leave a gradient in this tensor's `.grad` though it is no leaf."""
+        if self._node is None:
+            raise GraphError("retain_grad: this tensor requires no grad")
+        self._node.keeps_grad = True
+
+    def zero_grad(self) -> None:
+        """Set `.grad` to None."""
+        if self._node is not None:
+            self._node.grad = None
+
+    def detach(self) -> "Tensor":
+        """Return the same values, in the same memory, as a constant."""
+        return _make(self._data, None)
+
+    def numpy(self) -> Array:
+        """Return the values as an ndarray that shares their memory."""
+        return self._data
+
+    def item(self) -> Any:
+        """Return the value of a tensor of one element as a Python number."""
+        return self._data.item()
+
+    # Conversions and protocols
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        if self.requires_grad:
+            raise TypeError("a Tensor that requires grad does not turn into an array by itself; use .numpy()")
+        if copy:
+            return np.array(self._data, dtype)
+        array = np.asarray(self._data, dtype)
+        if copy is False and array is not self._data:
+            raise ValueError(f"cannot view a Tensor of {self.dtype} as {array.dtype} without a copy")
+        return array
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        if kwargs:
+            raise TypeError(f"{name} on a Tensor takes no {', '.join(kwargs)}")
+        if method != "__call__" or ufunc not in NUMPY_FUNCTIONS:
+            raise TypeError(f"{name} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist")
+        return NUMPY_FUNCTIONS[ufunc](*inputs)
+
+    def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if func not in NUMPY_FUNCTIONS:
+            raise TypeError(f"np.{func.__name__} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist")
+        try:
+            return NUMPY_FUNCTIONS[func](*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"np.{func.__name__} on a Tensor: {error}") from error
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError("a Tensor takes no item assignment; build a new one with where, concatenate or stack")
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return (self[i] for i in range(len(self)))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a 0-d Tensor has no length")
+        return self.shape[0]
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self._data.item())
+
+    def __int__(self) -> int:
+        return int(self._data.item())
+
+    def __index__(self) -> int:
+        return self._data.__index__()
+
+    __hash__ = object.__hash__  # == is elementwise, as in NumPy and PyTorch
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._data, separator=", ", prefix="Tensor(")
+        dtype = "" if self.dtype == np.float32 else f", dtype={self.dtype}"
+        made = "" if self._node is None else ", requires_grad=True" if self.is_leaf else f", made by {self._node.name}"
+        return f"Tensor({text}{dtype}{made})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
+        copy = Tensor.__new__(Tensor)
+        copy.__setstate__(self.__getstate__())
+        copy._data = copy._data.copy()
+        return copy
+
+    def __getstate__(self) -> tuple[Array, bool, bool]:
+        if not self.is_leaf:
+            raise GraphError(f"a Tensor made by {self._node.name} cannot be copied or pickled; detach() it first")  # type: ignore[union-attr]
+        return self._data, self._is_parameter, self.requires_grad
+
+    def __setstate__(self, state: tuple[Array, bool, bool]) -> None:
+        self._data, self._is_parameter, requires_grad = state
+        self._node = Node(self._data) if requires_grad else None
+
+
+def _make(data: Array, node: Node | None) -> Tensor:
+    tensor = Tensor.__new__(Tensor)
+    tensor._data = data
+    tensor._node = node
+    tensor._is_parameter = False
+    return tensor
+
+
+def from_numpy(a: Array, requires_grad: bool = False) -> Tensor:
+    """Return a Tensor that shares the memory of the ndarray `a`, as PyTorch's `from_numpy` does.
+
+    Raises
+    ------
+    TypeError
+        If `a` is no ndarray of numbers, or of integers or bools with `requires_grad=True`.
+    """
+    if not isinstance(a, np.ndarray):
+        raise TypeError(f"from_numpy: expected an ndarray, got {type(a).__name__}")
+    tensor = _make(as_array(a).view(np.ndarray), None)
+    if requires_grad:
+        tensor.requires_grad = True
+    return tensor
+
+
+def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
+    """Run a kernel on Tensors (or constants) and record it: how each operation of the library, or of yours, is made.
+
+    Parameters
+    ----------
+    kernel : callable
+        `kernel(*arrays, **params) -> (y, vjp)`, ndarrays in and out; `vjp(g, needs)` returns one gradient an
+        input, None where `needs` is false. The contract between the two is in `tinygrad_mnist.graph`.
+    *inputs : Tensor or array_like
+        What the kernel is differentiated by; anything but a Tensor is a constant.
+    **params
+        Passed on to the kernel as they are.
+
+    Raises
+    ------
+    ShapeError
+        If the kernel finds that the shapes of its inputs do not fit.
+
+    Examples
+    --------
+    >>> def _cube(x):
+    ...     def vjp(g, needs):
+    ...         return (3 * g * x * x,)
+    ...     return x**3, vjp
+    >>> x = Tensor(2.0, requires_grad=True)
+    >>> apply(_cube, x).backward()
+    >>> x.grad
+    array(12., dtype=float32)
+    """
+    arrays: list[Array] = []
+    parents: list[Node | None] = []
+    record = plain = False
+    for x in inputs:
+        if isinstance(x, Tensor):
+            arrays.append(x._data)
+            node = x._node
+            parents.append(node)
+            if node is not None:
+                record = True
+        else:
+            arrays.append(x)  # type: ignore[arg-type]
+            parents.append(None)
+            plain = True
+    if plain:
+        arrays = constants(arrays)
+    try:
+        y, vjp = kernel(*arrays, **params)
+    except (ValueError, TypeError) as error:
+        raise _explain(error, kernel, arrays) from error
+    if type(y) is not np.ndarray:  # NumPy's scalars, from arithmetic on 0-d arrays
+        y = np.asarray(y)
+    if record and mode.recording and y.dtype.kind in "fc":
+        node = Node(y, kernel, vjp, parents)
+    else:
+        node = None
+    if mode.watch is not None:
+        mode.watch.forward(kernel, arrays, y, node)
+    return _make(y, node)
+
+
+_ABOUT_SHAPES = re.compile("broadcast|mismatch|shape|dimension|axis|axes|zero-size|subscript|sequence")
+
+
+def _explain(error: Exception, kernel: Kernel, arrays: list[Array]) -> Exception:
+    """Return the error of a kernel with the operation's name and its inputs' shapes in it."""
+    name = op_name(kernel)
+    text = str(error)
+    if text.startswith(f"{name}:"):
+        return error
+    if type(error) is ValueError and _ABOUT_SHAPES.search(text):
+        return ShapeError(f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}")
+    if isinstance(error, np.exceptions.AxisError):
+        return np.exceptions.AxisError(f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}")
+    kinds = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
+    return type(error)(f"{name}: {text}, with inputs {kinds}") if type(error) in (TypeError, ValueError) else error
+
+
+def gradients(y: Tensor, leaves: Sequence[Tensor], seed: Array | None = None) -> list[Array]:
+    """Return the gradient of y with respect to each leaf (zeros where y does not depend on it), and store none of them."""
+    if y._node is None:
+        return [np.zeros(leaf.shape, leaf.dtype) for leaf in leaves]
+    seed = np.ones(y.shape, y.dtype) if seed is None else np.array(seed, y.dtype)
+    found = graph.backward(y._node, seed)
+    return [found[x._node] if x._node in found else np.zeros(x.shape, x.dtype) for x in leaves]
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Record nothing inside the `with` block (or the decorated function), in this thread.
+
+    Examples
+    --------
+    >>> x = Tensor(2.0, requires_grad=True)
+    >>> with no_grad():
+    ...     y = x * x
+    >>> y.requires_grad
+    False
+    """
+    before, mode.recording = mode.recording, False
+    try:
+        yield
+    finally:
+        mode.recording = before

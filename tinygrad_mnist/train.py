@@ -1,0 +1,352 @@
+"""The training loop: fit, evaluate, predict, and what they report."""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from . import checkpoint as checkpoints
+from .arrays import Array
+from .datasets import Batches
+from .errors import AnomalyError
+from .nn import Module
+from .optim import Optimizer, Schedule
+from .tensor import Tensor, from_numpy, no_grad
+
+__all__ = ["EarlyStopping", "History", "Metrics", "evaluate", "fit", "predict"]
+
+Data: TypeAlias = tuple[Array, Array]
+Loss: TypeAlias = Callable[[Tensor, Any], Tensor]
+
+
+class History(dict[str, list[float]]):
+    """What `fit` saw: `train_loss train_accuracy val_loss val_accuracy lr`, each a list with an entry an epoch.
+
+    Accuracies are fractions; an entry that does not exist (validation without validation data, the accuracy of
+    a regression) is nan.
+    """
+
+    NAMES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
+
+    def __init__(self, values: dict[str, list[float]] | None = None) -> None:
+        super().__init__({name: list((values or {}).get(name, [])) for name in self.NAMES})
+
+    def add(self, **entries: float) -> None:
+        """Append one epoch's entries."""
+        for name in self.NAMES:
+            self[name].append(float(entries[name]))
+
+    def last(self) -> str:
+        """Return the last epoch in one line, without what does not exist."""
+        return "  ".join(f"{k} {v[-1]:.4g}" for k, v in self.items() if k != "lr" and not math.isnan(v[-1]))
+
+
+class Metrics(NamedTuple):
+    """What `evaluate` measures."""
+
+    loss: float
+    """The mean of the loss over all examples."""
+    accuracy: float
+    """The fraction of examples whose largest output is the true class; nan where the targets are no classes."""
+    confusion: Array | None
+    """Counts of shape (C, C): rows are true classes, columns predicted ones; None where the targets are no classes."""
+
+
+class EarlyStopping:
+    """Stop when a metric has not improved for `patience` epochs.
+
+    Parameters
+    ----------
+    patience : int
+        How many epochs without improvement to allow.
+    min_delta : float
+        The least change that counts as an improvement.
+    metric : str
+        A name of `History`; an accuracy is to rise, a loss to fall.
+    restore_best : bool
+        Whether the model ends with the parameters of the best epoch.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or the metric unknown.
+    """
+
+    def __init__(self, patience: int, min_delta: float = 0.0, metric: str = "val_loss", restore_best: bool = True) -> None:
+        if patience < 1 or min_delta < 0:
+            raise ValueError(f"EarlyStopping: expected patience >= 1 and min_delta >= 0, got {patience} and {min_delta}")
+        if metric not in History.NAMES[:4]:
+            raise ValueError(f"EarlyStopping: expected a metric of {History.NAMES[:4]}, got {metric!r}")
+        self.patience, self.min_delta, self.metric, self.restore_best = patience, min_delta, metric, restore_best
+
+    def best(self, history: History) -> int:
+        """Return the epoch (from 0) of the last improvement."""
+        sign = 1 if self.metric.endswith("accuracy") else -1
+        best, epoch = -math.inf, 0
+        for i, value in enumerate(history[self.metric]):
+            if sign * value > best + (self.min_delta if i else 0):
+                best, epoch = sign * value, i
+        return epoch
+
+    def wants_stop(self, history: History) -> bool:
+        """Return whether the last improvement is `patience` epochs ago."""
+        return len(history[self.metric]) - 1 - self.best(history) >= self.patience
+
+
+def _classes(outputs: Array, targets: Array) -> Array | None:
+    """Return the true classes of a batch, from labels or rows of probabilities; None where there are no classes."""
+    if outputs.ndim != 2 or outputs.shape[1] < 2:
+        return None
+    if targets.dtype.kind in "iu" and targets.ndim == 1:
+        return targets
+    return targets.argmax(axis=1) if targets.shape == outputs.shape and targets.dtype.kind == "f" else None
+
+
+def fit(
+    model: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    data: Data,
+    *,
+    validation: Data | None = None,
+    epochs: int,
+    batch_size: int | None,
+    schedule: Schedule | None = None,
+    early_stopping: EarlyStopping | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: bool | int = True,
+    rng: np.random.Generator | int | None = None,
+) -> History:
+    """Train a model by gradient descent over shuffled batches; the same seed gives the same bits.
+
+    Parameters
+    ----------
+    model : Module
+    loss : function of (outputs, targets) that returns a scalar Tensor, the mean over the batch
+    optimizer : Optimizer
+    data : (inputs, targets), arrays of equal length
+    validation : (inputs, targets), optional
+        Evaluated after each epoch.
+    epochs : int
+        How many passes over the data, those before a resume counted.
+    batch_size : int or None
+        Examples a step: 1 for one at a time, None for all at once.
+    schedule : Schedule, optional
+        Stepped after each step of the optimizer.
+    early_stopping : EarlyStopping, optional
+    checkpoint : path, optional
+        Written after each epoch, whole or not at all.
+    resume : bool
+        Whether to go on from `checkpoint`, if it exists, as if training had never stopped.
+    progress : bool or int
+        Whether to show a bar, and a line every so many epochs (True: about twenty lines in all).
+    rng : numpy Generator or seed
+        The order of the examples.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    AnomalyError
+        If the loss is no longer finite; `checkpoint` still holds the last good epoch.
+    ValueError
+        If sizes do not fit or are out of range.
+    """
+    if epochs < 0:
+        raise ValueError(f"fit: expected epochs >= 0, got {epochs}")
+    if resume and checkpoint is None:
+        raise ValueError("fit: resume=True needs the path of a checkpoint")
+    inputs, targets = data
+    rng = np.random.default_rng(rng)
+    batches = Batches(inputs, targets, batch_size if batch_size is not None else max(len(inputs), 1), rng=rng)
+    if len(batches) == 0:
+        raise ValueError("fit: expected at least one example, got none")
+    history = History()
+    if resume and checkpoint is not None and Path(checkpoint).exists():
+        about = checkpoints.load(checkpoint, model, optimizer=optimizer, schedule=schedule)
+        history = History(about["history"])
+        rng.bit_generator.state = about["rng"]
+    best = _Best(model, early_stopping, checkpoint, history)
+    with _Progress(progress, epochs, len(batches), len(history["lr"])) as shown:
+        while len(history["lr"]) < epochs and not (early_stopping and history["lr"] and early_stopping.wants_stop(history)):
+            mean_loss, accuracy = _epoch(model, loss, optimizer, schedule, batches, shown)
+            measured = evaluate(model, loss, validation) if validation is not None else Metrics(math.nan, math.nan, None)
+            history.add(
+                train_loss=mean_loss, train_accuracy=accuracy,
+                val_loss=measured.loss, val_accuracy=measured.accuracy, lr=optimizer.lr,
+            )  # fmt: skip
+            best.update(history)
+            if checkpoint is not None:
+                about = {"epoch": len(history["lr"]), "history": history, "rng": rng.bit_generator.state}
+                checkpoints.save(checkpoint, model, optimizer=optimizer, schedule=schedule, metadata=about)
+            shown.epoch(history)
+    best.restore()
+    return history
+
+
+def _epoch(
+    model: Module, loss: Loss, optimizer: Optimizer, schedule: Schedule | None, batches: Batches, shown: "_Progress"
+) -> tuple[float, float]:
+    """Run one pass of training and return the mean loss and the accuracy on the way."""
+    model.train()
+    total, correct, counted, classified = 0.0, 0, 0, 0
+    for x, y in batches:
+        outputs = model(from_numpy(x))
+        value = loss(outputs, y)
+        number = float(value.item())
+        if not math.isfinite(number):
+            raise AnomalyError(
+                f"fit: the loss is {number} after {counted} examples of this epoch; try a lower learning rate, "
+                "clip_grad_norm, or run a step inside detect_anomaly() to find the operation"
+            )
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        if schedule is not None:
+            schedule.step()
+        total += number * len(x)
+        counted += len(x)
+        classes = _classes(outputs.data, y)
+        if classes is not None:
+            correct += int((outputs.data.argmax(axis=1) == classes).sum())
+            classified += len(x)
+        shown.step(total / counted, correct / classified if classified else math.nan)
+    return total / counted, correct / classified if classified else math.nan
+
+
+class _Best:
+    """Keeps the parameters of the best epoch; beside the checkpoint, too, so that they outlive the process."""
+
+    def __init__(
+        self, model: Module, stopping: EarlyStopping | None, checkpoint: str | os.PathLike[str] | None, history: History
+    ) -> None:
+        self.model = model
+        self.stopping = stopping if stopping is not None and stopping.restore_best else None
+        self.path = None if checkpoint is None else Path(checkpoint).with_suffix(".best" + Path(checkpoint).suffix)
+        self.state: dict[str, Array] | None = None
+        if self.stopping and history["lr"] and self.path is not None:
+            self.state = checkpoints.read(self.path)[0]
+
+    def update(self, history: History) -> None:
+        if self.stopping and self.stopping.best(history) == len(history["lr"]) - 1:
+            self.state = self.model.state_dict()
+            if self.path is not None:
+                checkpoints.save(self.path, self.model)
+
+    def restore(self) -> None:
+        if self.state is not None:
+            self.model.load_state_dict(self.state)
+
+
+class _Progress:
+    """A bar over all steps, and a line every few epochs."""
+
+    def __init__(self, progress: bool | int, epochs: int, steps: int, done: int) -> None:
+        self.every = math.ceil(epochs / 20) if progress is True else int(progress)
+        self.epochs, self.steps, self.done = epochs, steps, done
+        self.stride = max(steps // 50, 1)
+
+    def __enter__(self) -> "_Progress":
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=self.epochs * self.steps, initial=self.done * self.steps, disable=not self.every, unit="step")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def step(self, loss: float, accuracy: float) -> None:
+        self.bar.update()
+        if self.every and self.bar.n % self.stride == 0:
+            self.bar.set_postfix_str(f"loss {loss:.4f}, accuracy {accuracy:.4f}", refresh=False)
+
+    def epoch(self, history: History) -> None:
+        number = len(history["lr"])
+        if self.every and (number % self.every == 0 or number == self.epochs):
+            self.bar.write(f"epoch {number}/{self.epochs}  {history.last()}")
+
+
+def _batches(inputs: Array, batch_size: int) -> range:
+    if batch_size < 1:
+        raise ValueError(f"expected a batch_size of at least 1, got {batch_size}")
+    return range(0, len(inputs), batch_size)
+
+
+def _evaluating(model: Module) -> list[tuple[Module, bool]]:
+    """Put the model in evaluation mode and return what each of its modules was in."""
+    before = [(module, module.training) for module in model.modules()]
+    model.eval()
+    return before
+
+
+def evaluate(model: Module, loss: Loss, data: Data, *, batch_size: int = 1024) -> Metrics:
+    """Measure the loss, the accuracy and the confusion matrix on some data, in evaluation mode, recording no graph.
+
+    Parameters
+    ----------
+    model : Module
+    loss : function of (outputs, targets) that returns a scalar Tensor, the mean over the batch
+    data : (inputs, targets), arrays of equal length
+    batch_size : int
+
+    Returns
+    -------
+    Metrics
+        With `.loss`, `.accuracy` and `.confusion`.
+
+    Raises
+    ------
+    ValueError
+        If there are no examples, or inputs and targets differ in number.
+    """
+    inputs, targets = data
+    if len(inputs) != len(targets) or len(inputs) == 0:
+        raise ValueError(f"evaluate: expected as many inputs as targets, and some, got {len(inputs)} and {len(targets)}")
+    before = _evaluating(model)
+    total, confusion = 0.0, None
+    try:
+        with no_grad():
+            for i in _batches(inputs, batch_size):
+                x, y = inputs[i : i + batch_size], targets[i : i + batch_size]
+                outputs = model(from_numpy(x))
+                total += float(loss(outputs, y).item()) * len(x)
+                classes = _classes(outputs.data, y)
+                if classes is not None:
+                    size = outputs.shape[1]
+                    pairs = np.bincount(classes * size + outputs.data.argmax(axis=1), minlength=size * size)
+                    confusion = pairs.reshape(size, size) + (0 if confusion is None else confusion)
+    finally:
+        for module, training in before:
+            module.training = training
+    accuracy = math.nan if confusion is None else float(np.trace(confusion) / len(inputs))
+    return Metrics(total / len(inputs), accuracy, confusion)
+
+
+def predict(model: Module, inputs: Array, *, batch_size: int = 1024) -> Array:
+    """Return the model's raw outputs for some inputs, in evaluation mode, recording no graph.
+
+    Parameters
+    ----------
+    model : Module
+    inputs : ndarray of shape (N, ...)
+    batch_size : int
+
+    Returns
+    -------
+    ndarray of shape (N, ...)
+    """
+    before = _evaluating(model)
+    try:
+        with no_grad():
+            return np.concatenate(
+                [model(from_numpy(inputs[i : i + batch_size])).data for i in _batches(inputs, batch_size) or [0]]
+            )
+    finally:
+        for module, training in before:
+            module.training = training
