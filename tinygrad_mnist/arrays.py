@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "as_array", "constants", "owner", "unbroadcast"]
+__all__ = ["Array", "add_into", "as_array", "constants", "owner", "unbroadcast"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -45,6 +45,12 @@ def constants(values: list[Any]) -> list[Array]:
         else:
             arrays.append(np.asarray(value, beside))
     return arrays
+
+
+def add_into(total: Array, a: Array) -> Array:
+    """Return total + a, in the memory of `total` where its dtype and shape can hold it."""
+    same = type(total) is np.ndarray and total.dtype == np.result_type(total, a)
+    return np.add(total, a, out=total) if same else np.asarray(total + a)
 
 
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:

@@ -1,6 +1,9 @@
 """Every exception of the library; each is also the built-in error that a caller would expect."""
 
-__all__ = ["AnomalyError", "CheckpointError", "DataError", "GradcheckError", "GraphError", "ShapeError"]
+__all__ = [
+    "AnomalyError", "CheckpointError", "DataError", "GradcheckError", "GradientMismatch",
+    "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError",
+]  # fmt: skip
 
 
 class ShapeError(ValueError):
@@ -25,3 +28,19 @@ class CheckpointError(ValueError):
 
 class GradcheckError(AssertionError):
     """A gradient check that failed; the base of the errors in `tinygrad_mnist.testing`."""
+
+
+class GradientMismatch(GradcheckError):  # noqa: N818 - the public name
+    """The gradient differs from the numeric one; `input index step analytic numeric` are its attributes."""
+
+    def __init__(self, message: str, input: int, index: tuple[int, ...], step: float, analytic: float, numeric: float) -> None:
+        super().__init__(message)
+        self.input, self.index, self.step, self.analytic, self.numeric = input, index, step, analytic, numeric
+
+
+class NonDifferentiableError(GradcheckError):
+    """The function has a kink (or a jump, or an end of its domain) at the point."""
+
+
+class NonDeterministicError(GradcheckError):
+    """Two runs on the same inputs gave different results."""

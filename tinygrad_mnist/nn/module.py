@@ -43,6 +43,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); a Module's subclass writes one")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs: `forward`."""
         return self.forward(*args, **kwargs)
 
     def _walk(self) -> Iterator[tuple[str, Any, Any, Any]]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, add_into
 from ..errors import ShapeError
 from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
 
@@ -83,7 +83,7 @@ def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair,
     matrix = patches.reshape(kernels.shape[1], n * rows * columns)
     y = kernels @ matrix
     if bias is not None:
-        y += bias[:, np.newaxis]
+        y = add_into(y, bias[:, np.newaxis])
 
     def vjp(g: Array, needs: Needs) -> Grads:
         g = g.transpose(1, 0, 2, 3).reshape(len(weight), n * rows * columns)

@@ -4,7 +4,7 @@ import string
 
 import numpy as np
 
-from ..arrays import Array, unbroadcast
+from ..arrays import Array, add_into, unbroadcast
 from ..errors import ShapeError
 from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
 
@@ -47,7 +47,7 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
         raise ShapeError(f"linear: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
     y = x @ weight.T
     if bias is not None:
-        y = np.add(y, bias, out=y) if y.ndim and y.dtype == np.result_type(y, bias) else y + bias
+        y = add_into(y, bias)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         rows, x_rows = g.reshape(-1, weight.shape[0]), x.reshape(-1, weight.shape[1])

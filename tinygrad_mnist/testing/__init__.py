@@ -1,0 +1,32 @@
+"""Gradient tests for your own operations: a checker, and hypothesis strategies (`tinygrad_mnist.testing.strategies`)."""
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GradcheckError as GradcheckError
+from ..errors import GradientMismatch as GradientMismatch
+from ..errors import NonDeterministicError as NonDeterministicError
+from ..errors import NonDifferentiableError as NonDifferentiableError
+from .gradcheck import gradcheck as gradcheck
+
+if TYPE_CHECKING:
+    from .strategies import away_from as away_from
+    from .strategies import broadcastable as broadcastable
+    from .strategies import labels as labels
+    from .strategies import shapes as shapes
+    from .strategies import tensors as tensors
+
+_STRATEGIES = ("away_from", "broadcastable", "labels", "shapes", "tensors")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _STRATEGIES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import strategies  # hypothesis is only needed, and only installed, by those who test
+
+    return getattr(strategies, name)
+
+
+def _register() -> None:
+    from .strategies import register
+
+    register()

@@ -1,0 +1,292 @@
+"""gradcheck: compare a function's gradient with finite differences or a complex step, and check the vjp's manners."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import GradcheckError, GradientMismatch, NonDeterministicError, ShapeError
+from ..nn import Module
+from ..tensor import Grads, Kernel, Node, Tensor, from_numpy, gradients, mode, op_name, saved_arrays
+from .numeric import Central, Complex, place
+
+__all__ = ["gradcheck"]
+
+
+class _Manners:
+    """Watch that holds every vjp to the contract of `tinygrad_mnist.graph`, before the engine casts or sums anything."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
+        self.names.append(op_name(kernel))
+
+    def before_vjp(self, node: Node) -> None:
+        self.saved = list(saved_arrays(node.vjp))
+
+    def after_vjp(self, node: Node, gradients: Grads) -> None:
+        mixed = len({p.dtype for p in node.parents if p is not None} | {node.dtype}) > 1
+        mine = [
+            (i, np.asarray(g), p) for i, (g, p) in enumerate(zip(gradients, node.parents, strict=False)) if g is not None and p
+        ]
+        for i, g, parent in mine:
+            if g.shape != parent.shape:
+                raise GradcheckError(f"{node.name}: gradient {i} has shape {g.shape}, its input {parent.shape}")
+            if g.dtype != parent.dtype and not mixed:
+                raise GradcheckError(f"{node.name}: gradient {i} has dtype {g.dtype}, its input {parent.dtype}")
+            if any(_overlap(g, array) for array in self.saved):
+                raise GradcheckError(f"{node.name}: gradient {i} aliases an array that the vjp saved; return a copy")
+            for j, other, _ in mine[:i]:
+                if j < i and _overlap(g, other):
+                    raise GradcheckError(f"{node.name}: gradients {j} and {i} alias each other; return a copy of one")
+
+
+def _overlap(a: Array, b: Array) -> bool:
+    return bool(np.may_share_memory(a, b)) and a.size > 0 and b.size > 0 and bool(np.shares_memory(a, b))
+
+
+class _Function:
+    """The function under test with everything that it is differentiated by as a flat list of float64 arrays."""
+
+    def __init__(self, f: Callable[..., Any], inputs: Sequence[Any]) -> None:
+        modules = {id(m): copy.deepcopy(m) for m in (f, *inputs) if isinstance(m, Module)}
+        self.f: Callable[..., Any] = modules.get(id(f), f)
+        self.inputs = [modules.get(id(x), x) for x in inputs]
+        self.name = getattr(f, "__name__", type(f).__name__)
+        self.slots: list[int | Tensor] = []  # a position in the inputs, or a parameter of a module
+        self.labels: list[str] = []
+        self.arrays: list[Array] = []
+        wanted = any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+        for k, x in enumerate(self.inputs):
+            if isinstance(x, (Tensor, np.ndarray, np.floating, float)):
+                data = x.data if isinstance(x, Tensor) else np.asarray(x)
+                constant = isinstance(x, Tensor) and wanted and not x.requires_grad
+                if data.dtype.kind == "f" and not constant:
+                    self.slots.append(k)
+                    self.labels.append(f"input {k}")
+                    self.arrays.append(np.array(data, np.float64, order="C"))
+        for module in modules.values():
+            for name, parameter in module.named_parameters():
+                if parameter.requires_grad:
+                    self.slots.append(parameter)
+                    self.labels.append(f"parameter {name}")
+                    self.arrays.append(np.array(parameter.data, np.float64, order="C"))
+        if not self.slots:
+            raise ValueError(
+                "gradcheck: expected floating-point inputs, or a Module with parameters, got nothing to differentiate by"
+            )
+
+    def __call__(self, arrays: Sequence[Array], needs: Sequence[bool] | None = None) -> tuple[Tensor, list[Tensor]]:
+        args, leaves = list(self.inputs), []
+        for k, (slot, array) in enumerate(zip(self.slots, arrays, strict=True)):
+            need = needs is not None and needs[k]
+            if isinstance(slot, Tensor):
+                slot.requires_grad = False
+                slot._data = array
+                slot.requires_grad = need
+                leaves.append(slot)
+            else:
+                args[slot] = from_numpy(array, requires_grad=need)
+                leaves.append(args[slot])
+        y = self.f(*args)
+        if not isinstance(y, Tensor) or y.dtype.kind not in "fc":
+            got = y.dtype if isinstance(y, Tensor) else type(y).__name__
+            raise GradcheckError(f"{self.name}: expected a floating-point Tensor as its result, got {got}")
+        return y, leaves
+
+    def pull(self, arrays: Sequence[Array], needs: Sequence[bool], seed: Array) -> list[Array]:
+        """Return the gradients, of a first and a second backward through one graph if they agree."""
+        y, leaves = self(arrays, needs)
+        first = gradients(y, leaves, seed, retain_graph=True)
+        second = gradients(y, leaves, seed)
+        for label, a, b in zip(self.labels, first, second, strict=True):
+            if not np.array_equal(a, b, equal_nan=True):
+                raise GradcheckError(
+                    f"{self.name}: a second backward gives another gradient of {label}; a vjp mutates what it saved"
+                )
+        return first
+
+
+def gradcheck(
+    f: Callable[..., Any],
+    *inputs: Any,
+    method: str = "central",
+    eps: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    fast: bool = False,
+) -> bool:
+    """Check the gradient of a function of Tensors, entry by entry, in float64.
+
+    The result is contracted with a fixed random seed u, and the gradient of sum(u * f(x)) compared with
+    (F(x + h) - F(x - h)) / 2h, or with imag F(x + ih) / h. The vjps on the way are held to the engine's contract, too:
+    nothing mutated, no aliases, right shapes and dtypes, the same answer for other `needs`, strides, and a second time.
+
+    Parameters
+    ----------
+    f : function of Tensors that returns a Tensor, or a Module
+        A Module's parameters are checked as well.
+    *inputs : Tensors, arrays, Modules
+        Floating-point ones are differentiated by (of Tensors those that require grad, if any does); integers, such as
+        labels, are constants. They and their `.grad` are left as they were: the check works on float64 copies.
+    method : {"central", "complex"}
+        The complex step is exact to rounding, but needs analytic operations.
+    eps : float, optional
+        The step; by default the cube root of the machine epsilon, scaled by the entry's size (1e-100 for a complex step).
+    rtol, atol : float, optional
+        By default 1e-5 and 1e-7 (complex: 1e-9 and 1e-11); atol is scaled by the size of the result.
+    fast : bool
+        Compare three random directions of each input instead of every entry, for large inputs.
+
+    Returns
+    -------
+    bool
+        True.
+
+    Raises
+    ------
+    GradientMismatch
+        If an entry differs; it names operation, input, index, step, both values, and a small call that shows it.
+    NonDifferentiableError
+        If there is a kink at the point.
+    NonDeterministicError
+        If two runs differ.
+    GradcheckError
+        If an array is mutated or aliased, a gradient has a wrong shape or dtype or depends on `needs` or strides.
+    ValueError
+        If there is nothing to differentiate by, or the method is unknown.
+
+    Examples
+    --------
+    >>> gradcheck(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
+    True
+    """
+    if method not in ("central", "complex"):
+        raise ValueError(f'gradcheck: expected method "central" or "complex", got {method!r}')
+    function = _Function(f, inputs)
+    watch, before = _Manners(), mode.watch
+    mode.watch = watch
+    try:
+        y, seed, analytic = _behaviour(function)
+    except ShapeError as error:
+        raise GradcheckError(f"{function.name}: {error}") from error
+    finally:
+        mode.watch = before
+    rtol = (1e-5 if method == "central" else 1e-9) if rtol is None else rtol
+    atol = (1e-7 if method == "central" else 1e-11) if atol is None else atol
+    scale = max(1.0, float(np.abs(np.where(np.isfinite(y), seed * y, 0)).sum()))
+    numeric = (Central if method == "central" else Complex)(function, y, seed, eps, rtol, atol * scale)
+    rng = np.random.default_rng(1)
+    with np.errstate(all="ignore"):
+        for k, array in enumerate(function.arrays):
+            directions = [rng.standard_normal(array.shape) for _ in range(3)] if fast else _units(array.shape)
+            for direction in directions:
+                expected = float((analytic[k] * direction).sum()) if fast else float(analytic[k][direction])
+                slope, step = numeric.slope(k, direction, expected)
+                if not abs(slope - expected) <= rtol * max(abs(slope), abs(expected)) + atol * scale:
+                    _fail(function, watch.names, k, direction, step, expected, slope, fast, (method, eps, rtol, atol))
+    return True
+
+
+def _units(shape: tuple[int, ...]) -> Any:
+    return list(np.ndindex(*shape))
+
+
+def _behaviour(function: _Function) -> tuple[Array, Array, list[Array]]:
+    """Check everything but the values; return the result, the seed and the gradients."""
+    name, arrays = function.name, function.arrays
+    kept = [a.copy() for a in arrays]
+    every = [True] * len(arrays)
+    y = function(arrays)[0].numpy().copy()
+    if not np.array_equal(y, function(arrays)[0].numpy(), equal_nan=True):
+        raise NonDeterministicError(f"{name}: two runs on the same inputs gave different results; fix its seed, or call eval()")
+    rng = np.random.default_rng(0)
+    seed = rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape)
+    seed_kept = seed.copy()
+    analytic = function.pull(arrays, every, seed)
+    for label, a, b in zip((*function.labels, "the seed"), (*arrays, seed), (*kept, seed_kept), strict=True):
+        if not np.array_equal(a, b, equal_nan=True):
+            raise GradcheckError(f"{name}: {label} was mutated")
+    again = function.pull(arrays, every, seed)
+    alone = [function.pull(arrays, [i == k for i in range(len(arrays))], seed)[k] for k in range(len(arrays))]
+    spread = [_strided(a) for a in arrays]
+    strided_y = function(spread)[0].numpy()
+    strided = function.pull(spread, every, seed)
+    for k, (label, g) in enumerate(zip(function.labels, analytic, strict=True)):
+        if not np.array_equal(g, again[k], equal_nan=True):
+            raise NonDeterministicError(f"{name}: two backward runs gave different gradients of {label}")
+        if not np.allclose(g, alone[k], rtol=1e-10, atol=1e-12, equal_nan=True):
+            raise GradcheckError(
+                f"{name}: the gradient of {label} depends on `needs`: it differs when no other input requires grad"
+            )
+        if any(_overlap(g, a) for a in arrays) or any(_overlap(g, other) for other in analytic[:k]):
+            raise GradcheckError(f"{name}: the gradient of {label} aliases an input or another gradient; return a copy")
+        if not np.allclose(g, strided[k], rtol=1e-8, atol=1e-10, equal_nan=True):
+            raise GradcheckError(f"{name}: the gradient of {label} differs for inputs that are not contiguous")
+    if not np.allclose(y, strided_y, rtol=1e-8, atol=1e-10, equal_nan=True):
+        raise GradcheckError(f"{name}: the result differs for inputs that are not contiguous")
+    return y, seed, analytic
+
+
+def _strided(a: Array) -> Array:
+    """Return an equal array that is neither contiguous nor in C order."""
+    if a.ndim == 0:
+        return a.copy()
+    wide = np.full([2 * n for n in a.shape[::-1]], np.nan)
+    view: Array = wide[tuple(slice(None, None, -2) for _ in a.shape)].transpose()
+    view[...] = a
+    return np.asarray(view)
+
+
+def _fail(
+    function: _Function,
+    names: list[str],
+    k: int,
+    direction: Any,
+    step: float,
+    analytic: float,
+    numeric: float,
+    fast: bool,
+    how: Any,
+) -> None:
+    method, eps, rtol, atol = how
+    index = () if fast else tuple(int(i) for i in direction)
+    error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), 1e-300)
+    ops = ", ".join(dict.fromkeys(names)) or "none"
+    call = _call(function, function.arrays, method)
+    a = function.arrays[k]
+    if index and all(
+        isinstance(slot, int) and b.shape == a.shape for slot, b in zip(function.slots, function.arrays, strict=True)
+    ):
+        alone = [np.array([b[index]]) for b in function.arrays]
+        inputs = list(function.inputs)
+        for slot, b in zip(function.slots, alone, strict=True):
+            inputs[int(slot)] = b
+        try:  # the one entry by itself is a smaller call, if it fails as well
+            if a.size > 1:
+                gradcheck(function.f, *inputs, method=method, eps=eps, rtol=rtol, atol=atol)
+        except GradientMismatch:
+            call = _call(function, alone, method)
+        except Exception:  # the function does not take one entry: keep the whole call
+            pass
+    raise GradientMismatch(
+        f"{function.name}: wrong gradient (operations: {ops})\n"
+        f"  by         {function.labels[k]}, {place(a, direction)}\n"
+        f"  step       {step:.3g} ({method})\n"
+        f"  analytic   {analytic:.12g}\n"
+        f"  numeric    {numeric:.12g}\n"
+        f"  difference {error:.3g} relative\n"
+        f"  reproduce  {call}",
+        k, index, step, analytic, numeric,
+    )  # fmt: skip
+
+
+def _call(function: _Function, arrays: Sequence[Array], method: str) -> str:
+    args: list[str] = [getattr(x, "__name__", type(x).__name__) for x in function.inputs]
+    for slot, a in zip(function.slots, arrays, strict=True):
+        if isinstance(slot, int):
+            args[slot] = f"np.array({a.tolist()})" if a.size <= 12 else f"<array of shape {a.shape}>"
+    return f"gradcheck({', '.join([function.name, *args])}, method={method!r})"

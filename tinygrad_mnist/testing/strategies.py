@@ -1,0 +1,90 @@
+"""Hypothesis strategies for Tensors: shapes, tensors, broadcastable, labels, away_from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from ..arrays import Array
+from ..tensor import Tensor
+
+__all__ = ["away_from", "broadcastable", "labels", "register", "shapes", "tensors"]
+
+Strategy = st.SearchStrategy
+
+
+def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 4) -> Strategy[tuple[int, ...]]:
+    """Return a strategy of shapes; it shrinks to few and short axes."""
+    return hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
+
+
+def _elements(dtype: np.dtype[Any]) -> Strategy[Any]:
+    """Numbers of moderate size, so that no operation overflows and finite differences are exact enough."""
+    return st.floats(-8, 8, width=32 if dtype.itemsize <= 4 else 64).map(lambda v: round(v, 4))
+
+
+def tensors(
+    shape: tuple[int, ...] | Strategy[tuple[int, ...]] | None = None,
+    dtype: npt.DTypeLike = np.float64,
+    elements: Strategy[Any] | None = None,
+    requires_grad: bool = True,
+) -> Strategy[Tensor]:
+    """Return a strategy of Tensors.
+
+    Parameters
+    ----------
+    shape : tuple of ints, or strategy of them, optional
+        By default `shapes()`.
+    dtype : numpy dtype
+    elements : strategy of numbers, optional
+        By default between -8 and 8; `away_from(0)` stays clear of a kink at 0.
+    requires_grad : bool
+    """
+    kind = np.dtype(dtype)
+    arrays = hnp.arrays(kind, shapes() if shape is None else shape, elements=_elements(kind) if elements is None else elements)
+    return arrays.map(lambda a: Tensor(a, requires_grad=requires_grad))
+
+
+def broadcastable(
+    n: int,
+    dtype: npt.DTypeLike = np.float64,
+    elements: Strategy[Any] | None = None,
+    requires_grad: bool = True,
+    max_dims: int = 3,
+    max_side: int = 4,
+) -> Strategy[tuple[Tensor, ...]]:
+    """Return a strategy of tuples of n Tensors whose shapes broadcast with each other."""
+    together = hnp.mutually_broadcastable_shapes(num_shapes=n, max_dims=max_dims, max_side=max_side, min_side=0)
+    return together.flatmap(lambda found: st.tuples(*(tensors(s, dtype, elements, requires_grad) for s in found.input_shapes)))
+
+
+def labels(n: int, num_classes: int) -> Strategy[Array]:
+    """Return a strategy of n integer labels in [0, num_classes), as an int64 array."""
+    return hnp.arrays(np.int64, (n,), elements=st.integers(0, num_classes - 1))
+
+
+def away_from(*points: float, gap: float = 0.01, low: float = -8.0, high: float = 8.0) -> Strategy[float]:
+    """Return a strategy of numbers in [low, high] at least `gap` from each point: elements clear of a function's kinks."""
+    edges: list[tuple[float, float]] = []
+    start = low
+    for point in sorted(points):
+        edges.append((start, point - gap))
+        start = point + gap
+    edges.append((start, high))
+    return st.one_of(*(_between(a, b) for a, b in _nearest_zero_first(edges) if a <= b))
+
+
+def _nearest_zero_first(edges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    return sorted(edges, key=lambda e: (0 if e[0] <= 0 <= e[1] else min(abs(e[0]), abs(e[1])), e[1] < 0))
+
+
+def _between(a: float, b: float) -> Strategy[float]:
+    return st.floats(a, b, allow_subnormal=False)
+
+
+def register() -> None:
+    """Let `st.from_type(Tensor)` give `tensors()`; hypothesis calls it, through the package's entry point."""
+    st.register_type_strategy(Tensor, tensors())
