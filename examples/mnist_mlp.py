@@ -1,6 +1,7 @@
-"""Train a multi-layer perceptron on MNIST: data, progress, accuracy, pictures, the saved model. Try --help, or --recipe best."""
+"""Train a multi-layer perceptron on MNIST: progress, accuracy, pictures, the saved model. Try --help, or --recipe best."""
 
 import argparse
+import itertools
 import json
 import signal
 import sys
@@ -82,12 +83,12 @@ def build(settings, rng):
     """Return the model that the settings describe."""
     sizes = [784, *settings["hidden"], 10]
     layers = [Distort(rng=rng)] if settings["augment"] else []
-    for into, out in zip(sizes, sizes[1:], strict=False):
-        layers.append(nn.Linear(into, out, settings["bias"], rng=rng, weight_init=INITIALISERS[settings["init"]]))
-        if out != 10 or len(layers) < len(sizes) - 1:
+    for i, (into, out) in enumerate(itertools.pairwise(sizes)):
+        if i:
             layers.append(ACTIVATIONS[settings["activation"]]())
             if settings["dropout"]:
                 layers.append(nn.Dropout(settings["dropout"], rng=rng))
+        layers.append(nn.Linear(into, out, settings["bias"], rng=rng, weight_init=INITIALISERS[settings["init"]]))
     if settings["loss"] == "mse":
         layers.append(nn.Sigmoid())
     return nn.Sequential(*layers)

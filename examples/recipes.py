@@ -37,7 +37,8 @@ RECIPES = {
     },
     # gradient descent, accuracy plotted over the iterations, parameters saved for another process
     "saved-params": {
-        **_PLAIN, "hidden": [64], "epochs": 300, "batch_size": 0, "optimizer": "nesterov", "lr": 0.3, "validation": 0.1, "print_every": 30,
+        **_PLAIN, "hidden": [64], "epochs": 300, "batch_size": 0, "optimizer": "nesterov", "lr": 0.3, "validation": 0.1,
+        "print_every": 30,
     },
     # sigmoids on both layers, no bias, squared error, one example at a time; a mean over ten outputs, hence the rate
     "sigmoid-mse": {

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -255,7 +256,13 @@ class _Progress:
     def __enter__(self) -> "_Progress":
         from tqdm import tqdm
 
-        self.bar = tqdm(total=self.epochs * self.steps, initial=self.done * self.steps, disable=not self.every, unit="step")
+        self.bar = tqdm(
+            total=self.epochs * self.steps,
+            initial=self.done * self.steps,
+            disable=not self.every,
+            unit="step",
+            mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file is no screen
+        )
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -238,7 +238,7 @@ def _strided(a: Array) -> Array:
     wide = np.full([2 * n for n in a.shape[::-1]], np.nan)
     view: Array = wide[tuple(slice(None, None, -2) for _ in a.shape)].transpose()
     view[...] = a
-    return np.asarray(view)
+    return view
 
 
 def _fail(
