@@ -62,7 +62,7 @@ from .ops.reduce import prod as prod
 from .ops.reduce import std as std
 from .ops.reduce import sum as sum
 from .ops.reduce import var as var
-from .ops.shape import astype as astype
+
 from .ops.shape import broadcast_to as broadcast_to
 from .ops.shape import concatenate as concatenate
 from .ops.shape import expand_dims as expand_dims

@@ -234,7 +234,7 @@ def _behaviour(function: _Function) -> tuple[Array, Array, list[Array]]:
 def _strided(a: Array) -> Array:
     """Return an equal array that is neither contiguous nor in C order."""
     if a.ndim == 0:
-        return a.copy()
+        return np.array(a)
     wide = np.full([2 * n for n in a.shape[::-1]], np.nan)
     view: Array = wide[tuple(slice(None, None, -2) for _ in a.shape)].transpose()
     view[...] = a

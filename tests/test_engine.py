@@ -1,0 +1,225 @@
+"""The graph: no recursion, no leaks, the order of the walk, the contract with kernels, a machine that builds random graphs."""
+
+import gc
+import subprocess
+import sys
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+
+import tinygrad_mnist as tg
+from tinygrad_mnist import GraphError, ShapeError, Tensor, apply, nn, no_grad, optim
+
+
+def test_a_chain_of_100_000_nodes_goes_backward_and_away():
+    x = Tensor(1.0, requires_grad=True)
+    y = x
+    for _ in range(100_000):
+        y = y + 0.0
+    y.backward()
+    assert x.grad == 1
+    y = x
+    for _ in range(100_000):
+        y = y * 1.0
+    del y  # never went backward: the chain is taken apart node by node
+    code = "import sys; sys.setrecursionlimit(200); import tinygrad_mnist as tg; x = y = tg.Tensor(1.0, requires_grad=True)\n"
+    code += "for _ in range(20000): y = y.exp().log()\ny.backward(retain_graph=True); del y; print(float(x.grad))"
+    assert float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) == pytest.approx(1, abs=0.1)
+
+
+def test_10_000_training_steps_hold_memory_flat_without_the_garbage_collector():
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(8, 8, rng=rng), nn.ReLU(), nn.Linear(8, 3, rng=rng))
+    optimizer = optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    x, labels = Tensor(rng.standard_normal((4, 8)).astype(np.float32)), np.array([0, 1, 2, 0])
+
+    def steps(count):
+        for _ in range(count):
+            optimizer.zero_grad()
+            tg.softmax_cross_entropy(model(x), labels).backward()
+            optimizer.step()
+
+    gc.disable()
+    try:
+        steps(200)
+        tracemalloc.start()
+        steps(100)
+        before, _ = tracemalloc.get_traced_memory()
+        steps(1000)
+        after, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        steps(8700)
+        assert gc.collect() < 50  # no cycles were waiting for the collector
+    finally:
+        gc.enable()
+    assert after - before < 20_000
+
+
+def test_the_first_layers_input_gradient_is_not_computed():
+    asked = []
+
+    def _spy(x, w):
+        def vjp(g, needs):
+            asked.append(list(needs))
+            return None, g * x
+
+        return x * w, vjp
+
+    apply(_spy, np.ones(3), Tensor(np.ones(3), requires_grad=True)).sum().backward()
+    assert asked == [[False, True]]
+
+
+def test_a_failing_vjp_leaves_every_gradient_as_it_was():
+    def _fails(x):
+        def vjp(g, needs):
+            raise ZeroDivisionError
+
+        return x * 1, vjp
+
+    x = Tensor(np.ones(3), requires_grad=True)
+    with pytest.raises(ZeroDivisionError):
+        (apply(_fails, x) + x * 2).sum().backward()
+    assert x.grad is None
+
+
+def test_a_vjp_of_the_wrong_shape_or_number_is_named():
+    def _wrong_shape(x):
+        return x * 1, lambda g, needs: (g[:1],)
+
+    def _wrong_number(x):
+        return x * 1, lambda g, needs: (g, g)
+
+    x = Tensor(np.ones(3), requires_grad=True)
+    with pytest.raises(ShapeError, match=r"wrong_shape.*\(1,\).*\(3,\)"):
+        apply(_wrong_shape, x).sum().backward()
+    with pytest.raises(GraphError, match="wrong_number.*2 gradients for 1"):
+        apply(_wrong_number, x).sum().backward()
+
+
+def test_errors_of_a_kernel_name_the_operation():
+    def _picky(x, *, power):
+        raise ValueError(f"power {power} is odd")
+
+    with pytest.raises(ValueError, match=r"picky: power 3 is odd.*float32\[2\]"):
+        apply(_picky, Tensor([1.0, 2.0]), power=3)
+
+
+def test_threads_train_their_models_to_the_same_bits():
+    def train(seed, out):
+        rng = np.random.default_rng(seed)
+        model = nn.Sequential(nn.Linear(6, 16, rng=rng), nn.Tanh(), nn.Linear(16, 3, rng=rng))
+        optimizer = optim.Adam(model.parameters(), 0.01)
+        x, labels = Tensor(rng.standard_normal((8, 6)).astype(np.float32)), rng.integers(0, 3, 8)
+        for _ in range(100):
+            optimizer.zero_grad()
+            tg.softmax_cross_entropy(model(x), labels).backward()
+            optimizer.step()
+            with no_grad():
+                model(x)
+        out[seed] = model.state_dict()
+
+    alone, together = {}, {}
+    for seed in range(8):
+        train(seed, alone)
+    threads = [threading.Thread(target=train, args=(seed, together)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed in range(8):
+        for name, value in alone[seed].items():
+            assert value.tobytes() == together[seed][name].tobytes()
+
+
+class Graphs(RuleBasedStateMachine):
+    """Random graphs with shared nodes, detached ones and no_grad; their gradients against a sum over all paths."""
+
+    tensors = Bundle("tensors")
+
+    @initialize()
+    def start(self):
+        self.leaves: list[Tensor] = []
+        self.expected: dict[int, float] = {}
+        self.edges: dict[int, list[tuple[Tensor, float]]] = {}  # tensor -> its inputs and the local slopes
+        self.kept: list[Tensor] = []
+
+    def made(self, y, *inputs):
+        self.kept.append(y)  # ids stay unique
+        self.edges[id(y)] = [(x, slope) for x, slope in inputs] if y.requires_grad else []
+        return y
+
+    @rule(target=tensors, value=st.floats(-2, 2), requires_grad=st.booleans())
+    def leaf(self, value, requires_grad):
+        x = Tensor(np.float64(value), requires_grad=requires_grad)
+        if requires_grad:
+            self.leaves.append(x)
+            self.expected[id(x)] = 0.0
+        return self.made(x)
+
+    @rule(target=tensors, a=tensors, b=tensors)
+    def add(self, a, b):
+        return self.made(a + b, (a, 1.0), (b, 1.0))
+
+    @rule(target=tensors, a=tensors, b=tensors)
+    def multiply(self, a, b):
+        return self.made(a * b * 0.5, (a, b.item() * 0.5), (b, a.item() * 0.5))
+
+    @rule(target=tensors, a=tensors)
+    def tanh(self, a):
+        y = a.tanh()
+        return self.made(y, (a, 1 - y.item() ** 2))
+
+    @rule(target=tensors, a=tensors)
+    def detach(self, a):
+        return self.made(a.detach())
+
+    @rule(target=tensors, a=tensors, b=tensors)
+    def without_a_graph(self, a, b):
+        with no_grad():
+            return self.made(a * b)
+
+    def paths(self, y, x):
+        """The derivative of y by x: the sum over all paths of the product of the slopes on them."""
+        if y is x:
+            return 1.0
+        return sum(slope * self.paths(parent, x) for parent, slope in self.edges[id(y)])
+
+    def depth(self, y, limit=10):
+        return 1 + max((self.depth(p, limit - 1) for p, _ in self.edges[id(y)]), default=0) if limit else 1
+
+    @rule(y=tensors, seed=st.floats(-2, 2))
+    def backward(self, y, seed):
+        if not y.requires_grad:
+            with pytest.raises(GraphError):
+                y.backward()
+            return
+        if self.depth(y) > 9:  # the oracle walks every path
+            return
+        y.backward(np.float64(seed), retain_graph=True)
+        for x in self.leaves:
+            self.expected[id(x)] += seed * self.paths(y, x)
+
+    @rule(x=tensors)
+    def zero(self, x):
+        x.zero_grad()
+        if id(x) in self.expected:
+            self.expected[id(x)] = 0.0
+
+    @rule(y=consumes(tensors))
+    def forget(self, y):
+        pass
+
+    @invariant()
+    def gradients_agree(self):
+        for x in getattr(self, "leaves", ()):
+            found = 0.0 if x.grad is None else float(x.grad)
+            assert found == pytest.approx(self.expected[id(x)], rel=1e-9, abs=1e-9)
+
+
+Graphs.TestCase.settings = settings(stateful_step_count=25)
+TestGraphs = Graphs.TestCase

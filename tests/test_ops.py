@@ -1,0 +1,206 @@
+"""Every operation against its row of the table: values, gradients, dtypes, broadcasting, strides, sizes, extremes, second order."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from op_table import TABLE, Row
+
+import tinygrad_mnist as tg
+from tinygrad_mnist import Tensor, hvp
+from tinygrad_mnist.ops import OPS
+from tinygrad_mnist.tensor import gradients
+from tinygrad_mnist.testing import away_from, broadcastable, gradcheck, shapes, tensors
+
+
+def split(case):
+    """The shapes and the parameters of a case."""
+    return (case[:-1], case[-1]) if case and isinstance(case[-1], dict) else (case, {})
+
+
+CASES = [pytest.param(row, *split(case), id=f"{name}-{i}") for name, row in TABLE.items() for i, case in enumerate(row.cases)]
+ELEMENTWISE = [name for name, row in TABLE.items() if row.operands]
+
+
+def draw(row: Row, shapes, rng):
+    """Inputs from the row's domain, clear of its kinks."""
+    inputs = [np.asarray(rng.uniform(*row.domain, shape)) for shape in shapes]
+    for kink in row.away:
+        x = inputs[0] - inputs[1] if row.operands == 2 else inputs[0]
+        shift = np.where(np.abs(x - kink) < 0.02, 0.05, 0.0)
+        if np.shape(shift) == np.shape(inputs[0]):
+            inputs[0] = inputs[0] + shift
+    return inputs
+
+
+def test_every_op_has_a_row():
+    assert set(TABLE) == set(OPS), "each operation has one row in op_table.py, and each row an operation"
+
+
+def test_every_op_is_public():
+    methods = {"getitem", "astype"}  # x[i] and x.astype(dtype): as functions of the package their names say too little
+    assert {name for name in OPS if getattr(tg, name, None) is not OPS[name]} == methods
+
+
+@pytest.mark.parametrize(("row", "shapes", "params"), CASES)
+def test_value_is_numpys(row, shapes, params, rng):
+    inputs = draw(row, shapes, rng)
+    y = row.op(*(Tensor(x) for x in inputs), **params)
+    expected = np.asarray(row.reference(*inputs, **params))
+    assert y.shape == expected.shape
+    assert y.dtype == np.float64
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("method", ["central", "complex"])
+@pytest.mark.parametrize(("row", "shapes", "params"), CASES)
+def test_gradient(row, shapes, params, method, rng):
+    gradcheck(lambda *x: row.op(*x, **params), *draw(row, shapes, rng), method=method)
+
+
+@pytest.mark.parametrize(("row", "shapes", "params"), CASES)
+def test_float32_stays_float32_and_agrees(row, shapes, params, rng):
+    wide = [Tensor(x, requires_grad=True) for x in draw(row, shapes, rng)]
+    narrow = [Tensor(x.numpy(), requires_grad=True, dtype=np.float32) for x in wide]
+    y, y32 = row.op(*wide, **params), row.op(*narrow, **params)
+    if row is not TABLE["astype"]:
+        assert y32.dtype == np.float32
+    np.testing.assert_allclose(y32.numpy(), y.numpy(), rtol=2e-5, atol=2e-5)
+    for g, g32 in zip(gradients(y, wide), gradients(y32, narrow), strict=True):
+        assert g32.dtype == np.float32
+        np.testing.assert_allclose(g32, g, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize(("row", "shapes", "params"), CASES)
+def test_inputs_and_kept_results_are_never_written_to(row, shapes, params, rng):
+    inputs = [Tensor(x, requires_grad=True) for x in draw(row, shapes, rng)]
+    before = [x.numpy().copy() for x in inputs]
+    y = row.op(*inputs, **params)
+    value, seed = y.numpy().copy(), rng.standard_normal(y.shape)
+    first = gradients(y, inputs, seed, retain_graph=True)
+    for x, b in zip(inputs, before, strict=True):
+        np.testing.assert_array_equal(x.numpy(), b)
+    np.testing.assert_array_equal(y.numpy(), value)
+    for g in first:
+        g[...] = np.nan  # what backward gave is the caller's
+    for g in gradients(y, inputs, seed):
+        assert not np.isnan(g).any()
+
+
+@pytest.mark.parametrize(("row", "shapes", "params"), CASES)
+def test_second_derivative_is_that_of_the_gradient(row, shapes, params, rng):
+    inputs = draw(row, shapes, rng)
+    seed = rng.uniform(0.5, 1.5, np.shape(row.reference(*inputs, **params)))
+
+    def scalar(*x):
+        return (row.op(*x, **params) * seed).sum()
+
+    for k, x in enumerate(inputs):
+        direction = rng.standard_normal(x.shape)
+        h = 1e-6
+        sides = []
+        for sign in (1, -1):
+            moved = list(inputs)
+            moved[k] = x + sign * h * direction
+            sides.append(tg.grad(scalar, k)(*moved))
+        numeric = (sides[0] - sides[1]) / (2 * h)
+        exact = hvp(scalar, inputs[0], direction, *inputs[1:], argnums=k)
+        np.testing.assert_allclose(exact, numeric, rtol=1e-5, atol=1e-6)
+
+
+EXTREMES = [pytest.param(row, *extreme, id=f"{name}-{i}") for name, row in TABLE.items() for i, extreme in enumerate(row.extremes)]
+
+
+@pytest.mark.parametrize(("row", "inputs", "expected", "slopes"), EXTREMES)
+def test_extremes_without_a_warning(row, inputs, expected, slopes):
+    leaves = [Tensor(np.asarray(x, float), requires_grad=True) for x in (inputs if isinstance(inputs, tuple) else (inputs,))]
+    y = row.op(*leaves)
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12)
+    if slopes is not None:
+        found = gradients(y, leaves)
+        for g, wanted in zip(found, slopes if isinstance(slopes, tuple) else (slopes,), strict=True):
+            known = [w is not None for w in wanted]
+            np.testing.assert_allclose(g[known], [w for w in wanted if w is not None], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@given(data=st.data())
+def test_any_shapes_and_strides(name, data):
+    row = TABLE[name]
+    low, high = row.domain
+    elements = away_from(*(row.away if row.operands == 1 else ()), low=low, high=high, gap=0.02)
+    if row.operands == 1:
+        inputs = [data.draw(tensors(shapes(), elements=elements))]
+    else:
+        inputs = list(data.draw(broadcastable(2, elements=elements)))
+        if row.away:  # a kink where the operands meet: keep them on different sides
+            inputs[1] = Tensor(inputs[1].numpy() + 2 * (high - low), requires_grad=True)
+    expected = row.reference(*(x.numpy() for x in inputs))
+    np.testing.assert_allclose(row.op(*inputs).numpy(), expected, rtol=1e-11, atol=1e-13)
+    gradcheck(row.op, *inputs, method="complex")
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "prod", "logsumexp", "var"])
+@given(data=st.data())
+def test_reductions_over_any_axes(name, data):
+    x = data.draw(tensors(shapes(min_dims=1, min_side=1), elements=st.floats(0.5, 2.0)))
+    axes = data.draw(st.lists(st.integers(-x.ndim, x.ndim - 1), unique_by=lambda a: a % x.ndim).map(tuple) | st.none())
+    params = {"axis": axes, "keepdims": data.draw(st.booleans())}
+    row = TABLE[name]
+    np.testing.assert_allclose(row.op(x, **params).numpy(), row.reference(x.numpy(), **params), rtol=1e-11, atol=1e-13)
+    if axes != () and name not in ("max", "min"):  # ties, which hypothesis loves, are kinks
+        gradcheck(lambda t: row.op(t, **params), x, method="complex")
+
+
+@given(data=st.data())
+def test_matmul_of_any_shapes(data):
+    n, k, m = (data.draw(st.integers(0, 3)) for _ in range(3))
+    batch = data.draw(broadcastable(2, max_dims=2, max_side=3))
+    x, y = (Tensor(np.ones((*b.shape, *side)) * 0.5, requires_grad=True) for b, side in zip(batch, ((n, k), (k, m)), strict=True))
+    np.testing.assert_allclose((x @ y).numpy(), x.numpy() @ y.numpy())
+    gradcheck(tg.matmul, x, y, method="complex")
+
+
+@given(data=st.data())
+def test_indexing_is_numpys(data):
+    from hypothesis.extra.numpy import basic_indices
+
+    x = data.draw(tensors(shapes(min_dims=1, min_side=1)))
+    index = data.draw(basic_indices(x.shape, allow_newaxis=True, allow_ellipsis=True))
+    np.testing.assert_array_equal(x[index].numpy(), x.numpy()[index])
+    gradcheck(lambda t: t[index] * 2.0, x, method="complex")
+
+
+def test_maximum_of_equal_numbers_halves_the_gradient():
+    x, y = (Tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    tg.maximum(x, y).sum().backward()
+    np.testing.assert_array_equal(x.grad, [0.5, 0.5])
+    np.testing.assert_array_equal(y.grad, [0.5, 0.5])
+
+
+def test_a_constant_exponent_takes_no_logarithm():
+    x = Tensor([-2.0, -1.0, 0.0], requires_grad=True)
+    (x**3).sum().backward()
+    np.testing.assert_array_equal(x.grad, [12.0, 3.0, 0.0])
+
+
+def test_gather_of_repeated_indices_adds_up():
+    x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    x[np.array([0, 0, 2])].sum().backward()
+    np.testing.assert_array_equal(x.grad, [2.0, 0.0, 1.0])
+
+
+def test_dropout_is_the_identity_in_evaluation_and_keeps_the_mean():
+    x = Tensor(np.ones(20000, np.float32))
+    assert tg.dropout(x, 0.3, training=False) is x
+    dropped = tg.dropout(x, 0.3, rng=0).numpy()
+    assert set(np.unique(dropped)) == {np.float32(0), np.float32(1 / 0.7)}
+    assert abs(dropped.mean() - 1) < 0.02
+
+
+def test_batch_norm_tracks_the_unbiased_variance(rng):
+    x = rng.standard_normal((8, 3, 2))
+    mean, var = np.zeros(3), np.ones(3)
+    tg.batch_norm(Tensor(x), mean, var, training=True, momentum=0.25)
+    np.testing.assert_allclose(mean, 0.25 * x.mean((0, 2)))
+    np.testing.assert_allclose(var, 0.75 + 0.25 * x.var((0, 2), ddof=1))

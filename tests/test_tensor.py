@@ -1,0 +1,290 @@
+"""Tensor: dtypes, NumPy on either side, gradients on leaves, errors."""
+
+import copy
+import pickle
+import threading
+
+import numpy as np
+import pytest
+
+import tinygrad_mnist as tg
+from tinygrad_mnist import GraphError, ShapeError, Tensor, from_numpy, no_grad
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype"),
+    [
+        (1.5, np.float32), ([1.5, 2], np.float32), ([[1.0]], np.float32), (2, np.int64), ([1, 2], np.int64), (True, np.bool_),
+        (np.ones(2), np.float64), (np.ones(2, np.float16), np.float16), (np.float64(1), np.float64), (np.arange(3, dtype=np.uint8), np.uint8),
+    ],
+)  # fmt: skip
+def test_dtype_of_new_tensors(data, dtype):
+    assert Tensor(data).dtype == dtype
+
+
+def test_tensor_copies_and_from_numpy_shares():
+    a = np.ones(3)
+    copied, shared = Tensor(a), from_numpy(a)
+    a[0] = 7
+    assert copied.data[0] == 1
+    assert shared.data[0] == 7
+
+
+@pytest.mark.parametrize("data", [2, [1, 2], np.arange(3), True, np.array([True])])
+def test_integers_cannot_require_grad(data):
+    with pytest.raises(TypeError, match="pass floats"):
+        Tensor(data, requires_grad=True)
+
+
+@pytest.mark.parametrize("data", ["a", None, object(), [[1.0], [1.0, 2.0]], {"a": 1}])
+def test_what_is_no_number_is_a_type_error(data):
+    with pytest.raises(TypeError, match="expected numbers"):
+        Tensor(data)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("number", [2, 2.5, True])
+def test_python_numbers_never_change_the_dtype(dtype, number):
+    for shape in ((), (3,)):
+        t = Tensor(np.ones(shape, dtype), requires_grad=True)
+        for y in (t * number, number * t, t + number, number - t, t / number, number / t, t**number, number**t, tg.maximum(t, number)):
+            assert y.dtype == dtype
+
+
+def test_numpy_on_either_side():
+    t = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    a = np.array([[0.5, 1.0], [2.0, 4.0]], np.float32)
+    for y, expected in [
+        (a * t, a * t.data), (t * a, a * t.data), (a - t, a - t.data), (a / t, a / t.data), (a @ t, a @ t.data), (t @ a, t.data @ a),
+        (np.float64(2) * t, 2 * t.data), (np.float32(2) - t, 2 - t.data), ([[1.0, 1.0], [1.0, 1.0]] + t, 1 + t.data),
+        (np.exp(t), np.exp(t.data)), (np.matmul(a, t), a @ t.data), (np.sum(t, axis=0), t.data.sum(0)), (np.concatenate([t, a]), np.concatenate([t.data, a])),
+        (np.where(a > 1, t, a), np.where(a > 1, t.data, a)), (np.maximum(t, a), np.maximum(t.data, a)), (np.mean(t), t.data.mean()),
+        (np.stack([t, t]), np.stack([t.data, t.data])), (np.transpose(t), t.data.T), (np.reshape(t, (4,)), t.data.reshape(4)), (np.abs(t), t.data),
+        (np.clip(t, 2, 3), np.clip(t.data, 2, 3)), (np.einsum("ij->j", t), t.data.sum(0)), (np.dot(a, t), a @ t.data), (np.square(t), t.data**2),
+        (np.expand_dims(t, 0), t.data[None]), (np.squeeze(np.expand_dims(t, 0)), t.data), (np.pad(t, 1), np.pad(t.data, 1)), (np.std(t), t.data.std()),
+    ]:  # fmt: skip
+        assert isinstance(y, Tensor)
+        assert y.requires_grad
+        np.testing.assert_allclose(y.numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda t: np.fft.fft(t), "fft"), (lambda t: np.linalg.inv(t), "inv"), (lambda t: np.arctan(t), "arctan"), (lambda t: np.add.reduce(t), "np.add.reduce"),
+        (lambda t: np.exp(t, out=np.ones(2)), "out"), (lambda t: np.sum(t, dtype=float), "np.sum"), (lambda t: np.median(t), "median"),
+    ],
+)  # fmt: skip
+def test_an_unsupported_numpy_function_is_named(call, name):
+    with pytest.raises(TypeError, match=name):
+        call(Tensor([1.0, 2.0], requires_grad=True))
+
+
+def test_in_place_on_an_ndarray_is_refused():
+    a = np.ones(2, np.float32)
+    with pytest.raises(TypeError, match="out"):
+        a += Tensor([1.0, 2.0])
+
+
+def test_comparisons_are_constants():
+    t = Tensor([1.0, 2.0], requires_grad=True)
+    assert (t > 1.5).data.tolist() == [False, True]
+    assert (np.array([1.0, 2.0]) == t).data.all()
+    assert not (t != t).requires_grad
+    assert np.argmax(t) == 1
+
+
+def test_grad_accumulates_until_zeroed():
+    t = Tensor([1.0, 2.0], requires_grad=True)
+    assert t.grad is None
+    for times in (1, 2):
+        (t * 3).sum().backward()
+        np.testing.assert_array_equal(t.grad, [3.0 * times] * 2)
+    t.zero_grad()
+    assert t.grad is None
+
+
+def test_only_leaves_hold_a_gradient_unless_asked():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2
+    z = (y * y).sum()
+    z.backward(retain_graph=True)
+    assert y.grad is None
+    y.retain_grad()
+    z.backward()
+    np.testing.assert_array_equal(y.grad, 2 * y.data)
+
+
+def test_the_seed_is_copied_and_left_alone():
+    x = Tensor(np.ones(3), requires_grad=True)
+    seed = np.array([1.0, 2.0, 3.0])
+    (-x).backward(seed)
+    np.testing.assert_array_equal(seed, [1.0, 2.0, 3.0])
+    x.backward(seed)
+    np.testing.assert_array_equal(x.grad, [0.0, 0.0, 0.0])
+    x.grad[:] = 9
+    np.testing.assert_array_equal(seed, [1.0, 2.0, 3.0])
+
+
+def test_gradients_of_two_leaves_never_alias():
+    x, y = Tensor(np.ones(3), requires_grad=True), Tensor(np.ones(3), requires_grad=True)
+    (x + y).sum().backward()
+    assert not np.shares_memory(x.grad, y.grad)
+    (x + x).sum().backward()
+    np.testing.assert_array_equal(x.grad, [3.0, 3.0, 3.0])
+
+
+def test_float32_and_float64_meet_and_each_gradient_keeps_its_dtype():
+    x, y = Tensor([1.0, 2.0], requires_grad=True), Tensor(np.ones(2), requires_grad=True)
+    (x * y).sum().backward()
+    assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda x: (x * 2).backward(), GraphError, r"\(2,\)"),
+        (lambda x: x.detach().sum().backward(), GraphError, "requires no grad"),
+        (lambda x: (x * 2).backward(np.ones(3)), ShapeError, r"\(2,\), got \(3,\)"),
+        (lambda x: x.detach().retain_grad(), GraphError, "requires no grad"),
+        (lambda x: setattr(x * 2, "requires_grad", True), GraphError, "leaf"),
+        (lambda x: x.__setitem__(0, 1.0), TypeError, "where, concatenate or stack"),
+        (lambda x: np.asarray(x), TypeError, r"\.numpy\(\)"),
+        (lambda x: x + np.ones(3), ShapeError, r"add: .*\(2,\), \(3,\)"),
+        (lambda x: x @ np.ones((3, 2)), ShapeError, r"matmul: .*\(2,\) and \(3, 2\)"),
+        (lambda x: x.reshape(3), ShapeError, r"reshape: .*\(2,\)"),
+        (lambda x: x.sum(axis=1), ValueError, "sum: axis 1"),
+        (lambda x: x[5], IndexError, "out of bounds"),
+        (lambda x: bool(x), ValueError, "ambiguous"),
+        (lambda x: x.item(), ValueError, "size 1"),
+        (lambda x: len(x.sum()), TypeError, "0-d"),
+        (lambda x: from_numpy([1.0]), TypeError, "ndarray"),
+        (lambda x: tg.concatenate([]), ShapeError, "at least one"),
+        (lambda x: tg.stack([x, x.reshape(1, 2)]), ShapeError, "stack"),
+        (lambda x: setattr(x, "data", np.ones(3)), ShapeError, r"\(2,\), got \(3,\)"),
+        (lambda x: setattr(x, "grad", np.ones(3)), ShapeError, r"\(2,\), got \(3,\)"),
+    ],
+)
+def test_errors_say_what_was_expected(make, error, words):
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(error, match=words):
+        make(x)
+    assert x.grad is None
+
+
+def test_a_freed_graph_names_retain_graph():
+    x = Tensor(2.0, requires_grad=True)
+    y = x * x
+    y.backward(retain_graph=True)
+    y.backward()
+    with pytest.raises(GraphError, match="retain_graph=True"):
+        y.backward()
+    assert x.grad == 8
+
+
+def test_backward_after_a_change_in_place_is_refused_only_where_it_matters():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    product, total = (x * x).sum(), (x + 1).sum()
+    x.data -= 0.5
+    with pytest.raises(GraphError, match="multiply saved an array .* changed in place"):
+        product.backward()
+    total.backward()  # a sum saved nothing of x
+    np.testing.assert_array_equal(x.grad, [1.0, 1.0])
+    (x * x).sum().backward()  # a graph made after the change
+    np.testing.assert_array_equal(x.grad, [2.0, 4.0])
+
+
+def test_a_change_through_a_view_or_a_detached_tensor_counts():
+    for alias in (lambda t: t.detach(), lambda t: t.reshape(2, 1), lambda t: t.T):
+        x = Tensor([1.0, 2.0], requires_grad=True)
+        y = x.exp().sum() + (x * x).sum()
+        alias(x).data *= 2
+        with pytest.raises(GraphError, match="in place"):
+            y.backward()
+
+
+def test_an_optimizer_step_counts_as_a_change_in_place():
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    loss = (w * w).sum()
+    loss.backward(retain_graph=True)
+    tg.optim.SGD([w], 0.1).step()
+    with pytest.raises(GraphError, match="optimizer step"):
+        loss.backward()
+
+
+def test_assigning_data_writes_into_the_memory_and_keeps_the_dtype():
+    a = np.ones(2, np.float32)
+    t = from_numpy(a)
+    t.data = np.array([3.0, 4.0])
+    assert a.tolist() == [3.0, 4.0]
+    assert t.dtype == np.float32
+
+
+def test_no_grad_nests_and_survives_exceptions_and_decorates():
+    x = Tensor(1.0, requires_grad=True)
+    with no_grad():
+        with pytest.raises(ZeroDivisionError), no_grad():
+            raise ZeroDivisionError
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+    @no_grad()
+    def double(t):
+        return t * 2
+
+    assert not double(x).requires_grad
+
+
+def test_no_grad_is_for_one_thread():
+    x, seen, inside, done = Tensor(1.0, requires_grad=True), [], threading.Event(), threading.Event()
+
+    def other():
+        inside.wait()
+        seen.append((x * 2).requires_grad)
+        done.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with no_grad():
+        inside.set()
+        done.wait()
+    thread.join()
+    assert seen == [True]
+
+
+def test_freezing_a_leaf_drops_its_gradient():
+    x, y = Tensor(1.0, requires_grad=True), Tensor(2.0, requires_grad=True)
+    (x * y).backward()
+    x.requires_grad = False
+    assert x.grad is None
+    (x * y).backward()
+    assert (x.grad, y.grad) == (None, 2.0)
+
+
+def test_copies_and_pickles_of_leaves():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    for other in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert other.requires_grad
+        other.data += 1
+        np.testing.assert_array_equal(x.data, [1.0, 2.0])
+    with pytest.raises(GraphError, match="detach"):
+        copy.deepcopy(x * 2)
+
+
+def test_asarray_of_a_constant_is_its_array():
+    t = Tensor([1.0, 2.0])
+    assert np.shares_memory(np.asarray(t), t.data)
+    assert np.asarray(t, np.float64).dtype == np.float64
+
+
+def test_small_things():
+    t = Tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+    assert (t.shape, t.ndim, t.size, t.T.shape, len(t), t.is_leaf, (t * 2).is_leaf) == ((1, 3), 2, 3, (3, 1), 1, True, False)
+    assert [row.shape for row in t] == [(3,)]
+    assert float(t.sum()) == 6
+    assert "requires_grad=True" in repr(t)
+    assert "made by multiply" in repr(t * 2)
+    assert {t: 1}[t] == 1
+    assert Tensor(3).item() == 3
+    assert [10, 20][Tensor(1)] == 20
+    assert t.astype(np.float64).dtype == np.float64
