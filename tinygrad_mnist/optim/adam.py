@@ -120,8 +120,8 @@ class RMSprop(Optimizer):
         if self.weight_decay:
             decayed = np.multiply(w, self.weight_decay, out=self._buffer(w, 1))
             g = np.add(g, decayed, out=decayed)
-        np.multiply(np.multiply(g, g, out=scratch), 1 - self.alpha, out=scratch)
+        np.multiply(np.multiply(g, 1 - self.alpha, out=scratch), g, out=scratch)
         np.add(np.multiply(square, self.alpha, out=square), scratch, out=square)
         np.add(np.sqrt(square, out=scratch), self.eps, out=scratch)
-        np.divide(g, scratch, out=scratch)
-        np.subtract(w, np.multiply(scratch, self.lr, out=scratch), out=w)
+        step = np.multiply(g, self.lr, out=self._buffer(w, 1))
+        np.subtract(w, np.divide(step, scratch, out=step), out=w)

@@ -1,0 +1,200 @@
+"""Modules: what they hold, how they load and save, layers as PyTorch has them, initial weights."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import tinygrad_mnist as tg
+from tinygrad_mnist import Tensor, nn
+
+
+class Block(nn.Module):
+    def __init__(self, rng):  # no super().__init__(): it is not required
+        self.weight = Tensor(np.ones(2), requires_grad=True)
+        self.scale = np.ones(2)
+        self._cache = np.zeros(99)
+
+    def forward(self, x):
+        return x * self.weight
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = [Block(0), Block(1)]
+        self.heads = {"a": nn.Linear(2, 1, rng=0), "b": (nn.Linear(2, 1, rng=1), nn.Dropout(0.5, rng=2))}
+        self.tied = self.blocks[0].weight
+        self.fixed = Tensor([1.0])
+
+    def forward(self, x):
+        return self.heads["a"](self.blocks[1](self.blocks[0](x)))
+
+
+NAMES = ["blocks.0.weight", "blocks.1.weight", "heads.a.weight", "heads.a.bias", "heads.b.0.weight", "heads.b.0.bias"]
+
+
+def test_parameters_are_found_through_lists_and_dicts_and_count_once():
+    net = Net()
+    assert [name for name, _ in net.named_parameters()] == NAMES
+    assert len(list(net.parameters())) == len(NAMES)
+    assert [name for name, _ in net.named_buffers()] == ["blocks.0.scale", "blocks.1.scale", "fixed"]
+    assert [name for name, _ in net.named_generators()] == ["heads.b.1.rng"]
+    assert len(list(net.modules())) == 6
+
+
+def test_train_and_eval_reach_every_module():
+    net = Net()
+    assert net.eval() is net
+    assert not any(m.training for m in net.modules())
+    net.train()
+    assert all(m.training for m in net.modules())
+
+
+def test_state_goes_out_as_copies_and_comes_back_cast():
+    net, other = Net(), Net()
+    state = net.state_dict()
+    assert list(state) == [*NAMES, "blocks.0.scale", "blocks.1.scale", "fixed"]
+    state["blocks.0.weight"] += 1
+    assert net.blocks[0].weight.data[0] == 1
+    other.load_state_dict({k: v.astype(np.float16) for k, v in state.items()})
+    assert other.blocks[0].weight.data[0] == 2
+    assert other.blocks[0].weight.dtype == np.float64
+
+
+def test_a_bad_load_lists_everything_and_changes_nothing():
+    net = Net()
+    before, state = net.state_dict(), net.state_dict()
+    del state["fixed"]
+    state["more"] = np.ones(1)
+    state["heads.a.bias"] = np.ones(3)
+    state["blocks.0.weight"] = np.full(2, 9.0)
+    with pytest.raises(ValueError, match=r"missing fixed; unexpected more; heads.a.bias of shape \(3,\), expected \(1,\)"):
+        net.load_state_dict(state)
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    state.pop("heads.a.bias")
+    net.load_state_dict(state, strict=False)
+    assert net.blocks[0].weight.data[0] == 9
+
+
+def test_frozen_parameters_are_still_parameters():
+    layer = nn.Linear(2, 2, rng=0)
+    for p in layer.parameters():
+        p.requires_grad = False
+    assert len(list(layer.parameters())) == 2
+    assert not layer(Tensor(np.ones((1, 2)))).requires_grad
+    for p in layer.parameters():
+        p.requires_grad = True
+    layer(Tensor(np.ones((1, 2)))).sum().backward()
+    assert layer.weight.grad is not None
+    layer.zero_grad()
+    assert layer.weight.grad is None
+
+
+def test_astype_converts_in_place_and_returns_the_module():
+    net = nn.Sequential(nn.Linear(2, 2, rng=0), nn.BatchNorm1d(2))
+    weight = net[0].weight
+    net[0].bias.requires_grad = False
+    assert net.astype(np.float64) is net
+    assert net[0].weight is weight
+    assert {p.dtype for p in net.parameters()} == {np.dtype(np.float64)}
+    assert net[1].running_mean.dtype == np.float64
+    assert net[1].num_batches_tracked.dtype == np.int64
+    assert [p.requires_grad for p in net.parameters()] == [True, False, True, True]
+
+
+def test_modules_copy_and_pickle():
+    net = Net()
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        other.blocks[0].weight.data += 1
+        assert net.blocks[0].weight.data[0] == 1
+        assert other.tied is other.blocks[0].weight
+
+
+def test_names_shapes_and_reprs_are_pytorchs():
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, rng=0), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3, rng=0))
+    shapes = {name: a.shape for name, a in net.state_dict().items()}
+    assert shapes == {
+        "0.weight": (4, 1, 3, 3), "0.bias": (4,), "1.weight": (4,), "1.bias": (4,), "4.weight": (3, 16), "4.bias": (3,),
+        "1.running_mean": (4,), "1.running_var": (4,), "1.num_batches_tracked": (),
+    }  # fmt: skip
+    assert "(4): Linear(16, 3)" in repr(net)
+    assert (len(net), net[-1].weight.shape) == (5, (3, 16))
+
+
+@pytest.mark.parametrize(
+    ("layer", "function"),
+    [
+        (nn.ReLU(), tg.relu), (nn.LeakyReLU(0.2), lambda x: tg.leaky_relu(x, 0.2)), (nn.Sigmoid(), tg.sigmoid), (nn.Tanh(), tg.tanh),
+        (nn.GELU(), tg.gelu), (nn.LayerNorm(4), lambda x: tg.layer_norm(x, 4)), (nn.Flatten(), lambda x: x.reshape(2, 64)),
+        (nn.MaxPool2d(2), lambda x: tg.max_pool2d(x, 2)), (nn.AvgPool2d(3, 2, 1), lambda x: tg.avg_pool2d(x, 3, 2, 1)),
+    ],
+)  # fmt: skip
+def test_layers_are_their_functions(layer, function, rng):
+    x = Tensor(rng.standard_normal((2, 4, 4, 4)))
+    np.testing.assert_array_equal(layer(x).numpy(), function(x).numpy())
+
+
+def test_dropout_and_batch_norm_know_training_from_evaluation(rng):
+    x = Tensor(rng.standard_normal((64, 3)).astype(np.float32))
+    dropout, norm = nn.Dropout(0.5, rng=0), nn.BatchNorm1d(3)
+    assert (dropout(x).numpy() == 0).any()
+    np.testing.assert_allclose(norm(x).numpy().mean(0), 0, atol=1e-6)
+    assert norm.num_batches_tracked == 1
+    assert dropout.eval()(x) is x
+    np.testing.assert_allclose(norm.eval()(x).numpy(), (x.numpy() - norm.running_mean) / np.sqrt(norm.running_var + 1e-5), rtol=1e-4)
+    assert norm.num_batches_tracked == 1
+
+
+def test_randomness_comes_from_the_given_source_only():
+    state = np.random.get_state()[1].copy()
+    same = [nn.Linear(5, 4, rng=3).weight.data for _ in range(2)]
+    np.testing.assert_array_equal(*same)
+    generator = np.random.default_rng(3)
+    differ = [nn.Linear(5, 4, rng=generator).weight.data for _ in range(2)]
+    assert (differ[0] != differ[1]).any()
+    nn.Linear(5, 4)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+
+
+@pytest.mark.parametrize(
+    ("make", "std"),
+    [
+        (nn.init.xavier_uniform, np.sqrt(2 / 700)), (nn.init.xavier_normal, np.sqrt(2 / 700)), (nn.init.he_uniform, np.sqrt(2 / 300)),
+        (nn.init.he_normal, np.sqrt(2 / 300)), (nn.init.normal, np.sqrt(1 / 300)), (nn.init.zeros, 0.0),
+    ],
+)  # fmt: skip
+def test_initial_weights_have_their_deviation(make, std):
+    weight = make((400, 300), 0)
+    assert (weight.shape, weight.dtype) == ((400, 300), np.float32)
+    assert weight.std() == pytest.approx(std, rel=0.02)
+    assert abs(weight.mean()) < 0.001
+    assert nn.init.fans((8, 4, 3, 3)) == (36, 72)
+
+
+def test_default_weights_lie_within_pytorchs_bounds():
+    layer = nn.Linear(100, 50, rng=0)
+    for p in layer.parameters():
+        assert 0.09 < np.abs(p.data).max() <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: nn.Linear(0, 3), ValueError, "in_features of at least 1, got 0"),
+        (lambda: nn.Linear(3, 2.5), TypeError, "out_features"),
+        (lambda: nn.Conv2d(1, 0, 3), ValueError, "out_channels"),
+        (lambda: nn.Dropout(1.0), ValueError, r"\[0, 1\)"),
+        (lambda: nn.Sequential(nn.ReLU(), 3), TypeError, "position 1"),
+        (lambda: nn.BatchNorm1d(3)(Tensor(np.ones((2, 3, 4, 4)))), tg.ShapeError, "BatchNorm1d"),
+        (lambda: nn.BatchNorm1d(3)(Tensor(np.ones((1, 3)))), ValueError, "more than one value"),
+        (lambda: nn.Linear(3, 2)(Tensor(np.ones((2, 4)))), tg.ShapeError, r"\(2, 4\) and \(2, 3\)"),
+        (lambda: nn.Module()(1), NotImplementedError, "forward"),
+        (lambda: nn.init.he_normal((3,)), ValueError, "two axes"),
+    ],
+)
+def test_errors(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
