@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import json
+import math
 import signal
 import sys
 import time
@@ -138,10 +139,12 @@ def report(model, history, data, test, predicted, settings, seconds, interrupted
         "train_examples": len(data.train.images), "seed": settings["seed"], "seconds": round(seconds, 2),
         "epochs": len(history["lr"]), "interrupted": interrupted, "recipe": settings.get("recipe"),
     }  # fmt: skip
-    if len(history["val_accuracy"]):
+    if history["val_accuracy"] and not math.isnan(history["val_accuracy"][-1]):
         metrics["validation_accuracy"] = history["val_accuracy"][-1]
     checkpoint.save(out / "model.safetensors", model, metadata={"settings": {**settings, "out": str(out)}, "metrics": metrics})
-    (out / "history.json").write_text(json.dumps(history, indent=1))
+    # strict JSON knows no nan, which stands for what was not measured
+    rows = {name: [None if math.isnan(v) else v for v in values] for name, values in history.items()}
+    (out / "history.json").write_text(json.dumps(rows, indent=1) + "\n")
     (out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
     figures = {"predictions": plots.predictions(data.test.images, outputs.argmax(axis=1), truth)}
     if len(history["lr"]):

@@ -16,6 +16,9 @@ settings.register_profile("nightly", max_examples=1500, deadline=None)
 settings.load_profile("ci")
 
 
+collect_ignore_glob = ["recorded/*", "benchmarks/*"]  # programs, run by hand
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -7,7 +7,10 @@ from tinygrad_mnist import AnomalyError, Tensor, detect_anomaly
 
 
 def test_forward_names_operation_and_line():
-    with detect_anomaly(), pytest.raises(AnomalyError, match=r"log: forward gave -inf at index \(1,\).*test_anomaly.py") as caught:
+    with (
+        detect_anomaly(),
+        pytest.raises(AnomalyError, match=r"log: forward gave -inf at index \(1,\).*test_anomaly.py") as caught,
+    ):
         Tensor([1.0, 0.0]).log()
     assert "line 12" in str(caught.value) or "in test_forward_names_operation_and_line" in str(caught.value)
 

@@ -29,7 +29,9 @@ def test_a_chain_of_100_000_nodes_goes_backward_and_away():
     del y  # never went backward: the chain is taken apart node by node
     code = "import sys; sys.setrecursionlimit(200); import tinygrad_mnist as tg; x = y = tg.Tensor(1.0, requires_grad=True)\n"
     code += "for _ in range(20000): y = y.exp().log()\ny.backward(retain_graph=True); del y; print(float(x.grad))"
-    assert float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) == pytest.approx(1, abs=0.1)
+    assert float(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    ) == pytest.approx(1, abs=0.1)
 
 
 def test_10_000_training_steps_hold_memory_flat_without_the_garbage_collector():

@@ -60,7 +60,9 @@ def test_hvp_of_a_network_is_the_hessian_times_the_vector(rng):
 def test_hvp_keeps_the_dtype_and_takes_other_arguments():
     x = np.array([1.0, 2.0], np.float32)
     assert hvp(lambda t: (t**4).sum(), x, np.ones(2)).dtype == np.float32
-    np.testing.assert_allclose(hvp(lambda s, t: (s * t**2).sum(), np.ones(2), np.ones(2), np.array([3.0, 4.0]), argnums=1), [2.0, 2.0])
+    np.testing.assert_allclose(
+        hvp(lambda s, t: (s * t**2).sum(), np.ones(2), np.ones(2), np.array([3.0, 4.0]), argnums=1), [2.0, 2.0]
+    )
 
 
 def _modulus(x):

@@ -121,7 +121,13 @@ def test_a_kernel_that_only_works_on_contiguous_inputs_fails():
 
 @pytest.mark.parametrize(
     ("f", "point"),
-    [(tg.abs, 0.0), (tg.relu, 0.0), (lambda x: tg.clip(x, -1.0, 1.0), 1.0), (lambda x: tg.maximum(x, 0.0), 0.0), (tg.sqrt, 0.0)],
+    [
+        (tg.abs, 0.0),
+        (tg.relu, 0.0),
+        (lambda x: tg.clip(x, -1.0, 1.0), 1.0),
+        (lambda x: tg.maximum(x, 0.0), 0.0),
+        (tg.sqrt, 0.0),
+    ],
 )
 def test_a_kink_is_no_bug(f, point):
     with np.errstate(all="ignore"), pytest.raises(NonDifferentiableError, match=r"input 0 at index \(1,\)"):
@@ -204,7 +210,9 @@ def test_what_is_not_analytic_needs_central_differences():
         gradcheck(modulus, X, method="complex")
 
 
-@given(factor=st.floats(0.2, 3), wrong_by=st.sampled_from([1e-3, -1e-3, 0.1]), x=st.floats(-3, 3).filter(lambda v: abs(v) > 0.1))
+@given(
+    factor=st.floats(0.2, 3), wrong_by=st.sampled_from([1e-3, -1e-3, 0.1]), x=st.floats(-3, 3).filter(lambda v: abs(v) > 0.1)
+)
 def test_any_scale_error_of_a_thousandth_is_found(factor, wrong_by, x):
     right = op(lambda a: np.sin(factor * a), lambda g, needs, a: (g * factor * np.cos(factor * a),))
     wrong = op(lambda a: np.sin(factor * a), lambda g, needs, a: (g * factor * (1 + wrong_by) * np.cos(factor * a),))

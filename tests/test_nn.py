@@ -114,7 +114,9 @@ def test_modules_copy_and_pickle():
 
 
 def test_names_shapes_and_reprs_are_pytorchs():
-    net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, rng=0), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3, rng=0))
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1, rng=0), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3, rng=0)
+    )
     shapes = {name: a.shape for name, a in net.state_dict().items()}
     assert shapes == {
         "0.weight": (4, 1, 3, 3), "0.bias": (4,), "1.weight": (4,), "1.bias": (4,), "4.weight": (3, 16), "4.bias": (3,),
@@ -144,7 +146,9 @@ def test_dropout_and_batch_norm_know_training_from_evaluation(rng):
     np.testing.assert_allclose(norm(x).numpy().mean(0), 0, atol=1e-6)
     assert norm.num_batches_tracked == 1
     assert dropout.eval()(x) is x
-    np.testing.assert_allclose(norm.eval()(x).numpy(), (x.numpy() - norm.running_mean) / np.sqrt(norm.running_var + 1e-5), rtol=1e-4)
+    np.testing.assert_allclose(
+        norm.eval()(x).numpy(), (x.numpy() - norm.running_mean) / np.sqrt(norm.running_var + 1e-5), rtol=1e-4
+    )
     assert norm.num_batches_tracked == 1
 
 

@@ -108,7 +108,9 @@ def test_second_derivative_is_that_of_the_gradient(row, shapes, params, rng):
         np.testing.assert_allclose(exact, numeric, rtol=1e-5, atol=1e-6)
 
 
-EXTREMES = [pytest.param(row, *extreme, id=f"{name}-{i}") for name, row in TABLE.items() for i, extreme in enumerate(row.extremes)]
+EXTREMES = [
+    pytest.param(row, *extreme, id=f"{name}-{i}") for name, row in TABLE.items() for i, extreme in enumerate(row.extremes)
+]
 
 
 @pytest.mark.parametrize(("row", "inputs", "expected", "slopes"), EXTREMES)
@@ -156,7 +158,9 @@ def test_reductions_over_any_axes(name, data):
 def test_matmul_of_any_shapes(data):
     n, k, m = (data.draw(st.integers(0, 3)) for _ in range(3))
     batch = data.draw(broadcastable(2, max_dims=2, max_side=3))
-    x, y = (Tensor(np.ones((*b.shape, *side)) * 0.5, requires_grad=True) for b, side in zip(batch, ((n, k), (k, m)), strict=True))
+    x, y = (
+        Tensor(np.ones((*b.shape, *side)) * 0.5, requires_grad=True) for b, side in zip(batch, ((n, k), (k, m)), strict=True)
+    )
     np.testing.assert_allclose((x @ y).numpy(), x.numpy() @ y.numpy())
     gradcheck(tg.matmul, x, y, method="complex")
 

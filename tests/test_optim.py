@@ -39,7 +39,9 @@ def test_a_hundred_steps_are_pytorchs(kind, options, expected):
         for p, g in zip(params, gradients, strict=True):
             np.testing.assert_array_equal(p.grad, g, "a step never modifies a gradient")
         if i % 10 == 9:
-            np.testing.assert_allclose(np.concatenate([p.data.ravel() for p in params]), expected[i // 10], rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(
+                np.concatenate([p.data.ravel() for p in params]), expected[i // 10], rtol=1e-6, atol=1e-9
+            )
 
 
 @pytest.mark.parametrize("kind", RECORDED["schedules"])
@@ -80,7 +82,9 @@ def test_large_and_strided_and_scalar_parameters_step_like_small_ones(kind, rng)
     assert scalar.item() == whole.data[0, 0]
 
 
-@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.1, momentum=0.9), lambda p: optim.Adam(p, 0.1), lambda p: optim.RMSprop(p)])
+@pytest.mark.parametrize(
+    "make", [lambda p: optim.SGD(p, 0.1, momentum=0.9), lambda p: optim.Adam(p, 0.1), lambda p: optim.RMSprop(p)]
+)
 def test_state_goes_on_bit_for_bit(make):
     (params, x), (others, _) = start(), start()
     one, two = make(params), make(others)
@@ -91,7 +95,10 @@ def test_state_goes_on_bit_for_bit(make):
     one.lr = 0.033
     for p, q in zip(params, others, strict=True):
         q.data = p.data
-    two.load_state_dict(json.loads(json.dumps({k: v for k, v in one.state_dict().items() if k != "arrays"})) | {"arrays": one.state_dict()["arrays"]})
+    two.load_state_dict(
+        json.loads(json.dumps({k: v for k, v in one.state_dict().items() if k != "arrays"}))
+        | {"arrays": one.state_dict()["arrays"]}
+    )
     for optimizer, these in ((one, params), (two, others)):
         for _ in range(5):
             optimizer.zero_grad()

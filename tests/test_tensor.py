@@ -47,7 +47,17 @@ def test_what_is_no_number_is_a_type_error(data):
 def test_python_numbers_never_change_the_dtype(dtype, number):
     for shape in ((), (3,)):
         t = Tensor(np.ones(shape, dtype), requires_grad=True)
-        for y in (t * number, number * t, t + number, number - t, t / number, number / t, t**number, number**t, tg.maximum(t, number)):
+        for y in (
+            t * number,
+            number * t,
+            t + number,
+            number - t,
+            t / number,
+            number / t,
+            t**number,
+            number**t,
+            tg.maximum(t, number),
+        ):
             assert y.dtype == dtype
 
 

@@ -1,5 +1,9 @@
 """A small reverse-mode autograd framework on NumPy, with gradient tests that users can import."""
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from . import nn as nn
 from . import optim as optim
 from .anomaly import detect_anomaly as detect_anomaly
@@ -62,7 +66,6 @@ from .ops.reduce import prod as prod
 from .ops.reduce import std as std
 from .ops.reduce import sum as sum
 from .ops.reduce import var as var
-
 from .ops.shape import broadcast_to as broadcast_to
 from .ops.shape import concatenate as concatenate
 from .ops.shape import expand_dims as expand_dims
@@ -78,3 +81,19 @@ from .tensor import from_numpy as from_numpy
 from .tensor import no_grad as no_grad
 
 __version__ = "0.1.0"
+
+if _TYPE_CHECKING:
+    from . import checkpoint as checkpoint
+    from . import datasets as datasets
+    from . import plots as plots
+    from . import testing as testing
+    from . import train as train
+
+_ROOMS = ("checkpoint", "datasets", "plots", "testing", "train")
+
+
+def __getattr__(name: str) -> _Any:
+    """Import a room when it is first asked for: the engine alone loads as fast as NumPy."""
+    if name in _ROOMS:
+        return _import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -74,7 +74,7 @@ def save(
     from safetensors.numpy import save as pack
 
     path = Path(path)
-    tensors = {name: np.ascontiguousarray(array) for name, array in model.state_dict().items()}
+    tensors = {name: np.asarray(array, order="C") for name, array in model.state_dict().items()}
     about: dict[str, Any] = {
         "version": VERSION,
         "model": type(model).__name__,
@@ -84,13 +84,19 @@ def save(
     if optimizer is not None:
         about["optimizer"] = {"kind": type(optimizer).__name__, **optimizer.state_dict()}
         arrays = about["optimizer"].pop("arrays")
-        tensors |= {_OPTIMIZER + name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        tensors |= {_OPTIMIZER + name: np.asarray(array, order="C") for name, array in arrays.items()}
     if schedule is not None:
         about["schedule"] = {"kind": type(schedule).__name__, **schedule.state_dict()}
-    text = json.dumps(about, default=np.ndarray.tolist)
+    text = json.dumps(about, default=_plain)
     # The checksum covers every byte of the file, itself written as zeros.
     content = pack(tensors, {"tinygrad_mnist": text, "sha256": _UNSIGNED})
     _write(path, _signed(content, _UNSIGNED, hashlib.sha256(content).hexdigest()))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    raise TypeError(f"checkpoint: expected metadata that JSON can hold, got {type(value).__name__}")
 
 
 def _signed(content: bytes, old: str, new: str) -> bytes:

@@ -1,9 +1,9 @@
 """Tensor: an array that records how it was made; `apply` is how every operation makes one."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeAlias, Union
+from typing import Any, TypeAlias, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from .graph import Node as Node
 from .graph import mode as mode
 from .graph import op_name as op_name
 from .graph import saved_arrays as saved_arrays
+from .interop import Interop
 from .methods import Methods
 
 __all__ = ["Axis", "Tensor", "TensorLike", "apply", "from_numpy", "no_grad"]
@@ -27,11 +28,8 @@ __all__ = ["Axis", "Tensor", "TensorLike", "apply", "from_numpy", "no_grad"]
 Axis: TypeAlias = int | tuple[int, ...] | None
 TensorLike: TypeAlias = Union["Tensor", npt.ArrayLike]
 
-# Filled by `ops`: which operation stands for a NumPy function (or ufunc) when it meets a Tensor.
-NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
-
-class Tensor(Methods):
+class Tensor(Methods, Interop):
     """An n-dimensional array that can remember the operations on it, and run them backward.
 
     Parameters
@@ -205,56 +203,7 @@ class Tensor(Methods):
         """Return the value of a tensor of one element as a Python number."""
         return self._data.item()
 
-    # Conversions and protocols
-
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        if self.requires_grad:
-            raise TypeError("a Tensor that requires grad does not turn into an array by itself; use .numpy()")
-        if copy:
-            return np.array(self._data, dtype)
-        array = np.asarray(self._data, dtype)
-        if copy is False and array is not self._data:
-            raise ValueError(f"cannot view a Tensor of {self.dtype} as {array.dtype} without a copy")
-        return array
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-        if kwargs:
-            raise TypeError(f"{name} on a Tensor takes no {', '.join(kwargs)}")
-        if method != "__call__" or ufunc not in NUMPY_FUNCTIONS:
-            raise TypeError(f"{name} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist")
-        return NUMPY_FUNCTIONS[ufunc](*inputs)
-
-    def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if func not in NUMPY_FUNCTIONS:
-            raise TypeError(f"np.{func.__name__} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist")
-        try:
-            return NUMPY_FUNCTIONS[func](*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"np.{func.__name__} on a Tensor: {error}") from error
-
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise TypeError("a Tensor takes no item assignment; build a new one with where, concatenate or stack")
-
-    def __iter__(self) -> Iterator["Tensor"]:
-        return (self[i] for i in range(len(self)))
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("a 0-d Tensor has no length")
-        return self.shape[0]
-
-    def __bool__(self) -> bool:
-        return bool(self._data)
-
-    def __float__(self) -> float:
-        return float(self._data.item())
-
-    def __int__(self) -> int:
-        return int(self._data.item())
-
-    def __index__(self) -> int:
-        return self._data.__index__()
+    # Conversions and protocols; those of NumPy are in interop.py
 
     __hash__ = object.__hash__  # == is elementwise, as in NumPy and PyTorch
 

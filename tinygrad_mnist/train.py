@@ -224,9 +224,7 @@ def _epoch(
 class _Best:
     """Keeps the parameters of the best epoch; beside the checkpoint, too, so that they outlive the process."""
 
-    def __init__(
-        self, model: Module, stopping: EarlyStopping | None, checkpoint: str | os.PathLike[str] | None, history: History
-    ) -> None:
+    def __init__(self, model: Module, stopping: EarlyStopping | None, checkpoint: Any, history: History) -> None:
         self.model = model
         self.stopping = stopping if stopping is not None and stopping.restore_best else None
         self.path = None if checkpoint is None else Path(checkpoint).with_suffix(".best" + Path(checkpoint).suffix)
@@ -279,10 +277,10 @@ class _Progress:
             self.bar.write(f"epoch {number}/{self.epochs}  {history.last()}")
 
 
-def _batches(inputs: Array, batch_size: int) -> range:
+def _starts(inputs: Array, batch_size: int) -> range:
     if batch_size < 1:
         raise ValueError(f"expected a batch_size of at least 1, got {batch_size}")
-    return range(0, len(inputs), batch_size)
+    return range(0, max(len(inputs), 1), batch_size)
 
 
 def _evaluating(model: Module) -> list[tuple[Module, bool]]:
@@ -319,7 +317,7 @@ def evaluate(model: Module, loss: Loss, data: Data, *, batch_size: int = 1024) -
     total, confusion = 0.0, None
     try:
         with no_grad():
-            for i in _batches(inputs, batch_size):
+            for i in _starts(inputs, batch_size):
                 x, y = inputs[i : i + batch_size], targets[i : i + batch_size]
                 outputs = model(from_numpy(x))
                 total += float(loss(outputs, y).item()) * len(x)
@@ -351,9 +349,7 @@ def predict(model: Module, inputs: Array, *, batch_size: int = 1024) -> Array:
     before = _evaluating(model)
     try:
         with no_grad():
-            return np.concatenate(
-                [model(from_numpy(inputs[i : i + batch_size])).data for i in _batches(inputs, batch_size) or [0]]
-            )
+            return np.concatenate([model(from_numpy(inputs[i : i + batch_size])).data for i in _starts(inputs, batch_size)])
     finally:
         for module, training in before:
             module.training = training

@@ -27,7 +27,12 @@ def test_one_hot():
 
 @pytest.mark.parametrize(
     ("labels", "error", "words"),
-    [([0, 3], ValueError, r"\[0, 3\), got 0 to 3"), ([-1], ValueError, "got -1"), ([0.0], TypeError, "float64"), ([[0]], ValueError, r"\(1, 1\)")],
+    [
+        ([0, 3], ValueError, r"\[0, 3\), got 0 to 3"),
+        ([-1], ValueError, "got -1"),
+        ([0.0], TypeError, "float64"),
+        ([[0]], ValueError, r"\(1, 1\)"),
+    ],
 )
 def test_one_hot_of_bad_labels(labels, error, words):
     with pytest.raises(error, match=words):

@@ -36,7 +36,7 @@ def mirrors(tmp_path, monkeypatch):
 
         def handler(behaviour):
             class Handler(http.server.BaseHTTPRequestHandler):
-                def do_GET(self):  # noqa: N802
+                def do_GET(self):
                     asked.append((behaviour, self.path))
                     content = FILES[self.path.strip("/").removesuffix(".gz")]
                     if behaviour == "down":
@@ -112,7 +112,13 @@ def test_without_the_sample_the_error_says_what_to_install(mirrors, monkeypatch)
 
 def test_download_false_asks_no_mirror(mirrors, monkeypatch):
     asked = mirrors("good", "good")
-    monkeypatch.setattr(mnist, "_sample", lambda reason: pytest.fail("sample") if asked else mnist.MNIST(*[mnist.Split(IMAGES.astype(np.uint8), LABELS)] * 2, reason))
+    monkeypatch.setattr(
+        mnist,
+        "_sample",
+        lambda reason: (
+            pytest.fail("sample") if asked else mnist.MNIST(*[mnist.Split(IMAGES.astype(np.uint8), LABELS)] * 2, reason)
+        ),
+    )
     assert load_mnist(download=False).name == "the network is not to be used"
 
 

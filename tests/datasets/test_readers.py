@@ -44,7 +44,13 @@ def idx(folder, suffix="", dot=False):
 
 
 def npz(folder):
-    np.savez(folder / "mnist.npz", x_train=IMAGES[TRAIN], y_train=LABELS[TRAIN].astype(np.uint8), x_test=IMAGES[TEST], y_test=LABELS[TEST])
+    np.savez(
+        folder / "mnist.npz",
+        x_train=IMAGES[TRAIN],
+        y_train=LABELS[TRAIN].astype(np.uint8),
+        x_test=IMAGES[TEST],
+        y_test=LABELS[TEST],
+    )
 
 
 def kaggle(folder, header=True, end="\n"):
@@ -230,8 +236,14 @@ def test_damaged_npz(tmp_path, x, words):
         (lambda f: None, "expected the IDX files .* got none of them"),
         (lambda f: idx(f) or (f / "t10k-labels-idx1-ubyte").unlink(), "missing t10k-labels-idx1-ubyte"),
         (lambda f: idx(f) or write_idx(f / "train-labels-idx1-ubyte", LABELS), "as many train labels as images, got 14 and 12"),
-        (lambda f: idx(f) or write_idx(f / "train-labels-idx1-ubyte", LABELS[TRAIN] + 5), "train labels from 0 to 9, got 10 at position 5"),
-        (lambda f: idx(f) or write_idx(f / "train-images-idx3-ubyte", np.zeros((12, 20, 20))), r"\(N, 28, 28\), uint8, got \(12, 20, 20\)"),
+        (
+            lambda f: idx(f) or write_idx(f / "train-labels-idx1-ubyte", LABELS[TRAIN] + 5),
+            "train labels from 0 to 9, got 10 at position 5",
+        ),
+        (
+            lambda f: idx(f) or write_idx(f / "train-images-idx3-ubyte", np.zeros((12, 20, 20))),
+            r"\(N, 28, 28\), uint8, got \(12, 20, 20\)",
+        ),
     ],
 )
 def test_contradictory_folders(tmp_path, make, words):

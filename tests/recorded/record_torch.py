@@ -18,13 +18,19 @@ OPTIMIZERS = {
 SCHEDULES = {
     "StepLR": ("StepLR", {"step_size": 7, "gamma": 0.5}, {}),
     "CosineLR": ("CosineAnnealingLR", {"T_max": STEPS, "eta_min": 0.001}, {"total_steps": STEPS, "min_lr": 0.001}),
-    "OneCycleLR": ("OneCycleLR", {"max_lr": 0.3, "total_steps": STEPS + 1, "cycle_momentum": False}, {"max_lr": 0.3, "total_steps": STEPS + 1}),
+    "OneCycleLR": (
+        "OneCycleLR",
+        {"max_lr": 0.3, "total_steps": STEPS + 1, "cycle_momentum": False},
+        {"max_lr": 0.3, "total_steps": STEPS + 1},
+    ),
 }
 
 
 def start():
     rng = np.random.default_rng(0)
-    return [torch.tensor(rng.standard_normal(s), requires_grad=True) for s in ((3, 2), (2,))], torch.tensor(rng.standard_normal((4, 3)))
+    return [torch.tensor(rng.standard_normal(s), requires_grad=True) for s in ((3, 2), (2,))], torch.tensor(
+        rng.standard_normal((4, 3))
+    )
 
 
 def loss(params, x):

@@ -1,5 +1,7 @@
 """From pixels to batches: normalize, one_hot, train_val_split, Batches."""
 
+from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
+
 from collections.abc import Iterator
 
 import numpy as np

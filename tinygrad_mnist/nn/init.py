@@ -1,7 +1,10 @@
 """Initial weights: each function takes a shape (out, in, ...) and a source of randomness, and returns a float32 array."""
 
+from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
+
 import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -9,7 +12,7 @@ from ..arrays import Array
 
 __all__ = ["fans", "he_normal", "he_uniform", "normal", "xavier_normal", "xavier_uniform", "zeros"]
 
-Rng = np.random.Generator | int | None
+Rng: TypeAlias = "np.random.Generator | int | None"  # unevaluated: numpy.random loads when it is first used
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """The layers: each holds its parameters, under PyTorch's names and shapes, and calls one operation."""
 
+from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
+
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """Module: a function with parameters, which it finds among its own attributes."""
 
+from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
+
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -63,7 +65,7 @@ class Module:
             else:
                 stack.pop()
 
-    def modules(self) -> Iterator["Module"]:
+    def modules(self) -> Iterator[Module]:
         """Yield this module and every module below it."""
         yield self
         for _, _, _, value in self._walk():

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import NUMPY_FUNCTIONS, Tensor, TensorLike, from_numpy
+from ..interop import NUMPY_FUNCTIONS
+from ..tensor import Tensor, TensorLike, from_numpy
 from . import arithmetic, conv, elementwise, linear, loss, norm, reduce, shape
 
 FAMILIES = (arithmetic, conv, elementwise, linear, loss, norm, reduce, shape)

@@ -1,5 +1,7 @@
 """Normalisation: softmax and its logarithm, batch and layer normalisation, dropout."""
 
+from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
+
 from collections.abc import Sequence
 
 import numpy as np

@@ -80,8 +80,8 @@ class Optimizer:
             state["steps"] += 1
             w = p.data
             if not (w.flags.c_contiguous and g.flags.c_contiguous):
-                fresh = np.ascontiguousarray(w)
-                self._walk(fresh, np.ascontiguousarray(g), state)
+                fresh = np.array(w, order="C")
+                self._walk(fresh, np.asarray(g, order="C"), state)
                 w[...] = fresh
             else:
                 self._walk(w, g, state)

@@ -1,0 +1,32 @@
+"""Property-based tests of an operation of your own: pytest examples/test_my_op.py."""
+
+import numpy as np
+from hypothesis import given
+
+from tinygrad_mnist import apply
+from tinygrad_mnist.testing import away_from, broadcastable, gradcheck, tensors
+
+
+def _huber(x, *, delta):
+    small = np.abs(x.real) <= delta
+    sign = np.sign(x.real)
+
+    def vjp(g, needs):
+        return (g * np.where(small, x, delta * sign),)
+
+    return np.where(small, 0.5 * x * x, delta * (x * sign - 0.5 * delta)), vjp
+
+
+def huber(x, delta=1.0):
+    """Half the square near 0, and straight lines beyond delta."""
+    return apply(_huber, x, delta=delta)
+
+
+@given(tensors(elements=away_from(-1.0, 1.0)))
+def test_huber(x):
+    gradcheck(huber, x, method="complex")
+
+
+@given(broadcastable(2, elements=away_from(0.0, low=-3, high=3)))
+def test_huber_of_a_ratio(pair):
+    gradcheck(lambda x, y: huber(x / (2 + y * y), delta=10.0), *pair)

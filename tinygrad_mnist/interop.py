@@ -1,0 +1,72 @@
+"""How NumPy and Python's own functions meet a Tensor: conversion, ufuncs, np.sum and the like, numbers and sequences."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Array
+
+__all__ = ["NUMPY_FUNCTIONS", "Interop"]
+
+# Filled by `ops`: which operation stands for a NumPy function (or ufunc) when it meets a Tensor.
+NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+class Interop:
+    """The protocols of NumPy and of Python that a Tensor answers to."""
+
+    __slots__ = ()
+
+    _data: Array
+    requires_grad: bool
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        if self.requires_grad:
+            raise TypeError("a Tensor that requires grad does not turn into an array by itself; use .numpy()")
+        if copy:
+            return np.array(self._data, dtype)
+        array = np.asarray(self._data, dtype)
+        if copy is False and array is not self._data:
+            raise ValueError(f"cannot view a Tensor of {self._data.dtype} as {array.dtype} without a copy")
+        return array
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        if kwargs:
+            raise TypeError(f"{name} on a Tensor takes no {', '.join(kwargs)}")
+        if method != "__call__" or ufunc not in NUMPY_FUNCTIONS:
+            raise TypeError(f"{name} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist")
+        return NUMPY_FUNCTIONS[ufunc](*inputs)
+
+    def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if func not in NUMPY_FUNCTIONS:
+            raise TypeError(f"np.{func.__name__} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist")
+        try:
+            return NUMPY_FUNCTIONS[func](*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"np.{func.__name__} on a Tensor: {error}") from error
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError("a Tensor takes no item assignment; build a new one with where, concatenate or stack")
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))  # type: ignore[index]
+
+    def __len__(self) -> int:
+        if not self._data.shape:
+            raise TypeError("a 0-d Tensor has no length")
+        return len(self._data)
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self._data.item())
+
+    def __int__(self) -> int:
+        return int(self._data.item())
+
+    def __index__(self) -> int:
+        return self._data.__index__()
