@@ -113,7 +113,8 @@ def train(model, loss, optimizer, training, validation, settings, rng, schedule)
     """Fit the model; Ctrl-C and SIGTERM end it with what was trained. Return the history and whether it was interrupted."""
     out = settings["out"]
     path = out / "checkpoint.safetensors"
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both raise KeyboardInterrupt,
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started this in the background
     try:
         history = fit(
             model, loss, optimizer, training, validation=validation, epochs=settings["epochs"],

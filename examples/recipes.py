@@ -32,8 +32,8 @@ RECIPES = {
     },
     # several ReLU layers, Xavier, full batch, a random split, progress every 100 epochs
     "deep-xavier": {
-        **_PLAIN, "hidden": [128, 64], "init": "xavier_uniform", "epochs": 500, "batch_size": 0, "optimizer": "nesterov",
-        "lr": 0.5, "validation": 0.1, "print_every": 100,
+        **_PLAIN, "hidden": [128, 64], "init": "xavier_uniform", "epochs": 500, "batch_size": 0, "optimizer": "adam",
+        "lr": 0.003, "validation": 0.1, "print_every": 100,
     },
     # gradient descent, accuracy plotted over the iterations, parameters saved for another process
     "saved-params": {

@@ -191,7 +191,7 @@ TABLE: dict[str, Row] = {
         extremes=[([1e4, 1e4], 1e4 + math.log(2), [0.5, 0.5]), ([-inf, 0.0], 0.0, [0.0, 1.0]), ([-inf, -inf], -inf, None), ([inf, 0.0], inf, None)],
     ),
     # shape
-    "reshape": Row(tg.reshape, np.reshape, [((2, 3), {"shape": (3, 2)}), ((2, 3), {"shape": -1}), ((), {"shape": (1, 1)}), ((0, 2), {"shape": (2, 0)})]),
+    "reshape": Row(tg.reshape, lambda x, shape: np.reshape(x, shape), [((2, 3), {"shape": (3, 2)}), ((2, 3), {"shape": -1}), ((), {"shape": (1, 1)}), ((0, 2), {"shape": (2, 0)})]),
     "transpose": Row(tg.transpose, np.transpose, [((2, 3),), ((2, 3, 4), {"axes": (1, -1, 0)}), ((),), ((0, 2),)]),
     "swapaxes": Row(tg.swapaxes, np.swapaxes, [((2, 3, 4), {"axis1": 0, "axis2": -1}), ((0, 2), {"axis1": 0, "axis2": 1})]),
     "squeeze": Row(tg.squeeze, np.squeeze, [((1, 3, 1),), ((1, 3, 1), {"axis": 0}), ((1, 3, 1), {"axis": (0, -1)}), ((1, 0),)]),

@@ -22,7 +22,7 @@ def test_shapes(shape):
 @given(tensors((2, 3), dtype=np.float32, elements=away_from(0)))
 def test_tensors(t):
     assert (t.shape, t.dtype, t.requires_grad) == ((2, 3), np.float32, True)
-    assert (np.abs(t.data) >= 0.0099).all()
+    assert (np.abs(t.data) >= 0.00999).all()
 
 
 @given(broadcastable(3))

@@ -5,10 +5,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "add_into", "as_array", "constants", "owner", "unbroadcast"]
+__all__ = ["NUMPY_1", "Array", "add_into", "as_array", "constants", "narrowed", "owner", "unbroadcast"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
+NUMPY_1 = np.lib.NumpyVersion(np.__version__) < "2.0.0"
 _NUMBERS = (bool, int, float, complex)  # compared by exact type: np.float64 is a float, yet has a dtype of its own
 
 
@@ -45,6 +46,12 @@ def constants(values: list[Any]) -> list[Array]:
         else:
             arrays.append(np.asarray(value, beside))
     return arrays
+
+
+def narrowed(y: Array, inputs: list[Array]) -> Array:
+    """Undo what NumPy 1 does to a 0-d float32 beside a Python number, which is to make it a float64."""
+    dtype = np.result_type(*(a.dtype for a in inputs))
+    return y.astype(dtype) if dtype.kind == y.dtype.kind and y.dtype.itemsize > dtype.itemsize else y
 
 
 def add_into(total: Array, a: Array) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import graph
-from .arrays import Array, as_array, constants
+from .arrays import NUMPY_1, Array, as_array, constants, narrowed
 from .errors import GraphError, ShapeError
 from .graph import VJP as VJP
 from .graph import Forward as Forward
@@ -304,6 +304,8 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
         raise _explain(error, kernel, arrays) from error
     if type(y) is not np.ndarray:  # NumPy's scalars, from arithmetic on 0-d arrays
         y = np.asarray(y)
+    if NUMPY_1 and y.ndim == 0 and "dtype" not in params:
+        y = narrowed(y, arrays)
     if record and mode.recording and y.dtype.kind in "fc":
         node = Node(y, kernel, vjp, parents)
     else:

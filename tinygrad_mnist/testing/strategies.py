@@ -44,7 +44,8 @@ def tensors(
     requires_grad : bool
     """
     kind = np.dtype(dtype)
-    arrays = hnp.arrays(kind, shapes() if shape is None else shape, elements=_elements(kind) if elements is None else elements)
+    fitting = (_elements(kind) if elements is None else elements).map(kind.type)  # rounded, where the dtype is narrow
+    arrays = hnp.arrays(kind, shapes() if shape is None else shape, elements=fitting)
     return arrays.map(lambda a: Tensor(a, requires_grad=requires_grad))
 
 
