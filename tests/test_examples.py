@@ -57,7 +57,7 @@ def test_predict_answers_as_the_saved_model_did(trained, digits, tmp_path):
     assert [int(line.split(",")[1]) for line in lines[1:]] == predicted
 
 
-def test_predict_reads_images_light_or_dark_of_any_size_and_csv(trained, tmp_path):
+def test_predict_reads_images_light_or_dark_of_any_size_and_csv(trained, digits, tmp_path):
     from PIL import Image, ImageDraw
 
     out, _ = trained
@@ -74,7 +74,7 @@ def test_predict_reads_images_light_or_dark_of_any_size_and_csv(trained, tmp_pat
     Image.new("L", (50, 50), 200).save(tmp_path / "empty.png")
     for arguments, words in (
         ((tmp_path / "empty.png",), "expected a digit, got an empty image"),
-        (("--indices", 99999), "expected numbers from 0"),
+        (("--indices", 99999, "--data", digits), "expected numbers from 0"),
     ):
         done = run("predict.py", out, *arguments, check=False)
         assert done.returncode == 1
@@ -194,3 +194,22 @@ def test_the_custom_model_is_short_and_learns():
     assert len((EXAMPLES / "custom_model.py").read_text().splitlines()) < 60
     done = run("custom_model.py")
     assert float(done.stdout.rsplit(":", 1)[1].strip().rstrip("%")) > 95
+
+
+def test_the_tutorial_runs_from_top_to_bottom_and_its_saved_outputs_are_of_the_full_mnist(digits):
+    pytest.importorskip("nbclient", reason="runs the notebook: pip install 'tinygrad-mnist[test]'")
+    saved = json.loads((EXAMPLES / "mnist_tutorial.ipynb").read_text())
+    outputs = [o for cell in saved["cells"] for o in cell.get("outputs", ())]
+    assert any("60,000 digits to train on" in "".join(o.get("text", ())) for o in outputs)
+    assert sum("image/png" in o.get("data", {}) for o in outputs) >= 6
+    assert not any(o["output_type"] == "error" for o in outputs)
+    code = (
+        "import nbformat; from nbclient import NotebookClient; import sys\n"
+        "notebook = nbformat.read('mnist_tutorial.ipynb', 4)\n"
+        "NotebookClient(notebook, timeout=300, kernel_name='python3').execute()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TINYGRAD_MNIST_DATA": str(digits), "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=EXAMPLES, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

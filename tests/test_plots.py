@@ -82,6 +82,10 @@ def test_wrong_shapes(call):
         call()
 
 
+def test_a_notebook_shows_a_figure():
+    assert plots.samples(IMAGES)._repr_png_().startswith(b"\x89PNG")
+
+
 def expression():
     x, w = Tensor([1.0, 2.0], requires_grad=True), Tensor([3.0, 4.0], requires_grad=True)
     shared = x * w

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import find, given
 from hypothesis import strategies as st
 
-from tinygrad_mnist import Tensor
+from tinygrad_mnist import Tensor, testing
 from tinygrad_mnist.testing import away_from, broadcastable, gradcheck, labels, shapes, tensors
-from tinygrad_mnist.testing.strategies import register
 
 
 @given(shapes(1, 2, 2, 3))
@@ -53,7 +52,7 @@ def test_they_shrink_to_small_things():
 
 
 def test_from_type():
-    register()
+    testing._register()  # as hypothesis does by itself where the package is installed
 
     @given(st.from_type(Tensor))
     def holds(t):

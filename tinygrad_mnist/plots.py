@@ -1,5 +1,6 @@
 """Pictures of digits, of training and of graphs; every function returns a matplotlib Figure, and none touches pyplot."""
 
+import io
 import math
 import shutil
 import subprocess
@@ -27,8 +28,14 @@ _TRAIN, _VALIDATION, _WRONG = "#0072B2", "#D55E00", "#D55E00"  # colours that th
 def _figure(width: float, height: float, title: str) -> "Figure":
     from matplotlib.figure import Figure
 
+    def png() -> bytes:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=80)
+        return buffer.getvalue()
+
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(title, fontsize=13)
+    figure._repr_png_ = png  # type: ignore[attr-defined]  # a notebook shows it by this, without pyplot
     return figure
 
 

@@ -27,6 +27,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _register() -> None:
-    from .strategies import register
+    """Let `st.from_type(Tensor)` give `tensors()`; hypothesis calls this, through the package's entry point."""
+    from hypothesis import strategies as st
 
-    register()
+    from ..tensor import Tensor
+
+    # by a function: at this moment hypothesis may be half-way through the import that our own strategies began
+    st.register_type_strategy(Tensor, lambda _: __getattr__("tensors")())

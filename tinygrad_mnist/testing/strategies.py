@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from ..arrays import Array
 from ..tensor import Tensor
 
-__all__ = ["away_from", "broadcastable", "labels", "register", "shapes", "tensors"]
+__all__ = ["away_from", "broadcastable", "labels", "shapes", "tensors"]
 
 Strategy = st.SearchStrategy
 
@@ -84,8 +84,3 @@ def _nearest_zero_first(edges: Sequence[tuple[float, float]]) -> list[tuple[floa
 
 def _between(a: float, b: float) -> Strategy[float]:
     return st.floats(a, b, allow_subnormal=False)
-
-
-def register() -> None:
-    """Let `st.from_type(Tensor)` give `tensors()`; hypothesis calls it, through the package's entry point."""
-    st.register_type_strategy(Tensor, tensors())
