@@ -109,7 +109,7 @@ def probabilities(outputs, settings):
     return outputs / outputs.sum(axis=1, keepdims=True) if settings["loss"] == "mse" else softmax(Tensor(outputs)).numpy()
 
 
-def train(model, loss, optimizer, training, validation, settings, rng, schedule):
+def run(model, loss, optimizer, training, validation, settings, rng, schedule):
     """Fit the model; Ctrl-C and SIGTERM end it with what was trained. Return the history and whether it was interrupted."""
     out = settings["out"]
     path = out / "checkpoint.safetensors"
@@ -196,7 +196,7 @@ def main(arguments=None):
     optimizer = OPTIMIZERS[settings["optimizer"]](model.parameters(), settings["lr"], settings["l2"])
     steps = max(settings["epochs"] * -(-len(training[0]) // (settings["batch_size"] or len(training[0]))), 1)
     schedule = SCHEDULES[settings["schedule"]](optimizer, steps)
-    history, interrupted = train(model, loss, optimizer, training, validation, settings, order_rng, schedule)
+    history, interrupted = run(model, loss, optimizer, training, validation, settings, order_rng, schedule)
     seconds = time.perf_counter() - started
 
     test_inputs, test_targets = prepare(*data.test, settings)

@@ -188,6 +188,65 @@ def test_a_constant_exponent_takes_no_logarithm():
     np.testing.assert_array_equal(x.grad, [12.0, 3.0, 0.0])
 
 
+def test_the_slope_of_a_constant_power_is_zero_everywhere():
+    x = Tensor([0.0, 2.0], requires_grad=True)
+    (x**0).sum().backward()
+    np.testing.assert_array_equal(x.grad, [0.0, 0.0])
+
+
+def test_bounds_of_clip_broadcast():
+    x = Tensor([0.5, 2.0, -3.0], requires_grad=True)
+    y = tg.clip(x, np.array([[-1.0], [0.0]]), np.array([[1.0], [3.0]]))
+    np.testing.assert_array_equal(y.numpy(), [[0.5, 1.0, -1.0], [0.5, 2.0, 0.0]])
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [2.0, 1.0, 0.0])
+    with pytest.raises(ValueError, match="a lower bound, an upper bound or both"):
+        tg.clip(x)
+
+
+def test_ties_of_a_pool_share_the_gradient():
+    x = Tensor(np.array([[1.0, 1.0], [0.0, 1.0]])[None, None], requires_grad=True)
+    (tg.max_pool2d(x, 2) * 6.0).sum().backward()
+    np.testing.assert_array_equal(x.grad[0, 0], [[2.0, 2.0], [0.0, 2.0]])
+    assert hvp(lambda t: (tg.max_pool2d(t, 2) ** 2).sum(), x.numpy(), np.ones((1, 1, 2, 2))).sum() == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda x: tg.max_pool2d(x, 2, padding=2), ValueError, r"at most half the kernel \(2, 2\), got \(2, 2\)"),
+        (lambda x: tg.max_pool2d(x, 3, padding=2), ValueError, "at most half"),
+        (lambda x: tg.avg_pool2d(x, 9), tg.ShapeError, r"kernel of \(9, 9\) does not fit images \(2, 3, 4, 4\)"),
+        (lambda x: tg.conv2d(x, np.ones((1, 3, 5, 1))), tg.ShapeError, "does not fit"),
+        (lambda x: tg.conv2d(x, np.ones((1, 2, 1, 1))), tg.ShapeError, r"\(2, 3, 4, 4\) and \(1, 2, 1, 1\)"),
+        (lambda x: tg.conv2d(x, np.ones((1, 3, 1, 1)), np.ones(2)), tg.ShapeError, r"bias of shape \(1,\), got \(2,\)"),
+        (lambda x: tg.conv2d(x, np.ones((1, 3, 1, 1)), stride=0), ValueError, "stride"),
+        (lambda x: tg.conv2d(x, np.ones((1, 3, 1, 1)), padding=-1), ValueError, "padding"),
+        (lambda x: tg.conv2d(x, np.ones((1, 3, 1, 1)), stride=(1, 2, 3)), ValueError, "two"),
+        (lambda x: tg.max_pool2d(x[0], 2), tg.ShapeError, r"\(N, C, H, W\), got \(3, 4, 4\)"),
+        (lambda x: np.dot(x, np.ones((2, 4, 3))), TypeError, "matmul or np.einsum"),
+        (lambda x: tg.einsum("ij,jk", x), tg.ShapeError, "names 2 operands, got 1"),
+        (lambda x: tg.einsum("ij", x), tg.ShapeError, r"'ij' .* does not fit shape \(2, 3, 4, 4\)"),
+        (lambda x: tg.linear(x, np.ones((2, 3))), tg.ShapeError, r"\(2, 3, 4, 4\) and \(2, 3\)"),
+        (lambda x: tg.linear(x, np.ones((2, 4)), np.ones(3)), tg.ShapeError, r"bias of shape \(2,\), got \(3,\)"),
+        (lambda x: tg.matmul(x, 2.0), tg.ShapeError, "inner sizes"),
+        (lambda x: tg.layer_norm(x, 3), tg.ShapeError, r"\(..., 3\), got \(2, 3, 4, 4\)"),
+        (lambda x: tg.layer_norm(x, 4, np.ones(3)), tg.ShapeError, r"shape \(4,\), got \(3,\)"),
+        (lambda x: tg.layer_norm(x, 4, bias=np.ones(4)), ValueError, "needs a weight"),
+        (lambda x: tg.batch_norm(x[0, 0, 0], None, None), tg.ShapeError, r"\(N, C, ...\), got \(4,\)"),
+        (lambda x: tg.batch_norm(x, np.ones(2), np.ones(3)), tg.ShapeError, r"running_mean of shape \(3,\)"),
+        (lambda x: tg.batch_norm(x, None, None), ValueError, "needs running_mean"),
+        (lambda x: tg.dropout(x, 1.0), ValueError, r"\[0, 1\), got 1.0"),
+        (lambda x: tg.pad(x, 1, mode="edge"), ValueError, "constant"),
+        (lambda x: tg.sum(x, axis=(0, 0)), ValueError, "twice"),
+        (lambda x: tg.sum(x, axis=-5), ValueError, "sum: axis -5"),
+    ],
+)
+def test_wrong_calls_say_what_was_expected(call, error, words):
+    with pytest.raises(error, match=words):
+        call(Tensor(np.ones((2, 3, 4, 4)), requires_grad=True))
+
+
 def test_gather_of_repeated_indices_adds_up():
     x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     x[np.array([0, 0, 2])].sum().backward()

@@ -1,0 +1,83 @@
+"""Write a Sequential as an ONNX file, which other programs run: python examples/export_onnx.py runs/mnist_mlp model.onnx."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from tinygrad_mnist import Tensor, nn
+
+
+def _window(kernel, stride, padding):
+    def pair(v):
+        return [v, v] if isinstance(v, int) else [int(n) for n in v]
+
+    return {"kernel_shape": pair(kernel), "strides": pair(stride), "pads": pair(padding) * 2}
+
+
+def _pool(layer):
+    return _window(layer.kernel_size, layer.kernel_size if layer.stride is None else layer.stride, layer.padding)
+
+
+def _weights(layer):
+    return [layer.weight.data] + ([] if layer.bias is None else [layer.bias.data])
+
+
+# For each layer: the ONNX operator, its attributes, and the arrays it takes after the input.
+RULES = {
+    nn.Linear: lambda m: ("Gemm", {"transB": 1}, _weights(m)),
+    nn.Conv2d: lambda m: ("Conv", _window(m.weight.shape[2:], m.stride, m.padding), _weights(m)),
+    nn.BatchNorm1d: lambda m: ("BatchNormalization", {"epsilon": m.eps}, [*_weights(m), m.running_mean, m.running_var]),
+    nn.BatchNorm2d: lambda m: RULES[nn.BatchNorm1d](m),
+    nn.LayerNorm: lambda m: ("LayerNormalization", {"epsilon": m.eps, "axis": -m.weight.ndim}, _weights(m)),
+    nn.MaxPool2d: lambda m: ("MaxPool", _pool(m), []),
+    nn.AvgPool2d: lambda m: ("AveragePool", {**_pool(m), "count_include_pad": 1}, []),
+    nn.Flatten: lambda m: ("Flatten", {"axis": 1}, []),
+    nn.ReLU: lambda m: ("Relu", {}, []),
+    nn.LeakyReLU: lambda m: ("LeakyRelu", {"alpha": m.negative_slope}, []),
+    nn.Sigmoid: lambda m: ("Sigmoid", {}, []),
+    nn.Tanh: lambda m: ("Tanh", {}, []),
+    nn.GELU: lambda m: ("Gelu", {}, []),
+    nn.Dropout: lambda m: ("Identity", {}, []),
+}  # fmt: skip
+
+
+def to_onnx(model, shape):
+    """Return an ONNX model of a Sequential in evaluation mode, for inputs of shape (N, *shape)."""
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    nodes, arrays, name = [], [], "input"
+    for i, layer in enumerate(model):
+        rule = RULES.get(type(layer))
+        if rule is None:
+            raise TypeError(f"to_onnx: expected layers of tinygrad_mnist.nn, got {type(layer).__name__} at position {i}")
+        kind, attributes, weights = rule(layer)
+        names = [f"{i}.{k}" for k in range(len(weights))]
+        arrays += [numpy_helper.from_array(np.ascontiguousarray(w), n) for w, n in zip(weights, names, strict=True)]
+        nodes.append(helper.make_node(kind, [name, *names], [f"{i}"], **attributes))
+        name = f"{i}"
+    nodes.append(helper.make_node("Identity", [name], ["output"]))
+    inputs = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", *shape])
+    width = model.eval()(Tensor(np.zeros((2, *shape), np.float32))).shape[1:]
+    outputs = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["N", *width])
+    graph = helper.make_graph(nodes, "tinygrad_mnist", [inputs], [outputs], arrays)
+    onnx_model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    checker.check_model(onnx_model)
+    return onnx_model
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="a run's folder, or a model.safetensors that mnist_mlp.py saved")
+    parser.add_argument("path", type=Path, help="the ONNX file to write")
+    options = parser.parse_args(arguments)
+    from predict import load_model
+
+    model, _ = load_model(options.model)
+    layers = nn.Sequential(*(layer for layer in model if type(layer) in RULES))  # without the distortion of training
+    options.path.write_bytes(to_onnx(layers, [784]).SerializeToString())
+    print(f"wrote {options.path}: inputs (N, 784), outputs (N, 10)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Transfer learning: features learnt on the digits 0 to 4, frozen, tell 5 to 9 apart from a few examples of each."""
+
+import argparse
+
+import numpy as np
+from mnist_cnn import build
+
+from tinygrad_mnist import nn, optim, softmax_cross_entropy
+from tinygrad_mnist.datasets import load_mnist, normalize
+from tinygrad_mnist.train import evaluate, fit
+
+
+def train(model, data, epochs, batch_size, lr, rng, progress=False):
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = optim.Adam(parameters, lr)
+    schedule = optim.OneCycleLR(optimizer, lr, epochs * -(-len(data[0]) // batch_size))
+    fit(
+        model,
+        softmax_cross_entropy,
+        optimizer,
+        data,
+        epochs=epochs,
+        batch_size=batch_size,
+        schedule=schedule,
+        progress=progress,
+        rng=rng,
+    )
+
+
+def few(data, count, rng):
+    """Return `count` examples of each class."""
+    chosen = np.concatenate([rng.choice(np.flatnonzero(data[1] == c), count, replace=False) for c in np.unique(data[1])])
+    return data[0][chosen], data[1][chosen]
+
+
+def head(model, rng):
+    """Put a new last layer on a network."""
+    return nn.Sequential(*list(model)[:-1], nn.Linear(model[-1].weight.shape[1], 5, rng=rng))
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--examples", type=int, default=10, help="of each of the new digits")
+    parser.add_argument("--epochs", type=int, default=2, help="on the old digits")
+    parser.add_argument("--draws", type=int, default=5, help="how many random choices of the examples to average over")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", help="a folder or file of MNIST")
+    options = parser.parse_args(arguments)
+
+    data = load_mnist(options.data)
+    old, new, unseen = (
+        (normalize(part.images[keep])[:, np.newaxis], part.labels[keep] % 5)
+        for part, keep in (
+            (data.train, data.train.labels < 5),
+            (data.train, data.train.labels >= 5),
+            (data.test, data.test.labels >= 5),
+        )
+    )
+    rng = np.random.default_rng(options.seed)
+    base = build(rng)
+    print(f"{data.name}: learning features from {len(old[0]):,} digits 0 to 4")
+    train(base, old, options.epochs, 64, 0.003, rng, progress=True)
+    for p in base.parameters():
+        p.requires_grad = False  # frozen: no gradient, no step
+
+    results = {"frozen features": [], "from scratch": []}
+    for _ in range(options.draws):
+        examples = few(new, options.examples, rng)
+        for name, model in (("frozen features", head(base, rng)), ("from scratch", head(build(rng), rng))):
+            train(model, examples, 60, 10, 0.003, rng)
+            results[name].append(evaluate(model, softmax_cross_entropy, unseen).accuracy)
+    for name, accuracies in results.items():
+        spread = f"{np.mean(accuracies):.1%} (+- {np.std(accuracies):.1%})"
+        print(f"{name}: {spread} of {len(unseen[0]):,} digits 5 to 9, from {options.examples} of each")
+    return results
+
+
+if __name__ == "__main__":
+    main()
