@@ -1,0 +1,149 @@
+"""Time one training step in this library and its peers: python tests/benchmarks/steps.py [--quick].
+
+Each system runs in a process of its own; the rounds are interleaved, and the best round of each counts. The ratio to
+this library is what to quote. After the timing the losses of all systems, which began with the same weights, must agree.
+"""
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+SIZES = ((784, 128, 10), (784, 512, 10))
+BATCHES = (1, 32, 128, 512)
+CELLS = [(sizes, batch, "sgd") for sizes in SIZES for batch in BATCHES] + [(sizes, 128, "adam") for sizes in SIZES]
+DEEP = ((784, *[64] * 9, 10), 64, "sgd")
+
+
+def worker(name):
+    """Answer requests on standard input: prepare a cell, run a round, say the loss, the memory."""
+    from systems import SYSTEMS, initial
+
+    step = loss = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["do"] == "prepare":
+            rng = np.random.default_rng(1)
+            x = rng.random((request["batch"], request["sizes"][0]), dtype=np.float32)
+            labels = rng.integers(0, request["sizes"][-1], request["batch"])
+            try:
+                step, loss = SYSTEMS[name](initial(request["sizes"]), x, labels, request["optimizer"])
+                step()
+                answer = True
+            except AssertionError:
+                answer = False  # this system does not take part in this cell
+        elif request["do"] == "round":
+            started = time.perf_counter()
+            for _ in range(request["steps"]):
+                step()
+            answer = (time.perf_counter() - started) / request["steps"]
+        elif request["do"] == "memory":
+            import resource
+
+            answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        else:
+            answer = loss()
+        print(json.dumps(answer), flush=True)
+
+
+class Process:
+    """One system's process."""
+
+    def __init__(self, name):
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+        command = [sys.executable, __file__, "--worker", name]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+    def ask(self, **request):
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(names, sizes, batch, optimizer, rounds):
+    """Return {system: seconds of its best round} and {system: loss}."""
+    taking_part, best = {}, {}
+    for name in names:
+        process = Process(name)
+        if process.ask(do="prepare", sizes=sizes, batch=batch, optimizer=optimizer):
+            taking_part[name], best[name] = process, math.inf
+        else:
+            process.close()
+    steps = {name: max(int(0.03 / max(p.ask(do="round", steps=5), 1e-6)), 3) for name, p in taking_part.items()}
+    done = dict.fromkeys(taking_part, 6)
+    for _ in range(rounds):
+        for name, process in taking_part.items():
+            best[name] = min(best[name], process.ask(do="round", steps=steps[name]))
+            done[name] += steps[name]
+    # bring all to the same number of steps, so that their losses can be compared
+    most = max(done.values())
+    losses = {}
+    for name, process in taking_part.items():
+        process.ask(do="round", steps=max(most - done[name], 1)) if most > done[name] else None
+        losses[name] = process.ask(do="loss")
+        process.close()
+    return best, losses
+
+
+def memory(names):
+    """Return the peak memory in MiB of each system's process after training the larger network at batch 512."""
+    peaks = {}
+    for name in names:
+        process = Process(name)
+        if process.ask(do="prepare", sizes=SIZES[1], batch=512, optimizer="sgd"):
+            process.ask(do="round", steps=20)
+            peaks[name] = process.ask(do="memory") / 1024
+        process.close()
+    return peaks
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--worker")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--systems", nargs="*")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    if options.worker:
+        return worker(options.worker)
+    from systems import SYSTEMS
+
+    names = options.systems or [
+        n for n in SYSTEMS if n not in ("jax", "torch", "mygrad", "autograd") or importlib.util.find_spec(n)
+    ]
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}; microseconds, (ratio to ours)"
+    )
+    print("| network, batch, optimizer | " + " | ".join(names) + " |")
+    print("|" + "---|" * (len(names) + 1))
+    table = {}
+    for sizes, batch, optimizer in [*CELLS, DEEP]:
+        best, losses = measure(names, sizes, batch, optimizer, options.rounds)
+        label = f"{'-'.join(map(str, sizes)) if len(sizes) < 5 else '10 layers'}, {batch}, {optimizer}"
+        table[label] = best
+        row = [f"{best[n] * 1e6:.0f} ({best[n] / best['ours']:.2f})" if n in best else "" for n in names]
+        print(f"| {label} | " + " | ".join(row) + " |", flush=True)
+        known = [v for v in losses.values() if not math.isnan(v)]
+        assert max(known) - min(known) < 2e-3 * max(1.0, max(known)), f"the losses differ: {losses}"
+    grid = [best for label, best in table.items() if label.endswith("sgd") and not label.startswith("10")]
+    means = {n: math.exp(np.mean([math.log(best[n] / best["ours"]) for best in grid])) for n in names}
+    print("| geometric mean over the grid | " + " | ".join(f"{means[n]:.2f}" for n in names) + " |")
+    print("peak memory, MiB: " + ", ".join(f"{n} {m:.0f}" for n, m in memory(names).items()))
+    if options.out:
+        options.out.write_text(json.dumps({"table": table, "means": means}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
