@@ -155,11 +155,11 @@ TABLE: dict[str, Row] = {
     ),
     "leaky_relu": unary(
         lambda x: tg.leaky_relu(x, 0.1), lambda x: np.where(x > 0, x, 0.1 * x), away=(0.0,),
-        extremes=[([-inf, inf], [-inf, inf], [0.1, 1.0])],
+        extremes=[([-inf, 0.0, inf], [-inf, 0.0, inf], [0.1, 0.1, 1.0])],
     ),
     "elu": unary(
         lambda x: tg.elu(x, 1.5), lambda x: np.where(x > 0, x, 1.5 * np.expm1(x)), away=(0.0,),
-        extremes=[([-inf, -1e4, 1e4], [-1.5, -1.5, 1e4], [0.0, 0.0, 1.0])],
+        extremes=[([-inf, -1e4, 0.0, 1e4], [-1.5, -1.5, 0.0, 1e4], [0.0, 0.0, 1.5, 1.0])],
     ),
     "gelu": unary(tg.gelu, gelu, domain=(-6.0, 6.0), extremes=[([-1e4, -40.0, 1e4], [0.0, 0.0, 1e4], [0.0, 0.0, 1.0])]),
     "silu": unary(tg.silu, lambda x: x * sigmoid(x), extremes=[([-1e4, 1e4], [0.0, 1e4], [0.0, 1.0])]),

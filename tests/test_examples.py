@@ -213,3 +213,23 @@ def test_the_tutorial_runs_from_top_to_bottom_and_its_saved_outputs_are_of_the_f
         [sys.executable, "-c", code], cwd=EXAMPLES, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_the_cnn_runs_and_leaves_what_the_mlp_does(digits, tmp_path):
+    done = run("mnist_cnn.py", "--data", digits, "--out", tmp_path, "--epochs", 6, "--batch-size", 20)
+    assert json.loads((tmp_path / "metrics.json").read_text())["test_accuracy"] > 0.8
+    assert (tmp_path / "learning_curves.png").exists()
+    assert "Conv2d(1, 8" in done.stdout
+
+
+def test_transfer_compares_frozen_features_with_a_fresh_start(digits):
+    done = run("transfer.py", "--data", digits, "--epochs", 1, "--draws", 1, "--examples", 5)
+    assert "frozen features: " in done.stdout
+    assert "from scratch: " in done.stdout
+
+
+def test_the_recurrent_network_learns_more_than_letter_frequencies():
+    done = run("char_rnn.py", "--steps", 200, "--hidden", 32, "--size", 20000)
+    by_frequency = float(done.stdout.split("alone ")[1].split(" bits")[0])
+    assert float(done.stdout.split("held-out text: ")[1].split(" bits")[0]) < by_frequency - 0.5
+    assert len((EXAMPLES / "char_rnn.py").read_text().splitlines()) < 120

@@ -295,7 +295,8 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
         else:
             arrays.append(x)  # type: ignore[arg-type]
             parents.append(None)
-            plain = True
+            if type(x) is not np.ndarray or x.dtype.kind not in "fciub":
+                plain = True
     if plain:
         arrays = constants(arrays)
     try:

@@ -137,7 +137,7 @@ def softmax_cross_entropy(
             f"{op}: expected integer labels of shape ({n},), or float probabilities of shape {x.shape}, got {y.dtype} {y.shape}"
         )
     y = y.astype(np.intp, copy=False)
-    if y.view(np.uintp).max(initial=0) >= max(classes, 1):  # a negative label is a huge unsigned one
+    if n and y.view(np.uintp).max() >= classes:  # a negative label is a huge unsigned one
         bad = int(np.flatnonzero((y < 0) | (y >= classes))[0])
         raise ValueError(f"{op}: expected labels in [0, {classes}), got {y[bad]} at position {bad}")
     return apply(_softmax_cross_entropy, x, labels=y, **params)

@@ -46,8 +46,8 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(params, lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
 
-    def _update(self, w: Array, g: Array, steps: int, *slots: Array) -> None:
-        mean, square = slots
+    def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
+        mean, square, steps = state["mean"], state["square"], int(state["steps"])
         beta1, beta2 = self.betas
         scratch = self._buffer(w)
         if self.weight_decay and self.decoupled:
@@ -114,9 +114,8 @@ class RMSprop(Optimizer):
     ) -> None:
         super().__init__(params, lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
 
-    def _update(self, w: Array, g: Array, steps: int, *slots: Array) -> None:
-        (square,) = slots
-        scratch = self._buffer(w)
+    def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
+        square, scratch = state["square"], self._buffer(w)
         if self.weight_decay:
             decayed = np.multiply(w, self.weight_decay, out=self._buffer(w, 1))
             g = np.add(g, decayed, out=decayed)

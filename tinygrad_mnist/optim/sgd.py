@@ -11,8 +11,6 @@ from ..tensor import Tensor
 
 __all__ = ["SGD", "Optimizer", "clip_grad_norm"]
 
-_BLOCK = 1 << 15  # elements: the arrays of one update stay in the L2 cache
-
 
 class Optimizer:
     """The base of the optimizers: a subclass names its hyper-parameters and its slots, and writes `_update`.
@@ -54,7 +52,7 @@ class Optimizer:
             _check(kind, name, getattr(self, name))
         self.steps = 0
         self._state: list[dict[str, Array]] = [{} for _ in self.params]
-        self._scratch: dict[tuple[int, np.dtype[Any]], Array] = {}
+        self._scratch: dict[tuple[int, tuple[int, ...], np.dtype[Any]], Array] = {}
 
     def step(self) -> None:
         """Update every parameter that has a gradient, and leave the gradient as it is.
@@ -64,49 +62,34 @@ class Optimizer:
         GraphError
             If no parameter has a gradient: backward was not called, or reached none of them.
         """
-        if all(p.grad is None for p in self.params):
+        live = [(p, g, state) for p, state in zip(self.params, self._state, strict=True) if (g := p.grad) is not None]
+        if not live:
             raise GraphError(
                 f"{type(self).__name__}: none of the {len(self.params)} parameters has a gradient; call backward first"
             )
         self.steps += 1
-        for p, state in zip(self.params, self._state, strict=True):
-            g = p.grad
-            if g is None:
-                continue
-            if not state:
-                state.update(
-                    {name: np.zeros_like(p.data, order="C") for name in self.slots} | {"steps": np.zeros((), np.int64)}
-                )
-            state["steps"] += 1
+        for p, g, state in live:
             w = p.data
-            if not (w.flags.c_contiguous and g.flags.c_contiguous):
-                fresh = np.array(w, order="C")
-                self._walk(fresh, np.asarray(g, order="C"), state)
-                w[...] = fresh
-            else:
-                self._walk(w, g, state)
+            if self.slots and not state:
+                state.update({name: np.zeros_like(w) for name in self.slots}, steps=np.zeros((), np.int64))
+            if state:
+                state["steps"] += 1
+            self._update(w, g, state)
             p.data = w  # changed in place: graphs that saved it must not go backward any more
 
-    def _walk(self, w: Array, g: Array, state: dict[str, Array]) -> None:
-        slots = [state[name] for name in self.slots]
-        steps = int(state["steps"])
-        if w.size <= _BLOCK:
-            return self._update(w, g, steps, *slots)
-        flat = [a.reshape(-1) for a in (w, g, *slots)]
-        for i in range(0, w.size, _BLOCK):
-            w_block, g_block, *blocks = (a[i : i + _BLOCK] for a in flat)
-            self._update(w_block, g_block, steps, *blocks)
-
-    def _update(self, w: Array, g: Array, steps: int, *slots: Array) -> None:
+    def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no _update(); an Optimizer's subclass writes one")
 
     def _buffer(self, like: Array, number: int = 0) -> Array:
-        """Return scratch memory of the shape and dtype of `like`, the same at every call."""
-        key = (number, like.dtype)
+        """Return scratch memory of the shape and dtype of `like`, shared by all parameters: a step allocates nothing."""
+        key = (number, like.shape, like.dtype)
         buffer = self._scratch.get(key)
-        if buffer is None or buffer.size < like.size:
-            buffer = self._scratch[key] = np.empty(like.size, like.dtype)
-        return buffer[: like.size].reshape(like.shape)
+        if buffer is None:
+            whole = self._scratch.setdefault(
+                (number, (-1,), like.dtype), np.empty(max(p.size for p in self.params), like.dtype)
+            )
+            buffer = self._scratch[key] = whole[: like.size].reshape(like.shape)
+        return buffer
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to None."""
@@ -211,12 +194,12 @@ class SGD(Optimizer):
         if momentum:
             self.slots = ("velocity",)
 
-    def _update(self, w: Array, g: Array, steps: int, *slots: Array) -> None:
+    def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
         scratch = self._buffer(w)
         if self.weight_decay:
             g = np.add(g, np.multiply(w, self.weight_decay, out=scratch), out=scratch)
-        if slots:
-            (velocity,) = slots
+        if self.momentum:
+            velocity = state["velocity"]
             np.add(np.multiply(velocity, self.momentum, out=velocity), g, out=velocity)
             if self.nesterov:
                 ahead = np.multiply(velocity, self.momentum, out=self._buffer(w, 1))
