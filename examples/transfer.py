@@ -1,4 +1,4 @@
-"""Transfer learning: features learnt on the digits 0 to 4, frozen, tell 5 to 9 apart from a few examples of each."""
+"""Transfer learning: convolutions learnt on the digits 0 to 4, frozen, tell 5 to 9 apart from a few examples of each."""
 
 import argparse
 
@@ -33,9 +33,11 @@ def few(data, count, rng):
     return data[0][chosen], data[1][chosen]
 
 
-def head(model, rng):
-    """Put a new last layer on a network."""
-    return nn.Sequential(*list(model)[:-1], nn.Linear(model[-1].weight.shape[1], 5, rng=rng))
+def with_new_head(model, rng):
+    """Return the network's convolutions with dense layers that are new."""
+    cut = 1 + next(i for i, layer in enumerate(model) if isinstance(layer, nn.Flatten))
+    fresh = build(rng)
+    return nn.Sequential(*list(model)[:cut], *list(fresh)[cut:-1], nn.Linear(fresh[-1].weight.shape[1], 5, rng=rng))
 
 
 def main(arguments=None):
@@ -66,7 +68,7 @@ def main(arguments=None):
     results = {"frozen features": [], "from scratch": []}
     for _ in range(options.draws):
         examples = few(new, options.examples, rng)
-        for name, model in (("frozen features", head(base, rng)), ("from scratch", head(build(rng), rng))):
+        for name, model in (("frozen features", with_new_head(base, rng)), ("from scratch", with_new_head(build(rng), rng))):
             train(model, examples, 60, 10, 0.003, rng)
             results[name].append(evaluate(model, softmax_cross_entropy, unseen).accuracy)
     for name, accuracies in results.items():
