@@ -1,10 +1,12 @@
 """The graph: no recursion, no leaks, the order of the walk, the contract with kernels, a machine that builds random graphs."""
 
 import gc
+import resource
 import subprocess
 import sys
 import threading
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +61,24 @@ def test_10_000_training_steps_hold_memory_flat_without_the_garbage_collector():
     finally:
         gc.enable()
     assert after - before < 20_000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_100_000_steps_take_no_more_memory_than_the_first():
+    rng = np.random.default_rng(0)
+    model = nn.Linear(4, 3, rng=rng)
+    optimizer = optim.Adam(model.parameters(), 0.01)
+    x, labels = Tensor(rng.standard_normal((2, 4)).astype(np.float32)), np.array([0, 1])
+
+    def steps(count):
+        for _ in range(count):
+            optimizer.zero_grad()
+            tg.softmax_cross_entropy(model(x), labels).backward()
+            optimizer.step()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before = steps(5000)
+    assert steps(95_000) - before < 1 << 20
 
 
 def test_the_first_layers_input_gradient_is_not_computed():

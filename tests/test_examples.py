@@ -144,14 +144,14 @@ def test_an_interrupt_saves_what_was_trained_and_the_run_can_go_on(stop, digits,
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
-    settings = ["--data", digits, "--hidden", 16, "--batch-size", 10, "--epochs", 40, "--augment"]
+    settings = ["--data", digits, "--hidden", 16, "--batch-size", 10, "--epochs", 60, "--augment"]
     run("mnist_mlp.py", *settings, "--out", tmp_path / "whole")
     killed = tmp_path / "killed"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "mnist_mlp.py", *map(str, settings), "--out", str(killed)]
     generator = np.random.default_rng(0)
     kills = 0
-    for _ in range(4):
+    for _ in range(20):
         process = subprocess.Popen(command, cwd=EXAMPLES, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         before = (killed / "checkpoint.safetensors").stat().st_mtime_ns if (killed / "checkpoint.safetensors").exists() else 0

@@ -9,7 +9,7 @@ from op_table import TABLE, Row
 import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor, hvp
 from tinygrad_mnist.ops import OPS
-from tinygrad_mnist.tensor import gradients
+from tinygrad_mnist.tensor import gradients, mode
 from tinygrad_mnist.testing import away_from, broadcastable, gradcheck, shapes, tensors
 
 
@@ -69,6 +69,34 @@ def test_float32_stays_float32_and_agrees(row, shapes, params, rng):
     for g, g32 in zip(gradients(y, wide), gradients(y32, narrow), strict=True):
         assert g32.dtype == np.float32
         np.testing.assert_allclose(g32, g, rtol=2e-4, atol=2e-4)
+
+
+class RawGradients:
+    """Sees what each vjp returns, before the engine casts anything."""
+
+    def __init__(self):
+        self.wrong = []
+
+    def forward(self, kernel, arrays, y, node):
+        pass
+
+    def before_vjp(self, node):
+        pass
+
+    def after_vjp(self, node, gradients):
+        pairs = zip(gradients, node.parents, strict=True)
+        self.wrong += [(node.name, g.dtype, p.dtype) for g, p in pairs if p is not None and np.asarray(g).dtype != p.dtype]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("row", "shapes", "params"), CASES)
+def test_a_vjp_itself_keeps_the_dtype(row, shapes, params, dtype, rng, monkeypatch):
+    inputs = [Tensor(x, requires_grad=True, dtype=dtype) for x in draw(row, shapes, rng)]
+    watch = RawGradients()
+    monkeypatch.setattr(mode, "watch", watch)
+    y = row.op(*inputs, **params)
+    gradients(y, inputs, np.ones(y.shape, y.dtype))
+    assert watch.wrong == []
 
 
 @pytest.mark.parametrize(("row", "shapes", "params"), CASES)
@@ -251,6 +279,33 @@ def test_gather_of_repeated_indices_adds_up():
     x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     x[np.array([0, 0, 2])].sum().backward()
     np.testing.assert_array_equal(x.grad, [2.0, 0.0, 1.0])
+
+
+def test_statistics_without_freedom_are_not_finite():
+    x = Tensor([3.0], requires_grad=True)
+    with np.errstate(all="ignore"):
+        y = x.var(ddof=1)
+    assert not np.isfinite(y.item())
+    y.backward()
+    assert np.isnan(x.grad).all()
+
+
+def test_dropout_keeps_everything_at_zero_and_draws_from_its_source():
+    x = Tensor(np.ones(50, np.float32))
+    assert tg.dropout(x, 0.0) is x
+    np.testing.assert_array_equal(tg.dropout(x, 0.5, rng=3).numpy(), tg.dropout(x, 0.5, rng=3).numpy())
+
+
+def test_batch_norm_needs_two_values_a_channel():
+    assert tg.batch_norm(Tensor(np.array([[1.0], [3.0]])), None, None, training=True).numpy() == pytest.approx(
+        np.array([[-1.0], [1.0]]), rel=1e-4
+    )
+    with pytest.raises(ValueError, match="more than one value a channel"):
+        tg.batch_norm(Tensor(np.ones((1, 3))), None, None, training=True)
+
+
+def test_ties_of_complex_extremes_are_averaged():
+    assert hvp(lambda t: (t.max() ** 2).sum(), np.array([1.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx([0.5, 0.5])
 
 
 def test_dropout_is_the_identity_in_evaluation_and_keeps_the_mean():

@@ -125,6 +125,15 @@ def test_only_leaves_hold_a_gradient_unless_asked():
     np.testing.assert_array_equal(y.grad, 2 * y.data)
 
 
+def test_a_kept_gradient_is_not_the_one_that_the_vjp_overwrites():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = -x
+    y.retain_grad()
+    (y * 3.0).sum().backward()
+    np.testing.assert_array_equal(y.grad, [3.0, 3.0])
+    np.testing.assert_array_equal(x.grad, [-3.0, -3.0])
+
+
 def test_the_seed_is_copied_and_left_alone():
     x = Tensor(np.ones(3), requires_grad=True)
     seed = np.array([1.0, 2.0, 3.0])

@@ -23,8 +23,16 @@ def normalize(images: npt.ArrayLike, low: float = 0.0, high: float = 1.0) -> Arr
     Returns
     -------
     ndarray of float32, of the same shape
+
+    Raises
+    ------
+    TypeError
+        If the images are not numbers.
     """
-    out: Array = np.multiply(images, np.float32((high - low) / 255), dtype=np.float32)
+    pixels = np.asarray(images)
+    if pixels.dtype.kind not in "uif":
+        raise TypeError(f"normalize: expected pixels from 0 to 255, got {pixels.dtype}")
+    out: Array = np.multiply(pixels, np.float32((high - low) / 255), dtype=np.float32)
     if low:
         out += np.float32(low)
     return out
