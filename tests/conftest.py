@@ -16,7 +16,7 @@ settings.register_profile("nightly", max_examples=1500, deadline=None)
 settings.load_profile("ci")
 
 
-collect_ignore_glob = ["recorded/*", "benchmarks/*", "mutation.py", "accuracy.py"]  # programs, run by hand
+collect_ignore_glob = ["recorded/*", "benchmarks/*", "mutation.py", "accuracy.py", "mpi_job.py"]  # programs, run by hand
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Test the tests: break ops/, graph.py and arrays.py one place at a time, and see whether the tests notice.
 
-    python tests/mutation.py [--every N] [FILE ...]
+    python tests/mutation.py [--every N] [--again LOG] [FILE ...]
 
 Each mutant is a copy of the package with one change (a sign, an operand, a constant by 0.1 %, a comparison, a dropped
 unbroadcast, transpose or copy). The tests of its own family run first, then all the quick ones. Survivors are printed
@@ -145,7 +145,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path, default=TARGETS)
     parser.add_argument("--every", type=int, default=1, help="try only every Nth mutant")
+    parser.add_argument("--again", type=Path, help="try only the survivors in the output of an earlier run")
     options = parser.parse_args()
+    wanted = options.again and set(re.findall(r"^survived (.*)$", options.again.read_text(), re.MULTILINE))
     import hypothesis.extra.numpy
     import hypothesis.stateful  # noqa: F401
     import numpy
@@ -166,14 +168,15 @@ def main():
                 names = re.findall(r'"(\w+)"', path.read_text().split("__all__ = [")[1].split("]")[0])
                 own = [str(ROOT / "tests/test_ops.py"), "-k", " or ".join(f"{name}-" for name in names)]
             for number, (line, description, source) in enumerate(mutants(path)):
-                if number % options.every:
+                name = f"{path.relative_to(PACKAGE)}:{line}: {description}"
+                if number % options.every or (wanted and name not in wanted):
                     continue
                 place.write_text(source)
                 if broken(folder, own) or broken(folder, everything):
                     killed += 1
                 else:
-                    survivors.append(f"{path.relative_to(PACKAGE)}:{line}: {description}")
-                    print("survived", survivors[-1], flush=True)
+                    survivors.append(name)
+                    print("survived", name, flush=True)
             shutil.copy(path, place)
             print(f"{path.relative_to(PACKAGE)} done: {killed} killed, {len(survivors)} survived so far", flush=True)
     print(f"{killed} killed, {len(survivors)} survived: {killed / max(killed + len(survivors), 1):.1%}")

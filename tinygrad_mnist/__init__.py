@@ -85,11 +85,12 @@ __version__ = "0.1.0"
 if _TYPE_CHECKING:
     from . import checkpoint as checkpoint
     from . import datasets as datasets
+    from . import parallel as parallel
     from . import plots as plots
     from . import testing as testing
     from . import train as train
 
-_ROOMS = ("checkpoint", "datasets", "plots", "testing", "train")
+_ROOMS = ("checkpoint", "datasets", "parallel", "plots", "testing", "train")
 
 
 def __getattr__(name: str) -> _Any:

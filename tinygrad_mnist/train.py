@@ -3,7 +3,8 @@
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -14,7 +15,7 @@ from .arrays import Array
 from .datasets import Batches
 from .errors import AnomalyError
 from .nn import Module
-from .optim import Optimizer, Schedule
+from .optim import Schedule
 from .tensor import Tensor, from_numpy, no_grad
 
 __all__ = ["EarlyStopping", "History", "Metrics", "evaluate", "fit", "predict"]
@@ -109,7 +110,7 @@ def _classes(outputs: Array, targets: Array) -> Array | None:
 def fit(
     model: Module,
     loss: Loss,
-    optimizer: Optimizer,
+    optimizer: Any,
     data: Data,
     *,
     validation: Data | None = None,
@@ -128,7 +129,7 @@ def fit(
     ----------
     model : Module
     loss : function of (outputs, targets) that returns a scalar Tensor, the mean over the batch
-    optimizer : Optimizer
+    optimizer : Optimizer, or parallel.DistributedOptimizer
     data : (inputs, targets), arrays of equal length
     validation : (inputs, targets), optional
         Evaluated after each epoch.
@@ -148,10 +149,6 @@ def fit(
     rng : numpy Generator or seed
         The order of the examples.
 
-    Returns
-    -------
-    History
-
     Raises
     ------
     AnomalyError
@@ -165,16 +162,22 @@ def fit(
         raise ValueError("fit: resume=True needs the path of a checkpoint")
     inputs, targets = data
     rng = np.random.default_rng(rng)
-    batches = Batches(inputs, targets, batch_size if batch_size is not None else max(len(inputs), 1), rng=rng)
+    size = max(len(inputs), 1) if batch_size is None else batch_size
+    batches: Any = Batches(inputs, targets, size, shuffle=size < len(inputs), rng=rng)  # one batch needs no order
     if len(batches) == 0:
         raise ValueError("fit: expected at least one example, got none")
+    # a parallel.DistributedOptimizer knows its ranks: each trains on its share, rank 0 alone writes and prints
+    comm, inner = getattr(optimizer, "comm", None), getattr(optimizer, "optimizer", optimizer)
+    if comm is not None:
+        batches = optimizer.shard(batches)
+    first = comm is None or comm.rank == 0
     history = History()
     if resume and checkpoint is not None and Path(checkpoint).exists():
-        about = checkpoints.load(checkpoint, model, optimizer=optimizer, schedule=schedule)
+        about = checkpoints.load(checkpoint, model, optimizer=inner, schedule=schedule)
         history = History(about["history"])
         rng.bit_generator.state = about["rng"]
-    best = _Best(model, early_stopping, checkpoint, history)
-    with _Progress(progress, epochs, len(batches), len(history["lr"])) as shown:
+    best = _Best(model, early_stopping, checkpoint, history, first)
+    with _Progress(progress if first else False, epochs, len(batches), len(history["lr"])) as shown:
         while len(history["lr"]) < epochs and not (early_stopping and history["lr"] and early_stopping.wants_stop(history)):
             mean_loss, accuracy = _epoch(model, loss, optimizer, schedule, batches, shown)
             measured = evaluate(model, loss, validation) if validation is not None else Metrics(math.nan, math.nan, None)
@@ -183,49 +186,53 @@ def fit(
                 val_loss=measured.loss, val_accuracy=measured.accuracy, lr=optimizer.lr,
             )  # fmt: skip
             best.update(history)
-            if checkpoint is not None:
+            if checkpoint is not None and first:
                 about = {"epoch": len(history["lr"]), "history": history, "rng": rng.bit_generator.state}
-                checkpoints.save(checkpoint, model, optimizer=optimizer, schedule=schedule, metadata=about)
+                checkpoints.save(checkpoint, model, optimizer=inner, schedule=schedule, metadata=about)
             shown.epoch(history)
     best.restore()
     return history
 
 
 def _epoch(
-    model: Module, loss: Loss, optimizer: Optimizer, schedule: Schedule | None, batches: Batches, shown: "_Progress"
+    model: Module, loss: Loss, optimizer: Any, schedule: Schedule | None, batches: Any, shown: "_Progress"
 ) -> tuple[float, float]:
     """Run one pass of training and return the mean loss and the accuracy on the way."""
     model.train()
-    total, correct, counted, classified = 0.0, 0, 0, 0
+    sums = np.zeros(4)  # of losses, of right answers; the number of examples, of those with a class
     for x, y in batches:
-        outputs = model(from_numpy(x))
-        value = loss(outputs, y)
-        number = float(value.item())
-        if not math.isfinite(number):
-            raise AnomalyError(
-                f"fit: the loss is {number} after {counted} examples of this epoch; try a lower learning rate, "
-                "clip_grad_norm, or run a step inside detect_anomaly() to find the operation"
-            )
         optimizer.zero_grad()
-        value.backward()
+        if len(x):  # a rank's share of a small batch may be empty
+            outputs = model(from_numpy(x))
+            value = loss(outputs, y)
+            number = float(value.item())
+            if not math.isfinite(number):
+                raise AnomalyError(
+                    f"fit: the loss is {number} after {int(sums[2])} examples of this epoch; try a lower learning rate, "
+                    "clip_grad_norm, or run a step inside detect_anomaly() to find the operation"
+                )
+            value.backward()
+            classes = _classes(outputs.data, y)
+            right = 0 if classes is None else int((outputs.data.argmax(axis=1) == classes).sum())
+            sums += number * len(x), right, len(x), 0 if classes is None else len(x)
         optimizer.step()
         if schedule is not None:
             schedule.step()
-        total += number * len(x)
-        counted += len(x)
-        classes = _classes(outputs.data, y)
-        if classes is not None:
-            correct += int((outputs.data.argmax(axis=1) == classes).sum())
-            classified += len(x)
-        shown.step(total / counted, correct / classified if classified else math.nan)
-    return total / counted, correct / classified if classified else math.nan
+        shown.step(*_means(sums))
+    comm = getattr(optimizer, "comm", None)
+    return _means(sums if comm is None else comm.allreduce(sums))
+
+
+def _means(sums: Array) -> tuple[float, float]:
+    losses, right, examples, classified = sums.tolist()
+    return losses / examples if examples else math.nan, right / classified if classified else math.nan
 
 
 class _Best:
     """Keeps the parameters of the best epoch; beside the checkpoint, too, so that they outlive the process."""
 
-    def __init__(self, model: Module, stopping: EarlyStopping | None, checkpoint: Any, history: History) -> None:
-        self.model = model
+    def __init__(self, model: Module, stopping: EarlyStopping | None, checkpoint: Any, history: History, writes: bool) -> None:
+        self.model, self.writes = model, writes
         self.stopping = stopping if stopping is not None and stopping.restore_best else None
         self.path = None if checkpoint is None else Path(checkpoint).with_suffix(".best" + Path(checkpoint).suffix)
         self.state: dict[str, Array] | None = None
@@ -235,7 +242,7 @@ class _Best:
     def update(self, history: History) -> None:
         if self.stopping and self.stopping.best(history) == len(history["lr"]) - 1:
             self.state = self.model.state_dict()
-            if self.path is not None:
+            if self.path is not None and self.writes:
                 checkpoints.save(self.path, self.model)
 
     def restore(self) -> None:
@@ -283,11 +290,17 @@ def _starts(inputs: Array, batch_size: int) -> range:
     return range(0, max(len(inputs), 1), batch_size)
 
 
-def _evaluating(model: Module) -> list[tuple[Module, bool]]:
-    """Put the model in evaluation mode and return what each of its modules was in."""
+@contextmanager
+def _evaluating(model: Module) -> Iterator[None]:
+    """Put the model in evaluation mode, recording no graph, and each of its modules back afterwards."""
     before = [(module, module.training) for module in model.modules()]
     model.eval()
-    return before
+    try:
+        with no_grad():
+            yield
+    finally:
+        for module, training in before:
+            module.training = training
 
 
 def evaluate(model: Module, loss: Loss, data: Data, *, batch_size: int = 1024) -> Metrics:
@@ -313,43 +326,30 @@ def evaluate(model: Module, loss: Loss, data: Data, *, batch_size: int = 1024) -
     inputs, targets = data
     if len(inputs) != len(targets) or len(inputs) == 0:
         raise ValueError(f"evaluate: expected as many inputs as targets, and some, got {len(inputs)} and {len(targets)}")
-    before = _evaluating(model)
     total, confusion = 0.0, None
-    try:
-        with no_grad():
-            for i in _starts(inputs, batch_size):
-                x, y = inputs[i : i + batch_size], targets[i : i + batch_size]
-                outputs = model(from_numpy(x))
-                total += float(loss(outputs, y).item()) * len(x)
-                classes = _classes(outputs.data, y)
-                if classes is not None:
-                    size = outputs.shape[1]
-                    pairs = np.bincount(classes * size + outputs.data.argmax(axis=1), minlength=size * size)
-                    confusion = pairs.reshape(size, size) + (0 if confusion is None else confusion)
-    finally:
-        for module, training in before:
-            module.training = training
+    with _evaluating(model):
+        for i in _starts(inputs, batch_size):
+            x, y = inputs[i : i + batch_size], targets[i : i + batch_size]
+            outputs = model(from_numpy(x))
+            total += float(loss(outputs, y).item()) * len(x)
+            classes = _classes(outputs.data, y)
+            if classes is not None:
+                size = outputs.shape[1]
+                pairs = np.bincount(classes * size + outputs.data.argmax(axis=1), minlength=size * size)
+                confusion = pairs.reshape(size, size) + (0 if confusion is None else confusion)
     accuracy = math.nan if confusion is None else float(np.trace(confusion) / len(inputs))
     return Metrics(total / len(inputs), accuracy, confusion)
 
 
 def predict(model: Module, inputs: Array, *, batch_size: int = 1024) -> Array:
-    """Return the model's raw outputs for some inputs, in evaluation mode, recording no graph.
+    """Return the model's raw outputs (N, ...) for some inputs, in evaluation mode, recording no graph.
 
     Parameters
     ----------
     model : Module
     inputs : ndarray of shape (N, ...)
     batch_size : int
-
-    Returns
-    -------
-    ndarray of shape (N, ...)
     """
-    before = _evaluating(model)
-    try:
-        with no_grad():
-            return np.concatenate([model(from_numpy(inputs[i : i + batch_size])).data for i in _starts(inputs, batch_size)])
-    finally:
-        for module, training in before:
-            module.training = training
+    with _evaluating(model):
+        starts = _starts(inputs, batch_size)
+        return np.concatenate([model(from_numpy(inputs[i : i + batch_size])).data for i in starts])
