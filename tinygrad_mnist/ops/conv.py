@@ -1,7 +1,7 @@
 """Convolution and pooling of images in (N, C, H, W), with PyTorch's conventions.
 
-The memory behind a result lies in the order (C, N, H, W), seen through a transpose: a convolution is then one matrix
-product for the whole batch, with nothing to copy on either side of it.
+The memory behind a result lies in the order (C, H, W, N), seen through a transpose: a convolution is then one matrix
+product for the whole batch, and each element of the kernel meets long unbroken runs of pixels.
 """
 
 from collections.abc import Iterator
@@ -9,13 +9,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arrays import Array, add_into
+from ..arrays import Array, add_into, empty
 from ..errors import ShapeError
 from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
 
 __all__ = ["avg_pool2d", "conv2d", "max_pool2d"]
 
 Pair: TypeAlias = int | tuple[int, int]
+_INSIDE, _OUTSIDE = (1, 2, 3, 0), (3, 0, 1, 2)  # from (N, C, H, W) to (C, H, W, N), and back
 
 
 def _pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
@@ -37,35 +38,41 @@ class _Windows:
         padded = [side + 2 * p for side, p in zip(sides, self.padding, strict=True)]
         if any(k > side for k, side in zip(self.kernel, padded, strict=True)):
             raise ShapeError(f"{op}: a kernel of {self.kernel} does not fit images {x.shape} padded by {self.padding}")
-        self.shape = (c, n, *((side - k) // s + 1 for side, k, s in zip(padded, self.kernel, self.stride, strict=True)))
-        self.padded_shape = (c, n, *padded)
+        self.shape = (c, *((side - k) // s + 1 for side, k, s in zip(padded, self.kernel, self.stride, strict=True)), n)
+        self.padded_shape = (c, *padded, n)
 
     def pad(self, x: Array, fill: float = 0.0) -> Array:
-        """Return the images in the order (C, N, H, W), with their padding."""
-        x = x.transpose(1, 0, 2, 3)
+        """Return the images in the order (C, H, W, N), with their padding."""
+        x = x.transpose(_INSIDE)
         if self.padding == (0, 0):
-            return x
+            return np.ascontiguousarray(x)
         out = np.full(self.padded_shape, fill, x.dtype)
         out[self._inner] = x
         return out
 
     def crop(self, x: Array) -> Array:
         """Undo `pad`."""
-        images: Array = x[self._inner].transpose(1, 0, 2, 3)
+        images: Array = x[self._inner].transpose(_OUTSIDE)
         return images
 
     @property
     def _inner(self) -> tuple[slice, ...]:
-        rows, columns = self.padded_shape[2:]
+        rows, columns = self.padded_shape[1:3]
         (ph, pw) = self.padding
-        return (slice(None), slice(None), slice(ph, rows - ph), slice(pw, columns - pw))
+        return (slice(None), slice(ph, rows - ph), slice(pw, columns - pw))
+
+    def zeros(self, dtype: np.dtype[Any]) -> Array:
+        """Return padded images of zeros."""
+        out = empty(self.padded_shape, dtype)
+        out.fill(0)
+        return out
 
     def __iter__(self) -> Iterator[tuple[slice, ...]]:
         """Yield, for each element of the kernel, the index of the pixels that it meets as it slides."""
-        (sh, sw), (rows, columns) = self.stride, self.shape[2:]
+        (sh, sw), (rows, columns) = self.stride, self.shape[1:3]
         for i in range(self.kernel[0]):
             for j in range(self.kernel[1]):
-                yield (..., slice(i, i + sh * (rows - 1) + 1, sh), slice(j, j + sw * (columns - 1) + 1, sw))  # type: ignore[misc]
+                yield (slice(None), slice(i, i + sh * (rows - 1) + 1, sh), slice(j, j + sw * (columns - 1) + 1, sw))
 
 
 def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair, padding: Pair) -> Forward:
@@ -74,30 +81,30 @@ def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair,
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"conv2d: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
     windows = _Windows("conv2d", x, weight.shape[2:], stride, padding)
-    channels, n, rows, columns = windows.shape
-    padded = windows.pad(x)
-    patches = np.empty((channels, windows.kernel[0] * windows.kernel[1], n, rows, columns), x.dtype)
+    channels, rows, columns, n = windows.shape
+    padded, places = windows.pad(x), rows * columns * n
+    kernels = weight.reshape(len(weight), weight.size // len(weight))
+    patches = empty((channels, windows.kernel[0] * windows.kernel[1], rows, columns, n), x.dtype)
     for k, window in enumerate(windows):
         patches[:, k] = padded[window]
-    kernels = weight.reshape(len(weight), weight.size // len(weight))
-    matrix = patches.reshape(kernels.shape[1], n * rows * columns)
-    y = kernels @ matrix
+    matrix = patches.reshape(kernels.shape[1], places)
+    y = np.matmul(kernels, matrix, out=empty((len(weight), places), np.result_type(kernels, matrix)))
     if bias is not None:
         y = add_into(y, bias[:, np.newaxis])
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g = g.transpose(1, 0, 2, 3).reshape(len(weight), n * rows * columns)
+        g = g.transpose(_INSIDE).reshape(len(weight), places)
         gx = None
         if needs[0]:
-            gx = np.zeros(windows.padded_shape, g.dtype)
-            spread = (kernels.T @ g).reshape(patches.shape)
+            spread = np.matmul(kernels.T, g, out=empty(matrix.shape, np.result_type(kernels, g))).reshape(patches.shape)
+            gx = windows.zeros(spread.dtype)
             for k, window in enumerate(windows):
                 gx[window] += spread[:, k]
             gx = windows.crop(gx)
         gw = (g @ matrix.T).reshape(weight.shape) if needs[1] else None
         return (gx, gw) if bias is None else (gx, gw, g.sum(axis=1) if needs[2] else None)
 
-    return y.reshape(len(weight), n, rows, columns).transpose(1, 0, 2, 3), vjp
+    return y.reshape(len(weight), rows, columns, n).transpose(_OUTSIDE), vjp
 
 
 def conv2d(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, *, stride: Pair = 1, padding: Pair = 0) -> Tensor:
@@ -129,7 +136,8 @@ def conv2d(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, *,
 def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
     windows = _pooling("max_pool2d", x, kernel, stride, padding)
     padded = windows.pad(x, -np.inf)
-    best = np.full(windows.shape, -np.inf, x.real.dtype)
+    best = empty(windows.shape, x.real.dtype)
+    best.fill(-np.inf)
     for window in windows:
         np.maximum(best, padded.real[window], out=best)
     y = best
@@ -138,16 +146,15 @@ def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forwa
         y = sum(np.where(t, padded[w], 0) for t, w in zip(ties, windows, strict=True)) / sum(t.astype(float) for t in ties)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        count = np.zeros(windows.shape, x.real.dtype)
-        for window in windows:
-            count += padded.real[window] == best
-        share = g.transpose(1, 0, 2, 3) / count
-        gx = np.zeros(windows.padded_shape, g.dtype)
-        for window in windows:
-            gx[window] += share * (padded.real[window] == best)
+        ties = [padded.real[window] == best for window in windows]
+        count = np.add.reduce(ties, dtype=x.real.dtype)
+        share = np.divide(g.transpose(_INSIDE), count, out=empty(windows.shape, g.dtype))
+        gx = windows.zeros(g.dtype)
+        for tie, window in zip(ties, windows, strict=True):
+            gx[window] += share * tie
         return (windows.crop(gx),)
 
-    return y.transpose(1, 0, 2, 3), vjp
+    return y.transpose(_OUTSIDE), vjp
 
 
 def _pooling(op: str, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> _Windows:
@@ -182,19 +189,20 @@ def max_pool2d(x: TensorLike, kernel_size: Pair, stride: Pair | None = None, pad
 def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
     windows = _pooling("avg_pool2d", x, kernel, stride, padding)
     padded, count = windows.pad(x), windows.kernel[0] * windows.kernel[1]
-    y = np.zeros(windows.shape, x.dtype)
+    y = empty(windows.shape, x.dtype)
+    y.fill(0)
     for window in windows:
         y += padded[window]
     y /= count
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        share = g.transpose(1, 0, 2, 3) / count
-        gx = np.zeros(windows.padded_shape, g.dtype)
+        share = g.transpose(_INSIDE) / count
+        gx = windows.zeros(g.dtype)
         for window in windows:
             gx[window] += share
         return (windows.crop(gx),)
 
-    return y.transpose(1, 0, 2, 3), vjp
+    return y.transpose(_OUTSIDE), vjp
 
 
 def avg_pool2d(x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Tensor:
