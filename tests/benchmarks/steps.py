@@ -85,6 +85,7 @@ def measure(names, sizes, batch, optimizer, rounds):
     done = dict.fromkeys(taking_part, 6)
     for _ in range(rounds):
         for name, process in taking_part.items():
+            time.sleep(0.25)  # the threads of the system before spin on for a while: they must not be charged to this one
             best[name] = min(best[name], process.ask(do="round", steps=steps[name]))
             done[name] += steps[name]
     # bring all to the same number of steps, so that their losses can be compared

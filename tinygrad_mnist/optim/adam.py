@@ -1,7 +1,8 @@
 """Optimizers that scale each element's step by its own history: Adam, AdamW and RMSprop."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,8 +31,8 @@ class Adam(Optimizer):
     Kingma & Ba (2015), Adam: a method for stochastic optimization, in PyTorch's form.
     """
 
-    slots = ("mean", "square")
-    decoupled = False
+    slots: ClassVar[tuple[str, ...]] = ("mean", "square")
+    decoupled: ClassVar[bool] = False
     betas: tuple[float, float]
     eps: float
     weight_decay: float
@@ -44,7 +45,7 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
         mean, square, steps = state["mean"], state["square"], int(state["steps"])
@@ -77,7 +78,7 @@ class AdamW(Adam):
     weight_decay : float
     """
 
-    decoupled = True
+    decoupled: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -93,6 +94,8 @@ class AdamW(Adam):
 class RMSprop(Optimizer):
     """RMSprop: w -= lr * g / (sqrt(v) + eps), with v the running mean of g**2 (Hinton 2012, in PyTorch's form).
 
+    With momentum, u = momentum * u + g / (sqrt(v) + eps) and w -= lr * u.
+
     Parameters
     ----------
     params : iterable of Tensors
@@ -102,17 +105,30 @@ class RMSprop(Optimizer):
     eps : float
     weight_decay : float
         Factor of the L2 penalty's gradient.
+    momentum : float in [0, 1)
+    centered : bool
+        Whether v shall be the running variance: less the square of the running mean of g.
     """
 
-    slots = ("square",)
+    slots: ClassVar[tuple[str, ...]] = ("square",)
+    optional_slots: ClassVar[Mapping[str, str]] = {"velocity": "momentum", "mean": "centered"}
     alpha: float
     eps: float
     weight_decay: float
+    momentum: float
+    centered: bool
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
     ) -> None:
-        super().__init__(params, lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
         square, scratch = state["square"], self._buffer(w)
@@ -121,6 +137,16 @@ class RMSprop(Optimizer):
             g = np.add(g, decayed, out=decayed)
         np.multiply(np.multiply(g, 1 - self.alpha, out=scratch), g, out=scratch)
         np.add(np.multiply(square, self.alpha, out=square), scratch, out=square)
-        np.add(np.sqrt(square, out=scratch), self.eps, out=scratch)
-        step = np.multiply(g, self.lr, out=self._buffer(w, 1))
-        np.subtract(w, np.divide(step, scratch, out=step), out=w)
+        if self.centered:
+            mean = state["mean"]
+            np.add(np.multiply(mean, self.alpha, out=mean), np.multiply(g, 1 - self.alpha, out=scratch), out=mean)
+            np.subtract(square, np.multiply(mean, mean, out=scratch), out=scratch)
+            np.maximum(scratch, 0, out=scratch)  # XX
+            np.sqrt(scratch, out=scratch)
+        else:
+            np.sqrt(square, out=scratch)
+        step = np.divide(g, np.add(scratch, self.eps, out=scratch), out=self._buffer(w, 1))
+        if self.momentum:
+            velocity = state["velocity"]
+            step = np.add(np.multiply(velocity, self.momentum, out=velocity), step, out=velocity)
+        np.subtract(w, np.multiply(step, self.lr, out=scratch), out=w)

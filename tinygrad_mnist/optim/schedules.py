@@ -1,6 +1,8 @@
 """Learning-rate schedules; each sets its optimizer's `lr`, and is stepped after each of the optimizer's steps."""
 
+import copy
 import math
+import operator
 from typing import Any
 
 from .sgd import Optimizer
@@ -11,6 +13,8 @@ __all__ = ["CosineLR", "OneCycleLR", "Schedule", "StepLR"]
 class Schedule:
     """The base of the schedules: a subclass writes `rate`, the learning rate after a number of steps.
 
+    Its `__init__` sets the numbers that `rate` needs before it calls this one, which sets the first rate.
+
     Parameters
     ----------
     opt : Optimizer
@@ -18,7 +22,9 @@ class Schedule:
     """
 
     def __init__(self, opt: Optimizer) -> None:
-        self.opt, self.base_lr, self.steps = opt, opt.lr, 0
+        if not hasattr(opt, "lr"):
+            raise TypeError(f"{type(self).__name__}: expected an optimizer, got {type(opt).__name__}")
+        self.opt, self.base_lr, self.steps = opt, float(opt.lr), 0
         opt.lr = self.rate(0)
 
     def rate(self, steps: int) -> float:
@@ -31,7 +37,7 @@ class Schedule:
         self.opt.lr = self.rate(self.steps)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return every number of the schedule."""
+        """Return every number of the schedule, for JSON."""
         return {name: value for name, value in vars(self).items() if name != "opt"}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -40,27 +46,42 @@ class Schedule:
         Raises
         ------
         ValueError
-            If it is the state of another kind of schedule.
+            If it is the state of another kind of schedule, or damaged; nothing has changed then.
         """
+        kind = type(self).__name__
         if state.keys() != self.state_dict().keys():
-            raise ValueError(f"{type(self).__name__}: expected {sorted(self.state_dict())}, got {sorted(state)}")
+            raise ValueError(f"{kind}: expected {sorted(self.state_dict())}, got {sorted(state)}")
+        new = copy.copy(self)
+        vars(new).update(state)
+        try:
+            self.opt.lr = new.rate(new.steps)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise ValueError(f"{kind} cannot load this state: {error}") from error
         vars(self).update(state)
-        self.opt.lr = self.rate(self.steps)
 
 
 def _at_least_one(kind: str, name: str, value: int) -> int:
-    if value < 1:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{kind}: expected {name} to be an integer, got {value!r}") from None
+    if number < 1:
         raise ValueError(f"{kind}: expected {name} of at least 1, got {value}")
-    return value
+    return number
+
+
+def _at_least_zero(kind: str, name: str, value: float) -> float:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{kind}: expected a finite {name} of at least 0, got {value}")
+    return float(value)
 
 
 class StepLR(Schedule):
     """Staircase: the base rate times gamma ** (steps // step_size)."""
 
     def __init__(self, opt: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size, self.gamma = _at_least_one("StepLR", "step_size", step_size), gamma
-        if not 0 <= gamma < math.inf:
-            raise ValueError(f"StepLR: expected a finite gamma of at least 0, got {gamma}")
+        self.step_size = _at_least_one("StepLR", "step_size", step_size)
+        self.gamma = _at_least_zero("StepLR", "gamma", gamma)
         super().__init__(opt)
 
     def rate(self, steps: int) -> float:
@@ -72,9 +93,8 @@ class CosineLR(Schedule):
     """Half a cosine from the base rate to `min_lr` over `total_steps`, and `min_lr` after it (Loshchilov & Hutter 2017)."""
 
     def __init__(self, opt: Optimizer, total_steps: int, min_lr: float = 0.0) -> None:
-        self.total_steps, self.min_lr = _at_least_one("CosineLR", "total_steps", total_steps), min_lr
-        if not 0 <= min_lr < math.inf:
-            raise ValueError(f"CosineLR: expected a finite min_lr of at least 0, got {min_lr}")
+        self.total_steps = _at_least_one("CosineLR", "total_steps", total_steps)
+        self.min_lr = _at_least_zero("CosineLR", "min_lr", min_lr)
         super().__init__(opt)
 
     def rate(self, steps: int) -> float:
@@ -111,15 +131,14 @@ class OneCycleLR(Schedule):
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
     ) -> None:
-        self.max_lr, self.total_steps = max_lr, _at_least_one("OneCycleLR", "total_steps", total_steps)
-        self.pct_start, self.div_factor, self.final_div_factor = pct_start, div_factor, final_div_factor
-        if not 0 <= max_lr < math.inf:
-            raise ValueError(f"OneCycleLR: expected a finite max_lr of at least 0, got {max_lr}")
-        if not 0 < pct_start < 1 or div_factor <= 0 or final_div_factor <= 0:
+        self.total_steps = _at_least_one("OneCycleLR", "total_steps", total_steps)
+        self.max_lr = _at_least_zero("OneCycleLR", "max_lr", max_lr)
+        if not 0 < pct_start < 1 or not 0 < div_factor < math.inf or not 0 < final_div_factor < math.inf:
             raise ValueError(
-                "OneCycleLR: expected pct_start in (0, 1) and factors above 0, "
+                "OneCycleLR: expected pct_start in (0, 1) and finite factors above 0, "
                 f"got {pct_start}, {div_factor} and {final_div_factor}"
             )
+        self.pct_start, self.div_factor, self.final_div_factor = float(pct_start), float(div_factor), float(final_div_factor)
         super().__init__(opt)
 
     def rate(self, steps: int) -> float:
@@ -127,7 +146,7 @@ class OneCycleLR(Schedule):
         first = self.max_lr / self.div_factor
         peak, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
         if steps <= peak:
-            return _cosine(first, self.max_lr, steps / peak)
+            return _cosine(first, self.max_lr, steps / peak if peak > 0 else 1.0)
         return _cosine(
             self.max_lr, first / self.final_div_factor, min((steps - peak) / (last - peak), 1.0) if last > peak else 1.0
         )

@@ -1,7 +1,8 @@
 """Optimizer, the base of all, and SGD."""
 
+import copy
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,44 +16,48 @@ __all__ = ["SGD", "Optimizer", "clip_grad_norm"]
 class Optimizer:
     """The base of the optimizers: a subclass names its hyper-parameters and its slots, and writes `_update`.
 
+    A slot is an array kept for each parameter, zero at first. `slots` are always kept; `optional_slots` maps others to
+    the hyper-parameter that asks for them.
+
     Parameters
     ----------
     params : iterable of Tensors
         Those to update; `model.parameters()`. One given twice counts once.
     lr : float
         The learning rate; assign to `.lr` to change it.
-    **hyperparameters : float or pair of floats
-        Kept as attributes of the same names.
+    **hyperparameters : float, or a pair of floats as `betas`
+        Kept as attributes of the same names, which are checked whenever they are assigned to.
 
     Raises
     ------
     TypeError
-        If `params` are not Tensors.
+        If `params` are not Tensors, or a hyper-parameter is no number.
     ValueError
-        If there are no parameters, or a hyper-parameter is out of range.
+        If there are no parameters, one is the result of an operation, or a hyper-parameter is out of range.
     """
 
-    slots: tuple[str, ...] = ()
+    slots: ClassVar[tuple[str, ...]] = ()
+    optional_slots: ClassVar[Mapping[str, str]] = {}
+    _names: tuple[str, ...] = ()
+    lr: float
 
     def __init__(self, params: Iterable[Tensor], lr: float, **hyperparameters: Any) -> None:
         kind = type(self).__name__
-        if isinstance(params, Tensor) or not isinstance(params, Iterable):
-            raise TypeError(f"{kind}: expected an iterable of Tensors, as model.parameters(), got {type(params).__name__}")
-        self.params = list({id(p): p for p in params}.values())
-        for p in self.params:
-            if not isinstance(p, Tensor):
-                raise TypeError(f"{kind}: expected Tensors, as model.parameters(), got {type(p).__name__}")
+        self.params = _tensors(kind, params)
         if not self.params:
             raise ValueError(f"{kind}: expected at least one parameter, got none")
-        self.lr = lr
+        for i, p in enumerate(self.params):
+            if not p.is_leaf:
+                raise ValueError(f"{kind}: parameter {i} of shape {p.shape} is the result of an operation, not a leaf")
         self._names = ("lr", *hyperparameters)
-        for name, value in hyperparameters.items():
+        for name, value in {"lr": lr, **hyperparameters}.items():
             setattr(self, name, value)
-        for name in self._names:
-            _check(kind, name, getattr(self, name))
         self.steps = 0
         self._state: list[dict[str, Array]] = [{} for _ in self.params]
         self._scratch: dict[tuple[int, tuple[int, ...], np.dtype[Any]], Array] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, _checked(type(self).__name__, name, value) if name in self._names else value)
 
     def step(self) -> None:
         """Update every parameter that has a gradient, and leave the gradient as it is.
@@ -68,11 +73,15 @@ class Optimizer:
                 f"{type(self).__name__}: none of the {len(self.params)} parameters has a gradient; call backward first"
             )
         self.steps += 1
+        slots = (*self.slots, *(slot for slot, name in self.optional_slots.items() if getattr(self, name)))
         for p, g, state in live:
             w = p.data
-            if self.slots and not state:
-                state.update({name: np.zeros_like(w) for name in self.slots}, steps=np.zeros((), np.int64))
-            if state:
+            if slots:
+                for name in slots:
+                    if name not in state:
+                        state[name] = np.zeros_like(w)
+                if "steps" not in state:
+                    state["steps"] = np.zeros((), np.int64)
                 state["steps"] += 1
             self._update(w, g, state)
             p.data = w  # changed in place: graphs that saved it must not go backward any more
@@ -97,8 +106,10 @@ class Optimizer:
             p.zero_grad()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that training needs to go on: numbers under "hyperparameters" and "steps", copies of the "arrays"."""
+        """Return all that training needs to go on: copies of the "arrays", and for the rest what JSON can hold."""
         return {
+            "optimizer": type(self).__name__,
+            "shapes": [list(p.shape) for p in self.params],
             "hyperparameters": {name: getattr(self, name) for name in self._names},
             "steps": self.steps,
             "arrays": {f"{i}.{name}": a.copy() for i, state in enumerate(self._state) for name, a in state.items()},
@@ -112,40 +123,76 @@ class Optimizer:
         ValueError
             Listing what does not fit; nothing has changed then.
         """
-        known = {f"{i}.{name}" for i in range(len(self.params)) for name in (*self.slots, "steps")}
-        hyper, arrays = dict(state["hyperparameters"]), {k: np.array(a) for k, a in state["arrays"].items()}
-        wrong = [f"unexpected {name}" for name in arrays if name not in known]
+        kind, parts = type(self).__name__, dict(state) if isinstance(state, Mapping) else {}
+        hyper, arrays = parts.get("hyperparameters"), parts.get("arrays")
+        if not isinstance(hyper, Mapping) or not isinstance(arrays, Mapping):
+            raise ValueError(f"{kind} cannot load this state: expected what state_dict() returns")
+        wrong = [f"state of {parts.get('optimizer')}"] if parts.get("optimizer") != kind else []
+        shapes = [list(p.shape) for p in self.params]
+        if parts.get("shapes") != shapes:
+            wrong.append(f"parameters of shapes {parts.get('shapes')}, expected {shapes}")
+        new = copy.copy(self)  # takes the state, and gives it to self if all of it fits
+        for name in self._names:
+            try:
+                setattr(new, name, hyper[name])
+            except KeyError:
+                wrong.append(f"missing hyper-parameter {name}")
+            except (TypeError, ValueError) as error:
+                wrong.append(str(error))
         wrong += [f"unexpected hyper-parameter {name}" for name in hyper if name not in self._names]
-        wrong += [f"missing hyper-parameter {name}" for name in self._names if name not in hyper]
-        new: list[dict[str, Array]] = []
-        for i, p in enumerate(self.params):
-            mine = {name: arrays[f"{i}.{name}"] for name in (*self.slots, "steps") if f"{i}.{name}" in arrays}
-            if mine and len(mine) != len(self.slots) + 1:
+        new.steps, new._state = parts.get("steps", -1), [{} for _ in self.params]
+        expected = {
+            f"{i}.{name}": (p.dtype, p.shape) for i, p in enumerate(self.params) for name in (*self.slots, *self.optional_slots)
+        }
+        expected |= {f"{i}.steps": (np.dtype(np.int64), ()) for i in range(len(self.params))}
+        for key, value in arrays.items():
+            array = np.array(value)
+            if key not in expected:
+                wrong.append(f"unexpected {key}")
+            elif (array.dtype, array.shape) != expected[key]:
+                dtype, shape = expected[key]
+                wrong.append(f"{key} {array.dtype}{list(array.shape)}, expected {dtype}{list(shape)}")
+            else:
+                i, name = key.split(".")
+                new._state[int(i)][name] = array
+        for i, mine in enumerate(new._state):
+            if mine and not mine.keys() >= {*self.slots, "steps"}:
                 wrong.append(f"of parameter {i} only {', '.join(mine)}")
-            wrong += [
-                f"{i}.{name} {a.dtype}{list(a.shape)}, expected {p.dtype}{list(p.shape)}"
-                for name, a in mine.items()
-                if name != "steps" and (a.shape, a.dtype) != (p.shape, p.dtype)
-            ]
-            new.append(mine)
+        if not isinstance(new.steps, int) or new.steps < 0:
+            wrong.append(f"steps {new.steps}")
         if wrong:
-            raise ValueError(f"{type(self).__name__} cannot load this state: {'; '.join(wrong)}")
-        for name, value in hyper.items():
-            setattr(self, name, tuple(value) if isinstance(value, list) else value)
-        self.steps, self._state = int(state["steps"]), new
+            raise ValueError(f"{kind} cannot load this state: {'; '.join(wrong)}")
+        vars(self).update(vars(new))
 
 
-def _check(kind: str, name: str, value: Any) -> None:
-    for v in value if isinstance(value, tuple) else (value,):
-        if isinstance(v, bool):
-            continue
-        if not isinstance(v, (int, float, np.floating, np.integer)):
-            raise TypeError(f"{kind}: expected {name} to be a number, got {v!r}")
-        if name in ("momentum", "betas", "alpha"):
-            if not 0 <= v < 1:
-                raise ValueError(f"{kind}: expected {name} in [0, 1), got {v}")
-        elif not 0 <= v < np.inf:
-            raise ValueError(f"{kind}: expected a finite {name} of at least 0, got {v}")
+def _tensors(kind: str, params: Iterable[Tensor]) -> list[Tensor]:
+    """Return the parameters, each once."""
+    if isinstance(params, Tensor) or not isinstance(params, Iterable):
+        raise TypeError(f"{kind}: expected an iterable of Tensors, as model.parameters(), got {type(params).__name__}")
+    found = list({id(p): p for p in params}.values())
+    for p in found:
+        if not isinstance(p, Tensor):
+            raise TypeError(f"{kind}: expected Tensors, as model.parameters(), got {type(p).__name__}")
+    return found
+
+
+def _checked(kind: str, name: str, value: Any) -> Any:
+    """Return a hyper-parameter as a Python number: one of NumPy's would compute float32 steps in float64."""
+    if name == "betas":
+        pair = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
+        if len(pair) != 2:
+            raise ValueError(f"{kind}: expected betas to be two numbers, got {value!r}")
+        return tuple(_checked(kind, "each of betas", beta) for beta in pair)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{kind}: expected {name} to be a number, got {value!r}")
+    if name in ("momentum", "each of betas", "alpha"):
+        if not 0 <= value < 1:
+            raise ValueError(f"{kind}: expected {name} in [0, 1), got {value}")
+    elif not 0 <= value < np.inf:
+        raise ValueError(f"{kind}: expected a finite {name} of at least 0, got {value}")
+    return value
 
 
 class SGD(Optimizer):
@@ -176,6 +223,7 @@ class SGD(Optimizer):
     array([0.8], dtype=float32)
     """
 
+    optional_slots: ClassVar[Mapping[str, str]] = {"velocity": "momentum"}
     momentum: float
     nesterov: bool
     weight_decay: float
@@ -191,8 +239,6 @@ class SGD(Optimizer):
         super().__init__(params, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
         if nesterov and momentum == 0:
             raise ValueError("SGD: nesterov needs a momentum above 0, got 0")
-        if momentum:
-            self.slots = ("velocity",)
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
         scratch = self._buffer(w)
@@ -220,20 +266,27 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     Returns
     -------
     float
-        The norm before; where it is not finite, the gradients are nan afterwards, as in PyTorch.
+        The norm before, 0 where there is no gradient. Where it is not finite, neither are the gradients afterwards, as
+        in PyTorch: a nan makes all of them nan; an infinity becomes nan and all others 0.
 
     Raises
     ------
+    TypeError
+        If `params` are not Tensors.
     ValueError
         If `max_norm` is negative or nan.
+
+    References
+    ----------
+    Pascanu et al. (2013), On the difficulty of training recurrent neural networks.
     """
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm: expected max_norm of at least 0, got {max_norm}")
-    found = [g for g in (p.grad for p in params) if g is not None]
-    norm = float(np.sqrt(sum(float(np.square(g, dtype=np.float64).sum()) for g in found)))
-    factor = min(max_norm / (norm + 1e-6), 1.0) if np.isfinite(norm) else 0.0 if norm == np.inf else np.nan
-    if factor != 1:
-        with np.errstate(invalid="ignore"):
+    found = [g for p in _tensors("clip_grad_norm", params) if (g := p.grad) is not None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        norm = float(np.sqrt(sum(float(np.square(g, dtype=np.float64).sum()) for g in found)))
+        factor = float(np.minimum(np.float64(max_norm) / (norm + 1e-6), 1.0))
+        if factor != 1:
             for g in found:
                 np.multiply(g, factor, out=g)
     return norm

@@ -1,0 +1,59 @@
+"""The helpers below everything: the pool of large blocks, undoing a broadcast, dtypes of operands."""
+
+import numpy as np
+import pytest
+
+from tinygrad_mnist.arrays import as_array, constants, empty, owner, unbroadcast
+
+
+def address(a):
+    return a.__array_interface__["data"][0]
+
+
+def test_pooled_memory_is_reused_only_when_nothing_refers_to_it():
+    shape = (1000, 97)
+    first = empty(shape, np.float32)
+    place, view = address(first), first[3:5].T
+    second = empty(shape, np.float32)
+    assert address(second) != place
+    del first
+    third = empty(shape, np.float32)
+    assert address(third) != place, "a view of it is still there"
+    del view
+    assert address(empty(shape, np.float32)) == place
+
+
+def test_small_and_huge_blocks_are_not_pooled():
+    assert empty((2, 3), np.float64).base is None
+    assert empty((), np.float32).shape == ()
+    for _ in range(3):  # more than the pool keeps at once
+        assert len([empty((1 << 25,), np.float32) for _ in range(3)]) == 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "target"), [((2, 3), (3,)), ((2, 3), (2, 1)), ((2, 3), ()), ((4, 2, 3), (1, 3)), ((0, 3), (3,)), ((2, 3), (2, 3))]
+)
+def test_unbroadcast_is_the_transpose_of_broadcast(shape, target, rng):
+    g, x = rng.standard_normal(shape), rng.standard_normal(target)
+    assert np.sum(g * np.broadcast_to(x, shape)) == pytest.approx(np.sum(unbroadcast(g, target) * x))
+    assert unbroadcast(g, target).shape == target
+
+
+def test_unbroadcast_gives_the_same_array_or_a_new_one():
+    g = np.ones((1, 3))
+    assert unbroadcast(g, (1, 3)) is g
+    assert not np.shares_memory(unbroadcast(g, (3,)), g)
+
+
+def test_the_owner_of_a_view_of_a_view():
+    a = np.arange(12)
+    assert owner(a.reshape(3, 4)[1:].T) is a
+    assert owner(a) is a
+
+
+def test_a_number_takes_the_dtype_of_the_arrays_beside_it():
+    assert [a.dtype for a in constants([np.ones(2, np.float32), 2.0, 3])] == [np.float32] * 3
+    assert constants([np.ones(2, np.float32), 1j])[1].dtype == np.complex64
+    assert [a.dtype for a in constants([np.arange(2), 2])] == [np.int64] * 2
+    assert as_array([1.0]).dtype == np.float32
+    assert as_array(np.ones(1)).dtype == np.float64
