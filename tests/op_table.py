@@ -234,7 +234,7 @@ TABLE: dict[str, Row] = {
          ((3, 3), {"subscripts": "ii->i"}), ((2, 3), {"subscripts": "ij->j"}), ((2, 3), {"subscripts": "ij->"}), ((2, 3), {"subscripts": "ji"}),
          ((2, 3, 4), (4, 2), {"subscripts": "...j,jk->...k"}), ((2, 3), (3,), (2,), {"subscripts": "ij,j,i->"}), ((2,), (3,), {"subscripts": "i,j->ij"}),
          ((3, 3), (3,), {"subscripts": "ii,i->i"}), ((2, 3), (2, 3), {"subscripts": "...,..."}), ((2, 3), (1, 3), {"subscripts": "ij,ij->i"}),
-         ((2, 3), (4,), {"subscripts": "ij,k->i"})],
+         ((2, 3), (4,), {"subscripts": "ij,k->i"}), ((2, 3), (4, 2, 3), {"subscripts": "...j,...j->..."}), ((3,), (2, 3), {"subscripts": "...,...->..."})],
     ),
     # norm
     "softmax": Row(
@@ -282,11 +282,11 @@ TABLE: dict[str, Row] = {
     "max_pool2d": Row(
         tg.max_pool2d, lambda x, kernel_size, stride=None, padding=0: pool(x, kernel_size, stride, padding, np.max, -inf),
         [((2, 2, 4, 4), {"kernel_size": 2}), ((1, 1, 5, 4), {"kernel_size": (3, 2), "stride": (1, 2)}),
-         ((1, 2, 5, 5), {"kernel_size": 3, "stride": 2, "padding": 1}), ((1, 1, 5, 5), {"kernel_size": 2}), ((0, 1, 4, 4), {"kernel_size": 2})],
+         ((1, 2, 5, 5), {"kernel_size": 3, "stride": 2, "padding": 1}), ((1, 1, 5, 5), {"kernel_size": 2}), ((1, 1, 3, 4), {"kernel_size": 2, "padding": 1}), ((0, 1, 4, 4), {"kernel_size": 2})],
     ),
     "avg_pool2d": Row(
         tg.avg_pool2d, lambda x, kernel_size, stride=None, padding=0: pool(x, kernel_size, stride, padding, np.mean, 0.0),
         [((2, 2, 4, 4), {"kernel_size": 2}), ((1, 1, 5, 4), {"kernel_size": (3, 2), "stride": (1, 2)}),
-         ((1, 2, 5, 5), {"kernel_size": 3, "stride": 2, "padding": 1}), ((1, 1, 5, 5), {"kernel_size": 2}), ((0, 1, 4, 4), {"kernel_size": 2})],
+         ((1, 2, 5, 5), {"kernel_size": 3, "stride": 2, "padding": 1}), ((1, 1, 5, 5), {"kernel_size": 2}), ((1, 1, 3, 4), {"kernel_size": 2, "padding": 1}), ((0, 1, 4, 4), {"kernel_size": 2})],
     ),
 }  # fmt: skip

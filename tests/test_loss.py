@@ -45,6 +45,15 @@ def test_bad_labels(labels, error, words):
         softmax_cross_entropy(Tensor(np.zeros((2, 3))), labels)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint64])
+def test_labels_of_any_integer_type(dtype):
+    logits = Tensor(np.arange(6.0).reshape(2, 3))
+    labels = np.array([2, 0])
+    assert softmax_cross_entropy(logits, labels.astype(dtype)).item() == softmax_cross_entropy(logits, labels).item()
+    with pytest.raises(ValueError, match="got 3 at position 1"):
+        softmax_cross_entropy(logits, np.array([2, 3], dtype))
+
+
 def test_an_empty_batch_has_no_mean_but_a_sum():
     with pytest.raises(ValueError, match="empty batch"):
         softmax_cross_entropy(Tensor(np.zeros((0, 3))), [])

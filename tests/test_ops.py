@@ -304,6 +304,14 @@ def test_batch_norm_needs_two_values_a_channel():
         tg.batch_norm(Tensor(np.ones((1, 3))), None, None, training=True)
 
 
+def test_complex_steps_follow_the_choices_at_kinks_and_far_ends():
+    assert gradcheck(tg.relu, np.array([0.0, 1.0]), method="complex")
+    assert gradcheck(tg.abs, np.array([0.0, -1.0]), method="complex")
+    far = tg.sigmoid(Tensor(np.array([-800.0, -750.0, 800.0]) + 1e-30j)).numpy()
+    np.testing.assert_allclose(far.real, [0.0, 0.0, 1.0], atol=1e-300)
+    np.testing.assert_allclose(far.imag, 0.0, atol=1e-40)
+
+
 def test_ties_of_complex_extremes_are_averaged():
     assert hvp(lambda t: (t.max() ** 2).sum(), np.array([1.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx([0.5, 0.5])
 

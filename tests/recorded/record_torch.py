@@ -1,6 +1,7 @@
 """Record what PyTorch does, for test_optim.py and test_interop.py: python tests/recorded/record_torch.py (needs torch)."""
 
 import json
+from math import inf, nan
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,11 @@ OPTIMIZERS = {
     "SGD": [{"lr": 0.05}, {"lr": 0.02, "momentum": 0.9}, {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}],
     "Adam": [{"lr": 0.05}, {"lr": 0.05, "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.1}],
     "AdamW": [{"lr": 0.05}, {"lr": 0.05, "weight_decay": 0.3}],
-    "RMSprop": [{"lr": 0.01}, {"lr": 0.003, "alpha": 0.9, "eps": 1e-6, "weight_decay": 0.1}],
+    "RMSprop": [
+        {"lr": 0.01},
+        {"lr": 0.003, "alpha": 0.9, "eps": 1e-6, "weight_decay": 0.1},
+        {"lr": 0.003, "alpha": 0.9, "momentum": 0.8, "centered": True},
+    ],
 }
 SCHEDULES = {
     "StepLR": ("StepLR", {"step_size": 7, "gamma": 0.5}, {}),
@@ -38,16 +43,29 @@ def loss(params, x):
     return torch.tanh(x @ w + b).square().sum() + 0.1 * (w**4).sum()
 
 
-def trajectory(kind, options):
+def trajectory(kind, options, intermittent=False):
+    """Where intermittent, the second parameter has a gradient in every third step only."""
     params, x = start()
     optimizer = getattr(torch.optim, kind)(params, **options)
     rows = []
-    for _ in range(STEPS):
+    for i in range(STEPS):
         optimizer.zero_grad()
         loss(params, x).backward()
+        if intermittent and i % 3:
+            params[1].grad = None
         optimizer.step()
         rows.append([v for p in params for v in p.detach().reshape(-1).tolist()])
     return [rows[i] for i in range(9, STEPS, 10)]
+
+
+def clipped(max_norm, last=None):
+    """Return the norm and the gradients after clipping; `last` replaces the last of them before it."""
+    params, x = start()
+    loss(params, x).backward()
+    if last is not None:
+        params[1].grad[1] = last
+    norm = torch.nn.utils.clip_grad_norm_(params, max_norm)
+    return norm.item(), [v for p in params for v in p.grad.reshape(-1).tolist()]
 
 
 def rates(kind, options):
@@ -79,6 +97,11 @@ if __name__ == "__main__":
     recorded = {
         "torch": torch.__version__.split("+")[0],
         "optimizers": [[kind, options, trajectory(kind, options)] for kind, all_ in OPTIMIZERS.items() for options in all_],
+        "intermittent": [[kind, options[-1], trajectory(kind, options[-1], True)] for kind, options in OPTIMIZERS.items()],
+        "clipped": [
+            [max_norm, last, *clipped(max_norm, last)]
+            for max_norm, last in ((0.5, None), (100.0, None), (0.0, None), *((m, v) for m in (1.0, inf) for v in (inf, nan)))
+        ],
         "schedules": {ours: [mine or options, rates(kind, options)] for ours, (kind, options, mine) in SCHEDULES.items()},
         "network": network(),
     }

@@ -41,6 +41,7 @@ class Adam(Optimizer):
         self,
         params: Iterable[Tensor],
         lr: float = 1e-3,
+        *,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
@@ -84,11 +85,12 @@ class AdamW(Adam):
         self,
         params: Iterable[Tensor],
         lr: float = 1e-3,
+        *,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
 class RMSprop(Optimizer):
@@ -122,6 +124,7 @@ class RMSprop(Optimizer):
         self,
         params: Iterable[Tensor],
         lr: float = 1e-2,
+        *,
         alpha: float = 0.99,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
@@ -141,7 +144,7 @@ class RMSprop(Optimizer):
             mean = state["mean"]
             np.add(np.multiply(mean, self.alpha, out=mean), np.multiply(g, 1 - self.alpha, out=scratch), out=mean)
             np.subtract(square, np.multiply(mean, mean, out=scratch), out=scratch)
-            np.maximum(scratch, 0, out=scratch)  # XX
+            np.maximum(scratch, 0, out=scratch)  # rounding can leave a variance below 0
             np.sqrt(scratch, out=scratch)
         else:
             np.sqrt(square, out=scratch)

@@ -127,6 +127,7 @@ class OneCycleLR(Schedule):
         opt: Optimizer,
         max_lr: float,
         total_steps: int,
+        *,
         pct_start: float = 0.3,
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,

@@ -232,6 +232,7 @@ class SGD(Optimizer):
         self,
         params: Iterable[Tensor],
         lr: float = 1e-3,
+        *,
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
