@@ -60,7 +60,7 @@ def test_10_000_training_steps_hold_memory_flat_without_the_garbage_collector():
         assert gc.collect() < 50  # no cycles were waiting for the collector
     finally:
         gc.enable()
-    assert after - before < 20_000
+    assert after - before < 100_000  # a leaked node or array a step would be more
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

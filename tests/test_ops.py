@@ -8,6 +8,7 @@ from op_table import TABLE, Row
 
 import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor, hvp
+from tinygrad_mnist.arrays import NUMPY_1
 from tinygrad_mnist.ops import OPS
 from tinygrad_mnist.tensor import gradients, mode
 from tinygrad_mnist.testing import away_from, broadcastable, gradcheck, shapes, tensors
@@ -88,6 +89,7 @@ class RawGradients:
         self.wrong += [(node.name, g.dtype, p.dtype) for g, p in pairs if p is not None and np.asarray(g).dtype != p.dtype]
 
 
+@pytest.mark.skipif(NUMPY_1, reason="NumPy 1 widens a 0-d float32 beside a Python number; there the engine casts it back")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("row", "shapes", "params"), CASES)
 def test_a_vjp_itself_keeps_the_dtype(row, shapes, params, dtype, rng, monkeypatch):

@@ -44,7 +44,7 @@ def tensors(
     requires_grad : bool
     """
     kind = np.dtype(dtype)
-    fitting = (_elements(kind) if elements is None else elements).map(kind.type)  # rounded, where the dtype is narrow
+    fitting = (_elements(kind) if elements is None else elements).map(lambda v: kind.type(v).item())  # rounded as the dtype is
     arrays = hnp.arrays(kind, shapes() if shape is None else shape, elements=fitting)
     return arrays.map(lambda a: Tensor(a, requires_grad=requires_grad))
 
