@@ -234,7 +234,7 @@ TABLE: dict[str, Row] = {
          ((3, 3), {"subscripts": "ii->i"}), ((2, 3), {"subscripts": "ij->j"}), ((2, 3), {"subscripts": "ij->"}), ((2, 3), {"subscripts": "ji"}),
          ((2, 3, 4), (4, 2), {"subscripts": "...j,jk->...k"}), ((2, 3), (3,), (2,), {"subscripts": "ij,j,i->"}), ((2,), (3,), {"subscripts": "i,j->ij"}),
          ((3, 3), (3,), {"subscripts": "ii,i->i"}), ((2, 3), (2, 3), {"subscripts": "...,..."}), ((2, 3), (1, 3), {"subscripts": "ij,ij->i"}),
-         ((2, 3), (4,), {"subscripts": "ij,k->i"}), ((2, 3), (4, 2, 3), {"subscripts": "...j,...j->..."}), ((3,), (2, 3), {"subscripts": "...,...->..."})],
+         ((2, 3), (4,), {"subscripts": "ij,k->i"}), ((2, 3), (4, 2, 3), {"subscripts": "...j,...j->..."}), ((3,), (2, 3), {"subscripts": "...,...->..."}), ((3,), (2, 3), {"subscripts": "...j,...j->..."})],
     ),
     # norm
     "softmax": Row(

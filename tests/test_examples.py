@@ -144,7 +144,7 @@ def test_an_interrupt_saves_what_was_trained_and_the_run_can_go_on(stop, digits,
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
-    settings = ["--data", digits, "--hidden", 16, "--batch-size", 10, "--epochs", 60, "--augment"]
+    settings = ["--data", digits, "--hidden", 16, "--batch-size", 10, "--epochs", 500, "--augment"]
     run("mnist_mlp.py", *settings, "--out", tmp_path / "whole")
     killed = tmp_path / "killed"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
@@ -160,11 +160,11 @@ def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
             if path.exists() and path.stat().st_mtime_ns != before:
                 break
             time.sleep(0.002)
-        time.sleep(generator.uniform(0, 0.05))
+        time.sleep(generator.uniform(0, 0.03))  # often inside the next save
         process.kill()
         kills += process.wait() == -signal.SIGKILL
         command = [sys.executable, "mnist_mlp.py", "--resume", str(killed)]
-    assert kills > 0
+    assert kills == 20
     run("mnist_mlp.py", "--resume", killed)
     for name in ("history.json",):
         assert (killed / name).read_text() == (tmp_path / "whole" / name).read_text()

@@ -187,6 +187,8 @@ def test_state_goes_on_bit_for_bit(make):
         json.loads(json.dumps({k: v for k, v in one.state_dict().items() if k != "arrays"}))
         | {"arrays": one.state_dict()["arrays"]}
     )
+    saved = one.state_dict()["arrays"]
+    kept = copy.deepcopy(saved)
     for optimizer, these in ((one, params), (two, others)):
         for _ in range(5):
             optimizer.zero_grad()
@@ -194,6 +196,7 @@ def test_state_goes_on_bit_for_bit(make):
             optimizer.step()
     for p, q in zip(params, others, strict=True):
         assert p.data.tobytes() == q.data.tobytes()
+    np.testing.assert_equal(saved, kept, "a state is a copy")
 
 
 def test_frozen_parameters_and_those_without_a_gradient_are_skipped():
@@ -273,6 +276,7 @@ def stepped(shape=(2,), kind=optim.Adam, **options):
         (lambda s: s["arrays"].update({"0.steps": np.ones(2)}) or s, r"0.steps float64\[2\], expected int64\[\]"),
         (lambda s: s["arrays"].update({"7.mean": np.ones(2)}) or s, "unexpected 7.mean"),
         (lambda s: s | {"steps": "many"}, "steps many"),
+        (lambda s: s.pop("steps") and s, "steps -1"),
         (lambda s: {}, r"what state_dict\(\) returns"),
     ],
 )
@@ -282,6 +286,8 @@ def test_a_bad_state_changes_nothing(change, words):
     with pytest.raises(ValueError, match=words):
         optimizer.load_state_dict(change(stepped(lr=0.1).state_dict()))
     after = optimizer.state_dict()
+    optimizer.load_state_dict(optim.Adam(optimizer.params).state_dict())  # a fresh one is a good one
+    assert optimizer.steps == 0
     np.testing.assert_equal(after.pop("arrays"), before.pop("arrays"))
     assert after == before
 

@@ -152,4 +152,4 @@ class RMSprop(Optimizer):
         if self.momentum:
             velocity = state["velocity"]
             step = np.add(np.multiply(velocity, self.momentum, out=velocity), step, out=velocity)
-        np.subtract(w, np.multiply(step, self.lr, out=scratch), out=w)
+        np.subtract(w, np.multiply(step, self.lr, out=self._buffer(w, 1)), out=w)

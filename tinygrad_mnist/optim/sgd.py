@@ -73,7 +73,7 @@ class Optimizer:
                 f"{type(self).__name__}: none of the {len(self.params)} parameters has a gradient; call backward first"
             )
         self.steps += 1
-        slots = (*self.slots, *(slot for slot, name in self.optional_slots.items() if getattr(self, name)))
+        slots = [*self.slots, *[slot for slot, name in self.optional_slots.items() if getattr(self, name)]]
         for p, g, state in live:
             w = p.data
             if slots:
