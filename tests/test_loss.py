@@ -23,6 +23,10 @@ def test_cross_entropy_is_finite_for_any_finite_logits(dtype, data):
     np.testing.assert_allclose(logits.grad.sum(axis=1), 0, atol=1e-6)
 
 
+def test_a_loss_beyond_the_dtypes_reach_is_its_largest_number():
+    assert softmax_cross_entropy(Tensor([[3e38, -3e38]]), [1]).item() > 3e38
+
+
 def test_cross_entropy_keeps_an_infinite_loss_infinite():
     assert softmax_cross_entropy(Tensor([[-np.inf, 0.0]]), [0]).item() == np.inf
     assert softmax_cross_entropy(Tensor([[-np.inf, 0.0]]), [1]).item() == 0
