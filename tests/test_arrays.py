@@ -20,7 +20,10 @@ def test_pooled_memory_is_reused_only_when_nothing_refers_to_it():
     third = empty(shape, np.float32)
     assert address(third) != place, "a view of it is still there"
     del view
-    assert address(empty(shape, np.float32)) == place
+    again = empty(shape, np.float32)
+    assert address(again) == place
+    assert (other := empty(shape, np.float64)).shape == again.shape == shape
+    assert (other.dtype, again.dtype) == (np.float64, np.float32)
 
 
 def test_small_and_huge_blocks_are_not_pooled():

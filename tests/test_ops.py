@@ -315,7 +315,9 @@ def test_complex_steps_follow_the_choices_at_kinks_and_far_ends():
 
 
 def test_second_derivatives_go_through_a_cast():
-    np.testing.assert_allclose(hvp(lambda t: (t.astype(np.float64) ** 2).sum(), np.array([1.0, 2.0]), np.array([1.0, 3.0])), [2.0, 6.0])
+    np.testing.assert_allclose(
+        hvp(lambda t: (t.astype(np.float64) ** 2).sum(), np.array([1.0, 2.0]), np.array([1.0, 3.0])), [2.0, 6.0]
+    )
 
 
 def test_ties_of_complex_extremes_are_averaged():
