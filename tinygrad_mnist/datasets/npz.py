@@ -12,7 +12,7 @@ from ..errors import DataError
 
 __all__ = ["read_npz"]
 
-_MOST = 1 << 30  # bytes of one array; MNIST's largest has 47 million
+_HEAD = 1 << 14  # bytes in which the header of an array must end
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -40,17 +40,19 @@ def read_npz(path: Path) -> dict[str, Array]:
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> Array:
     with archive.open(name) as file:
-        # bounded by what deflate can make of the file, whatever the headers promise
-        content = file.read(min(_MOST, 1032 * path.stat().st_size) + 1)
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream)
-    start = stream.tell()
-    if dtype.kind not in "iu" or fortran:
-        raise DataError(f"{path}: {name}: expected integers in C order, got {dtype}{' in Fortran order' if fortran else ''}")
-    if len(content) - start != math.prod(shape) * dtype.itemsize:
-        raise DataError(
-            f"{path}: {name}: expected {math.prod(shape) * dtype.itemsize} bytes for shape {shape}, got {len(content) - start}"
-        )
-    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+        stream = io.BytesIO(head := file.read(_HEAD))
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(stream)
+        if dtype.kind not in "iu" or fortran:
+            raise DataError(
+                f"{path}: {name}: expected integers in C order, got {dtype}{' in Fortran order' if fortran else ''}"
+            )
+        promised = math.prod(shape) * dtype.itemsize
+        # no more than the header promises, and no more than there is: a byte too many shows that it lied
+        content = head[stream.tell() :]
+        content += file.read(max(promised + 1 - len(content), 0))
+    if len(content) != promised:
+        got = f"{len(content)}" if len(content) < promised else "more"
+        raise DataError(f"{path}: {name}: expected {promised} bytes for shape {shape}, got {got}")
+    return np.array(np.frombuffer(content, dtype).reshape(shape))  # a copy, which may be written to

@@ -1,6 +1,7 @@
 """Tables of pixels as text: Kaggle's CSV files, with or without a header and labels, and OpenML's ARFF."""
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
-    """Yield the rest of the file in chunks that end with a whole line; line ends made equal, quotes and spaces dropped."""
+    """Yield the rest of the file in chunks that end with a whole line; see `_clean`. Blank lines at the end do not count."""
     rest = b""
     while True:
         try:
@@ -37,14 +38,22 @@ def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
         if not read:
             chunk = chunk.rstrip()
             if chunk:
-                yield chunk.translate(None, b"\r'\" ") + b"\n"
+                yield _clean(chunk + b"\n")
             return
-        cut = chunk.rfind(b"\n") + 1
+        cut = chunk.rstrip().rfind(b"\n") + 1  # blank lines wait: the file may end with them
         chunk, rest = chunk[:cut], chunk[cut:]
         if len(rest) > _CHUNK:
             raise DataError(f"{path}: expected lines of {PIXELS + 1} numbers, got one of more than {_CHUNK} bytes")
         if chunk:
-            yield chunk.translate(None, b"\r'\" ")
+            yield _clean(chunk)
+
+
+def _clean(chunk: bytes) -> bytes:
+    """Make line ends equal, and drop spaces and quotes around a number; those inside one stay, to be found there."""
+    chunk = chunk.replace(b"\r\n", b"\n")
+    if any(mark in chunk for mark in (b" ", b"'", b'"')):
+        chunk = re.sub(rb"(?<!\d)[ '\"]+|[ '\"]+(?!\d)", b"", chunk)
+    return chunk
 
 
 def _numbers(chunk: bytes, columns: int, path: Path, first_line: int) -> Array:
@@ -114,20 +123,22 @@ def read_csv(path: Path, *, label_first: bool = True) -> tuple[Array, Array | No
     path = Path(path)
     with _open(path) as file:
         chunks = _lines(file, path)
-        first = next(chunks, b"")
+        first = next(chunks, b"").removeprefix(b"\xef\xbb\xbf")  # a byte order mark, as Excel writes it
         head, _, _ = first.partition(b"\n")
+        columns = head.count(b",") + 1
+        if columns not in (PIXELS, PIXELS + 1):
+            raise DataError(f"{path}: line 1: expected {PIXELS} or {PIXELS + 1} columns, got {columns}")
         names = head.decode("latin-1").lower().split(",")
         line = 1
-        if any(name[:1].isalpha() for name in names):
+        # a header has a letter in each name, or numbers after the label; anything else is a row, and its errors are errors
+        if names[0] == "label" or all(any(letter.isalpha() for letter in name) for name in names):
             first, line = first[len(head) + 1 :], 2
-            if len(names) == PIXELS + 1 and names[0] != "label":
+            if columns == PIXELS + 1 and names[0] != "label":
                 raise DataError(f"{path}: line 1: expected a first column named label, got {names[0]!r}")
-            if len(names) == PIXELS and "label" in names:
+            if columns == PIXELS and "label" in names:
                 raise DataError(f"{path}: line 1: expected {PIXELS} pixels beside the label, got {PIXELS - 1} columns")
-        if len(names) not in (PIXELS, PIXELS + 1):
-            raise DataError(f"{path}: line 1: expected {PIXELS} or {PIXELS + 1} columns, got {len(names)}")
-        table = _table((chunk for chunk in _chain(first, chunks) if chunk), len(names), path, line)
-    if len(names) == PIXELS:
+        table = _table((chunk for chunk in _chain(first, chunks) if chunk), columns, path, line)
+    if columns == PIXELS:
         return table.reshape(-1, 28, 28), None
     labels, pixels = (table[:, 0], table[:, 1:]) if label_first else (table[:, -1], table[:, :-1])
     return pixels.reshape(-1, 28, 28), _digits(labels, path, line)
