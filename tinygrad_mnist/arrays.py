@@ -91,8 +91,8 @@ def narrowed(y: Array, inputs: list[Array]) -> Array:
 
 def add_into(total: Array, a: Array) -> Array:
     """Return total + a, in the memory of `total` where its dtype and shape can hold it."""
-    same = type(total) is np.ndarray and total.dtype == np.result_type(total, a)
-    return np.add(total, a, out=total) if same else np.asarray(total + a)
+    same = total.dtype == a.dtype or total.dtype == np.result_type(total, a)
+    return np.add(total, a, out=total) if same and type(total) is np.ndarray else np.asarray(total + a)
 
 
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:

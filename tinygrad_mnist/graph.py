@@ -117,7 +117,8 @@ def backward(root: Node, seed: Array, *, retain_graph: bool = False) -> dict[Nod
     ShapeError
         If a vjp returns a gradient whose shape is not its input's.
     """
-    pending = {root: seed}  # the one place where gradients are owned: summed in place, handed to one vjp
+    # the one place where gradients are owned: summed in place, then kept or handed to one vjp
+    pending = {root: seed}
     kept: dict[Node, Array] = {}
     queue = [(-root.number, root)]
     watch = mode.watch
@@ -125,11 +126,12 @@ def backward(root: Node, seed: Array, *, retain_graph: bool = False) -> dict[Nod
         while queue:
             node = heapq.heappop(queue)[1]
             g = pending.pop(node)
-            if node.keeps_grad:
-                kept[node] = g if node.is_leaf else g.copy()
             vjp, parents = node.vjp, node.parents
-            if vjp is None:
+            if vjp is None:  # the root is a leaf
+                kept[node] = g
                 continue
+            if node.keeps_grad:
+                kept[node] = g.copy()
             if node.number < _last_change:
                 _check_unchanged(node)
             if watch is not None:
@@ -152,12 +154,14 @@ def backward(root: Node, seed: Array, *, retain_graph: bool = False) -> dict[Nod
                     )
                 if gradient.dtype != parent.dtype:
                     gradient = (gradient if parent.dtype.kind == "c" else gradient.real).astype(parent.dtype)
-                if parent in pending:
-                    total = pending[parent]
+                sums = kept if parent.vjp is None else pending  # nothing lies behind a leaf: it need not be visited
+                if parent in sums:
+                    total = sums[parent]
                     np.add(total, gradient, out=total)
                 else:
-                    pending[parent] = gradient
-                    heapq.heappush(queue, (-parent.number, parent))
+                    sums[parent] = gradient
+                    if sums is pending:
+                        heapq.heappush(queue, (-parent.number, parent))
     return kept
 
 
@@ -173,8 +177,8 @@ def mark_changed(array: Array) -> None:
     global _last_change
     memory = owner(array)
     key = id(memory)
-    known = _changes.get(key)
     _last_change = _count()
+    known = _changes.get(key)
     reference = known[1] if known else weakref.ref(memory, lambda _: _changes.pop(key, None))
     _changes[key] = (_last_change, reference)
 
