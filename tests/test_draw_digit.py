@@ -310,7 +310,7 @@ def until(page, expression, argument=None):
         page.wait_for_timeout(10)
 
 
-def test_a_stroke_in_the_browser_is_a_one_and_clear_is_blank(reader, page):
+def test_a_stroke_in_the_browser_is_a_one_and_clear_is_blank(page, reader):
     import draw_digit
     import mnist_mlp
     from predict import as_digit, as_inputs
@@ -347,7 +347,22 @@ def test_a_stroke_in_the_browser_is_a_one_and_clear_is_blank(reader, page):
         until(page, "document.getElementById('digit').textContent === '1'")
 
 
-def test_a_finger_draws_and_does_not_scroll(reader, browser):
+def test_an_answer_that_comes_after_clear_is_not_shown(page, reader):
+    with serving(reader) as server:
+        page.goto(server.url)
+        until(page, "!!shown")
+        held = []
+        page.route("**/predict", lambda route: held.append(route))
+        page.locator("#pad").click()  # a dot, one question
+        until(page, "asking")
+        assert ink_on(page, "pad") > 0
+        page.locator("#clear").click()
+        held[0].continue_()
+        until(page, "!asking")
+        assert shown_on(page) == [""] * 10
+
+
+def test_a_finger_draws_and_does_not_scroll(browser, reader):
     with serving(reader) as server, browser.new_context(viewport={"width": 390, "height": 500}, has_touch=True) as context:
         page = context.new_page()
         page.goto(server.url)
@@ -366,7 +381,7 @@ def test_a_finger_draws_and_does_not_scroll(reader, browser):
         assert page.evaluate("scrollY") == 0
 
 
-def test_it_fits_its_window_and_keeps_the_drawing_in_the_dark(reader, page):
+def test_it_fits_its_window_and_keeps_the_drawing_in_the_dark(page, reader):
     with serving(reader) as server:
         page.goto(server.url)
         draw_a_one(page)
@@ -382,7 +397,7 @@ def test_it_fits_its_window_and_keeps_the_drawing_in_the_dark(reader, page):
         assert (shown_on(page), ink_on(page, "pad")) == before
 
 
-def test_a_server_that_is_gone_is_named(reader, browser):
+def test_a_server_that_is_gone_is_named(browser, reader):
     page = browser.new_page()
     with serving(reader) as server:
         page.goto(server.url)
