@@ -5,11 +5,12 @@ import json
 import sys
 from pathlib import Path
 
+import mnist_cnn
+import mnist_mlp
 import numpy as np
-from mnist_mlp import build, prepare, probabilities
 
 from tinygrad_mnist import CheckpointError, DataError, checkpoint, plots
-from tinygrad_mnist.datasets import load_mnist, read_csv
+from tinygrad_mnist.datasets import load_mnist, normalize, read_csv
 from tinygrad_mnist.train import predict
 
 
@@ -19,13 +20,23 @@ def load_model(run):
     settings = checkpoint.read(path)[1].get("metadata", {}).get("settings")
     if settings is None:
         raise CheckpointError(f"{path}: expected a model that mnist_mlp.py saved, got one without its settings")
-    model = build(settings, 0)
+    try:
+        model = mnist_cnn.build(0) if settings.get("recipe") == "cnn" else mnist_mlp.build(settings, 0)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: expected a model of mnist_mlp.py or mnist_cnn.py, got one of other settings") from error
     checkpoint.load(path, model)
     return model, settings
 
 
+def as_inputs(images, settings):
+    """Return images as the model of these settings takes them: flat for a perceptron, planes for convolutions."""
+    if settings.get("recipe") == "cnn":
+        return normalize(images)[:, np.newaxis]
+    return mnist_mlp.prepare(images, None, settings)[0]
+
+
 def read_image(path):
-    """Return an image file as one of MNIST's: light ink on a dark ground, 28 x 28, the digit 20 high and centred by mass."""
+    """Return an image file as one of MNIST's, by `as_digit`."""
     from PIL import Image  # comes with matplotlib
 
     try:
@@ -34,12 +45,21 @@ def read_image(path):
     except OSError as error:
         raise DataError(f"{path}: expected an image file: {error}") from error
     on_white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    grey = np.asarray(on_white.convert("L"), np.float32)
+    try:
+        return as_digit(np.asarray(on_white.convert("L"), np.float32))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def as_digit(grey):
+    """Return greys (H, W) as one of MNIST's images: light ink on a dark ground, 28 x 28, the digit 20 high, centred by mass."""
+    from PIL import Image
+
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     ink = grey - np.median(border) if np.median(border) < 128 else np.median(border) - grey  # which of the two is the ground?
     ink = np.clip(ink, 0, None)
     if ink.max() < 16:
-        raise DataError(f"{path}: expected a digit, got an empty image of {grey.shape[1]} x {grey.shape[0]} pixels")
+        raise DataError(f"expected a digit, got an empty image of {grey.shape[1]} x {grey.shape[0]} pixels")
     ink *= 255 / ink.max()
     rows, columns = (np.flatnonzero(ink.max(axis=axis) > 64) for axis in (1, 0))
     box = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8))
@@ -54,7 +74,7 @@ def read_image(path):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="a run's folder, or a model.safetensors that mnist_mlp.py saved")
+    parser.add_argument("model", type=Path, help="a run's folder, or a model.safetensors of mnist_mlp.py or mnist_cnn.py")
     parser.add_argument("input", nargs="?", type=Path, help="an image file, or a CSV of images without labels")
     parser.add_argument("--indices", type=int, nargs="+", help="images of MNIST's test set, by number")
     parser.add_argument("--data", help="where MNIST is, for --indices")
@@ -78,7 +98,7 @@ def main(arguments=None):
         images, labels = read_csv(options.input)
     else:
         images = read_image(options.input)[None]
-    p = probabilities(predict(model, prepare(images, None, settings)[0]), settings)
+    p = mnist_mlp.probabilities(predict(model, as_inputs(images, settings)), settings)
     digits = p.argmax(axis=1)
 
     if len(images) <= 20:

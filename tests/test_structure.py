@@ -43,7 +43,7 @@ def test_imports_go_one_way(path):
         base = (PACKAGE, *path.relative_to(PACKAGE).parts[: len(path.relative_to(PACKAGE).parts) - level])
         rooms = {(*base[1:], *module.split(".")[:1])[0]} if module or len(base) > 1 else set(names)
         for other in rooms - {mine, ""}:
-            if path == PACKAGE / "__init__.py" or other == "__init__":
+            if path in (PACKAGE / "__init__.py", PACKAGE / "__main__.py") or other == "__init__":
                 continue
             if mine in SIDE_ROOMS:
                 assert other in SIDE_ROOMS[mine], f"{mine} imports {other}"
