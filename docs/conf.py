@@ -35,6 +35,9 @@ suppress_warnings = ["ref.python"]  # a name that several classes have: any of t
 
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {"show_prev_next": True, "navbar_end": ["theme-switcher"], "footer_start": ["copyright"], "footer_end": []}
+html_sidebars = {"index": [], "quickstart": []}  # no pages below them
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_copy_source = html_show_sourcelink = False
 
 

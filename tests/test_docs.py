@@ -1,10 +1,13 @@
 """Every Python block of the README and of docs/ runs and prints what its page says, and every link leads somewhere."""
 
 import doctest
+import inspect
 import re
 
 import pytest
 from helpers import ROOT
+
+from tinygrad_mnist.ops import elementwise
 
 PAGES = [
     ROOT / "README.md",
@@ -32,6 +35,14 @@ def test_the_readme_says_what_its_first_block_prints(capsys):
     code = BLOCKS["README.md"][0][0]
     exec(compile(code, "block", "exec"), {})
     assert capsys.readouterr().out.strip() == re.findall(r"# (loss .*)", code)[-1]
+
+
+def test_the_example_of_an_operation_is_the_real_one():
+    page = (ROOT / "docs" / "contributing.md").read_text()
+    kernel, relu = map(inspect.getsource, (elementwise._relu, elementwise.relu))
+    assert f"{kernel}\n\n{relu}" in page
+    row = re.search(r'^    "relu": .*?^    \),\n', (ROOT / "tests" / "op_table.py").read_text(), re.DOTALL | re.MULTILINE)
+    assert row[0] in page
 
 
 def prose(page):
