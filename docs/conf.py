@@ -30,6 +30,7 @@ autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 napoleon_google_docstring = napoleon_use_rtype = False
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 default_role = "name"
 suppress_warnings = ["ref.python"]  # a name that several classes have: any of them will do
 
