@@ -1,4 +1,4 @@
-"""Pictures of digits, of training and of graphs; every function returns a matplotlib Figure, and none touches pyplot."""
+"""Pictures of digits, of training and of graphs, as matplotlib Figures (`draw_graph` writes a file); none touches pyplot."""
 
 import io
 import math

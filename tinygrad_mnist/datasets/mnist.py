@@ -45,7 +45,9 @@ class MNIST(NamedTuple):
     """Handwritten digits, to train on and to test on."""
 
     train: Split
+    """What to train on; its labels are there."""
     test: Split
+    """What to test on."""
     name: str
     """What these data are and where they came from."""
 

@@ -88,7 +88,7 @@ def _abs(x: Array) -> Forward:
 
 
 def abs(x: TensorLike) -> Tensor:
-    """Absolute value |x|, elementwise; its slope at 0 is taken as 0."""
+    """Absolute value, elementwise; its slope at 0 is taken as 0."""
     return apply(_abs, x)
 
 

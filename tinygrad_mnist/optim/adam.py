@@ -70,7 +70,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: w *= 1 - lr * weight_decay before Adam's step (Loshchilov & Hutter 2019).
+    """Adam with decoupled weight decay: `w *= 1 - lr * weight_decay` before Adam's step (Loshchilov & Hutter 2019).
 
     Parameters
     ----------
