@@ -123,7 +123,7 @@ class Module:
         complaints = []
         if strict:
             complaints += [f"missing {name}" for name in own if name not in new]
-            complaints += [f"unexpected {name}" for name in new if name not in own]
+            complaints += [f"unexpected {name}" for name in sorted(new) if name not in own]
         for name in own:
             if name in new and new[name].shape != own[name].shape:
                 complaints.append(f"{name} of shape {new[name].shape}, expected {own[name].shape}")
