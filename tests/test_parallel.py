@@ -69,14 +69,38 @@ def test_one_rank_has_the_bits_of_no_mpi_at_all(tmp_path):
     assert {k: v.ravel().tolist() for k, v in model.state_dict().items()} == alone
 
 
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_layers_with_a_state_and_a_resume(tmp_path, ranks):
+    found = result(mpi(ranks, "layers", tmp_path))
+    first, *others = found["whole"]
+    for other in others:
+        assert other["state"] == first["state"], "weights and running statistics, on all ranks"
+        assert other["history"] == first["history"]
+    assert len({str(mask) for mask in first["masks"]}) == ranks, "each rank drops units of its own"
+    assert found["parts"] == found["whole"], "resumed, the same bits as never stopped"
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_parameter_without_a_gradient_is_left_alone(ranks):
+    found = result(mpi(ranks, "unused"))
+    assert found["spare"] == [1.0, 1.0]
+    assert found["rare"] == [1 - 0.5 * (1 / ranks + 1)] * 2
+
+
 @pytest.mark.parametrize(
-    ("task", "words"), [("raise", "ZeroDivisionError: on purpose"), ("mismatch", "differs from that of rank 0")]
+    ("task", "words"),
+    [
+        ("raise", "ZeroDivisionError: on purpose"),
+        ("mismatch", "differs from that of rank 0"),
+        ("blind", r"expected a file that all ranks can read, but rank(s) [1, 2] cannot see it"),
+        ("kill", "BAD TERMINATION"),
+    ],
 )
-def test_a_rank_that_fails_ends_the_job_within_seconds(task, words):
+def test_a_rank_that_fails_ends_the_job_within_seconds(tmp_path, task, words):
     started = time.monotonic()
-    done = mpi(3, task, timeout=60)
+    done = mpi(3, task, tmp_path, timeout=60)
     assert done.returncode != 0
-    assert words in done.stderr
+    assert words in done.stderr + done.stdout
     assert time.monotonic() - started < 30
 
 

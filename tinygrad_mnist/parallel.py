@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array
+from .arrays import Array, empty
 from .datasets import Batches
+from .errors import CheckpointError
 from .nn import Module
 from .optim import Optimizer
+from .tensor import Tensor
+from .train import Data, Loss, Metrics, evaluate
 
 __all__ = ["DistributedOptimizer", "ShardedBatches", "broadcast", "communicator", "share_cores"]
 
@@ -35,9 +39,9 @@ def communicator() -> Any:
     if world.size > 1 and sys.excepthook is sys.__excepthook__:
 
         def abort(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-            print(f"rank {world.rank} of {world.size}:", file=sys.stderr)
-            traceback.print_exception(kind, error, trace)
-            sys.stderr.flush()
+            text = "".join(traceback.format_exception(kind, error, trace))
+            print(f"rank {world.rank} of {world.size}:\n{text}", file=sys.stderr, flush=True)
+            time.sleep(0.3)  # for mpiexec to pass the text on, before it ends all that it started
             world.Abort(1)  # else the other ranks would wait for this one for ever
 
         sys.excepthook = abort
@@ -78,10 +82,13 @@ class DistributedOptimizer:
     -----
     Gradients are packed into one buffer a dtype and summed by one Allreduce. A rank's gradients are weighted by `weight`
     (1 by default), the share of the global batch that it has seen times the number of ranks: see `ShardedBatches`.
+
+    What a layer computes over its batch, as `BatchNorm1d` does its means, it computes over the rank's share. Running
+    statistics are averaged over the ranks after each epoch, and each rank's `Dropout` draws numbers of its own.
     """
 
     def __init__(self, optimizer: Optimizer, model: Module, comm: Any = None) -> None:
-        self.optimizer = optimizer
+        self.optimizer, self.model = optimizer, model
         self.comm = communicator() if comm is None else comm
         self.weight = 1.0
         if self.comm.size > 1:
@@ -99,42 +106,77 @@ class DistributedOptimizer:
     def lr(self, value: float) -> None:
         self.optimizer.lr = value
 
-    def shard(self, batches: Batches) -> "ShardedBatches":
-        """Return this rank's share of each batch; `fit` asks for it by itself."""
-        return ShardedBatches(batches, self)
-
     def step(self) -> None:
         """Average the gradients over the ranks, and update."""
         if self.comm.size > 1:
-            self._reduce()
+            self._average_gradients()
         self.optimizer.step()
 
-    def _reduce(self) -> None:
-        by_dtype: dict[np.dtype[Any], list[Any]] = {}
+    def _average_gradients(self) -> None:
+        from mpi4py import MPI
+
+        by_dtype: dict[np.dtype[Any], list[Tensor]] = {}
         for p in self.optimizer.params:
-            if p.requires_grad:  # a rank whose share of a batch is empty has no gradients: it adds zeros
+            if p.requires_grad:
                 by_dtype.setdefault(p.dtype, []).append(p)
         for dtype, params in by_dtype.items():
-            packed = np.concatenate([np.zeros(p.size, dtype) if p.grad is None else p.grad.ravel() for p in params])
+            # a rank whose share of a batch is empty has no gradients, and adds zeros; the flags at the end tell which
+            # parameters have a gradient on some rank: one that has none anywhere keeps none, as in a single process
+            flags = np.array([p.grad is not None for p in params], dtype)
+            parts = [np.zeros(p.size, dtype) if (g := p.grad) is None else g.ravel() for p in params]
+            packed = np.concatenate([*parts, flags], out=empty((sum(map(len, parts)) + len(params),), dtype))
             packed *= dtype.type(self.weight / self.comm.size)
-            total = np.empty_like(packed)
-            self.comm.Allreduce(packed, total)
+            packed[-len(params) :] = flags
+            self.comm.Allreduce(MPI.IN_PLACE, packed)
             place = 0
-            for p in params:
-                p.grad = total[place : place + p.size].reshape(p.shape)
+            for p, live in zip(params, packed[-len(params) :] != 0, strict=True):
+                mean = packed[place : place + p.size].reshape(p.shape)
                 place += p.size
+                if p.grad is not None:
+                    np.copyto(p.grad, mean)
+                elif live:
+                    p.grad = mean
+
+    # What `fit` asks for by itself
+
+    def shard(self, batches: Batches) -> "ShardedBatches":
+        """Return this rank's share of each batch."""
+        return ShardedBatches(batches, self)
+
+    def evaluate(self, model: Module, loss: Loss, data: Data) -> Metrics:
+        """Measure as `train.evaluate` does, each rank its share of the data; every rank gets the same answer."""
+        mine = slice(self.comm.rank, None, self.comm.size)
+        x, y = data[0][mine], data[1][mine]
+        if self.comm.size == 1:
+            return evaluate(model, loss, data)
+        shares = [
+            (n, m) for n, m in self.comm.allgather((len(x), evaluate(model, loss, (x, y)) if len(x) else None)) if m is not None
+        ]
+        total = sum(n for n, _ in shares)
+        counts = [m.confusion for _, m in shares if m.confusion is not None]
+        confusion = np.sum(counts, axis=0) if counts else None
+        accuracy = np.nan if confusion is None else float(np.trace(confusion) / total)
+        return Metrics(sum(n * m.loss for n, m in shares) / total, accuracy, confusion)
+
+    def exists(self, path: str | os.PathLike[str]) -> bool:
+        """Return whether a file is there, for every rank; an error if only some can see it."""
+        found = self.comm.allgather(os.path.exists(path))
+        if len(set(found)) > 1:
+            blind = [rank for rank, there in enumerate(found) if not there]
+            raise CheckpointError(f"{path}: expected a file that all ranks can read, but rank(s) {blind} cannot see it")
+        return bool(found[0])
 
 
 class ShardedBatches:
     """Batches of which each rank sees its own share: every example once an epoch, on one rank.
 
-    All ranks shuffle with the same seed, so they agree on each global batch; rank r takes every n-th of its examples,
-    and the optimizer's `weight` is set so that uneven shares count by their size.
+    Rank 0 shuffles for all. Rank r takes every n-th example of each batch, and the optimizer's `weight` is set so that
+    uneven shares count by their size.
 
     Parameters
     ----------
     batches : Batches
-        The global ones, with the same seed on every rank.
+        The global ones, of the same examples on every rank.
     optimizer : DistributedOptimizer
     """
 
@@ -145,11 +187,27 @@ class ShardedBatches:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        comm = self.optimizer.comm
-        for x, y in self.batches:
-            mine = slice(comm.rank, None, comm.size)
-            self.optimizer.weight = len(x[mine]) * comm.size / len(x)
+        comm, (x, y), size = self.optimizer.comm, (self.batches.inputs, self.batches.targets), self.batches.batch_size
+        if comm.size == 1:
+            yield from self.batches
+            return
+        order = comm.bcast(self.batches.order())  # one order, also where the generator behind it is the model's, which jumps:
+        for _, generator in self.optimizer.model.named_generators():  # to numbers of this rank's own, from rank 0's state
+            bits: Any = generator.bit_generator
+            bits.state = comm.bcast(bits.state)
+            if comm.rank:
+                bits.state = bits.jumped(comm.rank).state
+        order = np.arange(len(x)) if order is None else order
+        for start in range(0, len(self) * size, size):
+            batch = order[start : start + size]
+            mine = batch[comm.rank :: comm.size]
+            self.optimizer.weight = len(mine) * comm.size / len(batch)
             yield x[mine], y[mine]
+        for _, buffer in self.optimizer.model.named_buffers():  # running statistics: from now on the same everywhere
+            if buffer.dtype.kind in "fc":
+                buffer[...] = comm.allreduce(buffer) / comm.size
+            else:
+                buffer[...] = comm.bcast(buffer)
 
 
 @contextmanager
@@ -159,5 +217,6 @@ def share_cores(comm: Any) -> Iterator[None]:
     from threadpoolctl import threadpool_limits
 
     here = comm.Split_type(MPI.COMM_TYPE_SHARED).size
-    with threadpool_limits(max((os.cpu_count() or 1) // here, 1), user_api="blas"):
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with threadpool_limits(max(cores // here, 1), user_api="blas"):
         yield

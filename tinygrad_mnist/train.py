@@ -166,13 +166,14 @@ def fit(
     batches: Any = Batches(inputs, targets, size, shuffle=size < len(inputs), rng=rng)  # one batch needs no order
     if len(batches) == 0:
         raise ValueError("fit: expected at least one example, got none")
-    # a parallel.DistributedOptimizer knows its ranks: each trains on its share, rank 0 alone writes and prints
+    # a parallel.DistributedOptimizer knows its ranks: each has its share of each batch, rank 0 alone writes and prints
     comm, inner = getattr(optimizer, "comm", None), getattr(optimizer, "optimizer", optimizer)
     if comm is not None:
         batches = optimizer.shard(batches)
     first = comm is None or comm.rank == 0
     history = History()
-    if resume and checkpoint is not None and Path(checkpoint).exists():
+    exists = os.path.exists if comm is None else optimizer.exists
+    if resume and checkpoint is not None and exists(checkpoint):
         about = checkpoints.load(checkpoint, model, optimizer=inner, schedule=schedule)
         history = History(about["history"])
         rng.bit_generator.state = about["rng"]
@@ -180,7 +181,8 @@ def fit(
     with _Progress(progress if first else False, epochs, len(batches), len(history["lr"])) as shown:
         while len(history["lr"]) < epochs and not (early_stopping and history["lr"] and early_stopping.wants_stop(history)):
             mean_loss, accuracy = _epoch(model, loss, optimizer, schedule, batches, shown)
-            measured = evaluate(model, loss, validation) if validation is not None else Metrics(math.nan, math.nan, None)
+            measure = evaluate if comm is None else optimizer.evaluate
+            measured = measure(model, loss, validation) if validation is not None else Metrics(math.nan, math.nan, None)
             history.add(
                 train_loss=mean_loss, train_accuracy=accuracy,
                 val_loss=measured.loss, val_accuracy=measured.accuracy, lr=optimizer.lr,

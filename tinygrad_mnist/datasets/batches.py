@@ -160,8 +160,12 @@ class Batches:
         whole, rest = divmod(len(self.inputs), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
+    def order(self) -> Array | None:
+        """Draw the order of a pass, as indices of the examples; None for the order in which they are."""
+        return self.rng.permutation(len(self.inputs)) if self.shuffle else None
+
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        order = self.rng.permutation(len(self.inputs)) if self.shuffle else None
+        order = self.order()
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             chosen = slice(start, start + self.batch_size)
             if order is None:
