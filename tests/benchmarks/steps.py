@@ -121,12 +121,11 @@ def main():
         return worker(options.worker)
     from systems import SYSTEMS
 
-    names = options.systems or [
-        n for n in SYSTEMS if n not in ("jax", "torch", "mygrad", "autograd") or importlib.util.find_spec(n)
-    ]
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}; microseconds, (ratio to ours)"
-    )
+    peers = ("jax", "torch", "mygrad", "autograd", "sklearn")
+    names = options.systems or [n for n in SYSTEMS if n not in peers or importlib.util.find_spec(n)]
+    kernels = os.environ.get("OPENBLAS_CORETYPE", "those that OpenBLAS chooses")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}, BLAS kernels: {kernels}")
+    print("microseconds, (ratio to ours: above 1, ours is faster)")
     print("| network, batch, optimizer | " + " | ".join(names) + " |")
     print("|" + "---|" * (len(names) + 1))
     table = {}

@@ -233,6 +233,32 @@ def autograd(weights, x, labels, optimizer):
     return step, lambda: float(loss(params))
 
 
+def sklearn(weights, x, labels, optimizer):
+    import warnings
+
+    from sklearn.neural_network import MLPClassifier
+
+    assert optimizer == "sgd"  # its Adam has its eps elsewhere, so that losses would differ by a thousandth
+    warnings.simplefilter("ignore")
+    model = MLPClassifier(
+        [w.shape[0] for w, _ in weights[:-1]], solver=optimizer, alpha=0, batch_size=len(x), momentum=0, shuffle=False,
+        learning_rate_init=LR[optimizer],
+    )  # fmt: skip
+    classes = np.arange(weights[-1][0].shape[0])
+    model.partial_fit(x, labels, classes=classes)  # it makes its weights in its first step
+    for mine, given in zip(
+        [*model.coefs_, *model.intercepts_], [*(w.T for w, _ in weights), *(b for _, b in weights)], strict=True
+    ):
+        mine[...] = given
+
+    def value():
+        p = model.predict_proba(x)
+        return float(-np.log(p[np.arange(len(x)), labels]).mean())
+
+    return lambda: model.partial_fit(x, labels), value
+
+
 SYSTEMS = {
     "products": products, "by hand": by_hand, "ours": ours, "jax": jax, "torch": torch, "mygrad": mygrad, "autograd": autograd,
+    "sklearn": sklearn,
 }  # fmt: skip
