@@ -307,8 +307,8 @@ def test_batch_norm_needs_two_values_a_channel():
 
 
 def test_complex_steps_follow_the_choices_at_kinks_and_far_ends():
-    assert gradcheck(tg.relu, np.array([0.0, 1.0]), method="complex")
-    assert gradcheck(tg.abs, np.array([0.0, -1.0]), method="complex")
+    np.testing.assert_array_equal(tg.relu(Tensor(np.array([0.0, 1.0]) + 1e-30j)).numpy().imag, [0.0, 1e-30])
+    np.testing.assert_array_equal(tg.abs(Tensor(np.array([0.0, -1.0]) + 1e-30j)).numpy().imag, [0.0, -1e-30])
     far = tg.sigmoid(Tensor(np.array([-800.0, -750.0, 800.0]) + 1e-30j)).numpy()
     np.testing.assert_allclose(far.real, [0.0, 0.0, 1.0], atol=1e-300)
     np.testing.assert_allclose(far.imag, 0.0, atol=1e-40)

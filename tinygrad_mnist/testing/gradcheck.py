@@ -151,7 +151,7 @@ def gradcheck(
     GradientMismatch
         If an entry differs; it names operation, input, index, step, both values, and a small call that shows it.
     NonDifferentiableError
-        If there is a kink at the point; central differences alone look for one.
+        If there is a kink at the point.
     NonDeterministicError
         If two runs differ.
     GradcheckError

@@ -29,21 +29,25 @@ class Central:
             slopes.append(sign * float(change.sum()) / step)
         return slopes[0], slopes[1]
 
-    def slope(self, k: int, direction: Any, expected: float) -> tuple[float, float]:
-        """Return the slope by entry (or along direction) of array k, and the step that gave it."""
-        a = self.function.arrays[k]
-        at = float(np.abs(a).max()) if isinstance(direction, np.ndarray) else abs(float(a[direction]))
-        step = self.eps * max(1.0, at)
-        noise = 100 * _EPS * float(np.abs(self.seed * self.y).sum())
+    def smooth_sides(self, k: int, direction: Any, step: float) -> tuple[float, float]:
+        """Return the slopes to the right and to the left, which raise NonDifferentiableError where they meet in a kink."""
         right, left = self.sides(k, direction, step)
+        noise = 100 * _EPS * float(np.abs(self.seed * self.y).sum())
         gap = abs(right - left)
         if not np.isfinite(right - left) or gap > 1e-3 * max(abs(right), abs(left)) + noise / step:
             near = self.sides(k, direction, step / 8)
             if not abs(near[0] - near[1]) < gap / 2:  # on a smooth curve the gap shrinks with the step
                 raise NonDifferentiableError(
-                    f"{self.function.name}: not differentiable by {self.function.labels[k]} at {place(a, direction)}: "
-                    f"slope {right:.6g} to the right and {left:.6g} to the left; move the point away, or see away_from()"
+                    f"{self.function.name}: not differentiable by {self.function.labels[k]} at "
+                    f"{place(self.function.arrays[k], direction)}: slope {right:.6g} to the right and {left:.6g} to the left; "
+                    "move the point away, or see away_from()"
                 )
+        return right, left
+
+    def slope(self, k: int, direction: Any, expected: float) -> tuple[float, float]:
+        """Return the slope by entry (or along direction) of array k, and the step that gave it."""
+        step = self.eps * _size(self.function.arrays[k], direction)
+        right, left = self.smooth_sides(k, direction, step)
         best = (right + left) / 2
         for finer in (step / 16, step / 256, step * 8):  # a kink close by, or a steep curve
             if abs(best - expected) <= self.rtol * max(abs(best), abs(expected)) + self.atol:
@@ -55,14 +59,16 @@ class Central:
 
 
 class Complex:
-    """Slopes by a complex step."""
+    """Slopes by a complex step; two real ones beside it look for a kink, on either side of which it is blind."""
 
     def __init__(self, function: Any, y: Array, seed: Array, eps: float | None, rtol: float, atol: float) -> None:
         self.function, self.seed, self.step = function, seed, 1e-100 if eps is None else eps
+        self.real = Central(function, y, seed, None, rtol, atol)
 
     def slope(self, k: int, direction: Any, expected: float) -> tuple[float, float]:
         """Return the slope by entry (or along direction) of array k, and the step that gave it."""
         arrays = list(self.function.arrays)
+        self.real.smooth_sides(k, direction, 1e-9 * _size(arrays[k], direction))  # so small that only a kink right here counts
         arrays[k] = _moved(arrays[k].astype(np.complex128), direction, 1j * self.step)
         try:
             y = self.function(arrays)[0].numpy()
@@ -71,6 +77,10 @@ class Complex:
         if y.dtype.kind != "c":
             raise GradcheckError(f'{self.function.name}: not analytic (its result lost the complex step); use method="central"')
         return float((self.seed * y.imag).sum() / self.step), self.step
+
+
+def _size(a: Array, direction: Any) -> float:
+    return max(1.0, float(np.abs(a).max()) if isinstance(direction, np.ndarray) else abs(float(a[direction])))
 
 
 def _moved(a: Array, direction: Any, step: complex) -> Array:
