@@ -82,6 +82,8 @@ from .tensor import no_grad as no_grad
 
 __version__ = "0.1.0"
 
+_ROOMS = ("checkpoint", "datasets", "parallel", "plots", "testing", "train")
+
 if _TYPE_CHECKING:
     from . import checkpoint as checkpoint
     from . import datasets as datasets
@@ -89,12 +91,10 @@ if _TYPE_CHECKING:
     from . import plots as plots
     from . import testing as testing
     from . import train as train
+else:  # to a type checker, a module with a __getattr__ has every name
 
-_ROOMS = ("checkpoint", "datasets", "parallel", "plots", "testing", "train")
-
-
-def __getattr__(name: str) -> _Any:
-    """Import a room when it is first asked for: the engine alone loads as fast as NumPy."""
-    if name in _ROOMS:
-        return _import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> _Any:
+        """Import a room when it is first asked for: the engine alone loads as fast as NumPy."""
+        if name in _ROOMS:
+            return _import_module(f".{name}", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
