@@ -1,8 +1,7 @@
 """A small reverse-mode autograd framework on NumPy, with gradient tests that users can import."""
 
+import typing as _typing
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
 
 from . import nn as nn
 from . import optim as optim
@@ -84,7 +83,7 @@ __version__ = "0.1.0"
 
 _ROOMS = ("checkpoint", "datasets", "parallel", "plots", "testing", "train")
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from . import checkpoint as checkpoint
     from . import datasets as datasets
     from . import parallel as parallel
@@ -93,7 +92,7 @@ if _TYPE_CHECKING:
     from . import train as train
 else:  # to a type checker, a module with a __getattr__ has every name
 
-    def __getattr__(name: str) -> _Any:
+    def __getattr__(name: str) -> _typing.Any:
         """Import a room when it is first asked for: the engine alone loads as fast as NumPy."""
         if name in _ROOMS:
             return _import_module(f".{name}", __name__)

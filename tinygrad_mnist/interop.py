@@ -57,7 +57,7 @@ class Interop:
         except TypeError as error:
             raise TypeError(f"np.{func.__name__} on a Tensor: {error}") from error
 
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+    def __setitem__(self, index: NoReturn, value: NoReturn) -> NoReturn:
         raise TypeError("a Tensor takes no item assignment; build a new one with where, concatenate or stack")
 
     def __iter__(self) -> "Iterator[Self]":

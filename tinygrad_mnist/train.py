@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .datasets import Batches
 from .errors import AnomalyError
 from .nn import Module
 from .optim import Schedule
+from .optim.sgd import Stepper
 from .tensor import Tensor, from_numpy, no_grad
 
 __all__ = ["EarlyStopping", "History", "Metrics", "evaluate", "fit", "predict"]
@@ -110,7 +111,7 @@ def _classes(outputs: Array, targets: Array) -> Array | None:
 def fit(
     model: Module,
     loss: Loss,
-    optimizer: Any,
+    optimizer: Stepper,
     data: Data,
     *,
     validation: Data | None = None,
@@ -167,9 +168,9 @@ def fit(
     if len(batches) == 0:
         raise ValueError("fit: expected at least one example, got none")
     # a parallel.DistributedOptimizer knows its ranks: each trains on its share, rank 0 alone writes and prints
-    comm, inner = getattr(optimizer, "comm", None), getattr(optimizer, "optimizer", optimizer)
+    comm, inner = getattr(optimizer, "comm", None), cast(Any, getattr(optimizer, "optimizer", optimizer))
     if comm is not None:
-        batches = optimizer.shard(batches)
+        batches = getattr(optimizer, "shard")(batches)  # noqa: B009 - others have none
     first = comm is None or comm.rank == 0
     history = History()
     if resume and checkpoint is not None and Path(checkpoint).exists():
@@ -195,7 +196,7 @@ def fit(
 
 
 def _epoch(
-    model: Module, loss: Loss, optimizer: Any, schedule: Schedule | None, batches: Any, shown: "_Progress"
+    model: Module, loss: Loss, optimizer: Stepper, schedule: Schedule | None, batches: Any, shown: "_Progress"
 ) -> tuple[float, float]:
     """Run one pass of training and return the mean loss and the accuracy on the way."""
     model.train()
