@@ -1,8 +1,7 @@
 """A small reverse-mode autograd framework on NumPy, with gradient tests that users can import."""
 
+import typing as _typing
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
 
 from . import nn as nn
 from . import optim as optim
@@ -82,19 +81,19 @@ from .tensor import no_grad as no_grad
 
 __version__ = "0.1.0"
 
-if _TYPE_CHECKING:
+_ROOMS = ("checkpoint", "datasets", "parallel", "plots", "testing", "train")
+
+if _typing.TYPE_CHECKING:
     from . import checkpoint as checkpoint
     from . import datasets as datasets
     from . import parallel as parallel
     from . import plots as plots
     from . import testing as testing
     from . import train as train
+else:  # to a type checker, a module with a __getattr__ has every name
 
-_ROOMS = ("checkpoint", "datasets", "parallel", "plots", "testing", "train")
-
-
-def __getattr__(name: str) -> _Any:
-    """Import a room when it is first asked for: the engine alone loads as fast as NumPy."""
-    if name in _ROOMS:
-        return _import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> _typing.Any:
+        """Import a room when it is first asked for: the engine alone loads as fast as NumPy."""
+        if name in _ROOMS:
+            return _import_module(f".{name}", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 __all__ = ["NUMPY_1", "Array", "add_into", "as_array", "constants", "empty", "narrowed", "owner", "unbroadcast"]
 
-Array: TypeAlias = npt.NDArray[Any]
+# npt.NDArray[Any] but for the second Any, without which pyright knows no .real of it
+Array: TypeAlias = np.ndarray[tuple[Any, ...], Any]
 
 NUMPY_1 = np.lib.NumpyVersion(np.__version__) < "2.0.0"
 _NUMBERS = (bool, int, float, complex)  # compared by exact type: np.float64 is a float, yet has a dtype of its own

@@ -1,7 +1,7 @@
 """Derivatives of functions: gradients, and second order by a complex step through the same rules."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,11 @@ def _evaluate(f: Scalar, args: Sequence[Any], argnums: int | Sequence[int]) -> t
     return y, [inputs[k] for k in chosen]
 
 
-def value_and_grad(f: Scalar, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+@overload
+def value_and_grad(f: Scalar, argnums: int = 0) -> Callable[..., tuple[Array, Array]]: ...
+@overload
+def value_and_grad(f: Scalar, argnums: Sequence[int]) -> Callable[..., tuple[Array, tuple[Array, ...]]]: ...
+def value_and_grad(f: Scalar, argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Array, Any]]:
     """Return a function that gives the value of f, and its gradient with respect to the arguments `argnums`.
 
     Parameters
@@ -68,6 +72,10 @@ def value_and_grad(f: Scalar, argnums: int | Sequence[int] = 0) -> Callable[...,
     return derivative
 
 
+@overload
+def grad(f: Scalar, argnums: int = 0) -> Callable[..., Array]: ...
+@overload
+def grad(f: Scalar, argnums: Sequence[int]) -> Callable[..., tuple[Array, ...]]: ...
 def grad(f: Scalar, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """Return a function that gives the gradient of f with respect to the arguments `argnums`; see `value_and_grad`.
 
@@ -76,7 +84,7 @@ def grad(f: Scalar, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     >>> grad(lambda x, y: x * y, argnums=1)(3.0, 4.0)
     array(3., dtype=float32)
     """
-    both = value_and_grad(f, argnums)
+    both: Callable[..., Any] = value_and_grad(f, argnums)
     return lambda *args: both(*args)[1]
 
 

@@ -153,7 +153,7 @@ def backward(root: Node, seed: Array, *, retain_graph: bool = False) -> dict[Nod
                         f"{node.name}: its vjp gave a gradient of shape {gradient.shape} for an input of shape {parent.shape}"
                     )
                 if gradient.dtype != parent.dtype:
-                    gradient = (gradient if parent.dtype.kind == "c" else gradient.real).astype(parent.dtype)
+                    gradient = (gradient if parent.dtype.kind == "c" else np.real(gradient)).astype(parent.dtype)
                 sums = kept if parent.vjp is None else pending  # nothing lies behind a leaf: it need not be visited
                 if parent in sums:
                     total = sums[parent]

@@ -1,12 +1,15 @@
 """How NumPy and Python's own functions meet a Tensor: conversion, ufuncs, np.sum and the like, numbers and sequences."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from .arrays import Array
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["NUMPY_FUNCTIONS", "Interop"]
 
@@ -20,7 +23,13 @@ class Interop:
     __slots__ = ()
 
     _data: Array
-    requires_grad: bool
+
+    if TYPE_CHECKING:
+
+        @property
+        def requires_grad(self) -> bool: ...  # noqa: D102 - it is Tensor's
+
+        def __getitem__(self, index: Any) -> Self: ...
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         if self.requires_grad:
@@ -48,11 +57,11 @@ class Interop:
         except TypeError as error:
             raise TypeError(f"np.{func.__name__} on a Tensor: {error}") from error
 
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+    def __setitem__(self, index: NoReturn, value: NoReturn) -> NoReturn:
         raise TypeError("a Tensor takes no item assignment; build a new one with where, concatenate or stack")
 
-    def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))  # type: ignore[index]
+    def __iter__(self) -> "Iterator[Self]":
+        return (self[i] for i in range(len(self)))
 
     def __len__(self) -> int:
         if not self._data.shape:

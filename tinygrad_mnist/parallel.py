@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -93,6 +93,10 @@ class DistributedOptimizer:
         self.weight = 1.0
         if self.comm.size > 1:
             broadcast(model, self.comm)
+
+    if TYPE_CHECKING:
+
+        def zero_grad(self) -> None: ...  # noqa: D102
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.optimizer, name)

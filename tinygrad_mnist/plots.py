@@ -197,12 +197,13 @@ def first_layer_weights(weight: npt.ArrayLike, shape: tuple[int, int] = (28, 28)
     limit = float(np.abs(w[strongest]).max()) or 1.0
     figure = _figure(1.1 * columns + 1, 1.2 * rows + 0.6, f"The {len(strongest)} strongest of {len(w)} first-layer units")
     grid = figure.subplots(rows, columns, squeeze=False)
+    pictures = []
     for i, axes in enumerate(grid.flat):
         axes.set_axis_off()
         if i < len(strongest):
-            picture = axes.imshow(w[strongest[i]].reshape(shape), cmap="RdBu_r", vmin=-limit, vmax=limit)
+            pictures.append(axes.imshow(w[strongest[i]].reshape(shape), cmap="RdBu_r", vmin=-limit, vmax=limit))
             axes.set_title(f"{strongest[i]}", fontsize=8)
-    figure.colorbar(picture, ax=grid, label="weight", shrink=0.8)
+    figure.colorbar(pictures[-1], ax=grid, label="weight", shrink=0.8)
     return figure
 
 

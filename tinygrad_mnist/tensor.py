@@ -140,7 +140,8 @@ class Tensor(Methods, Interop):
     @property
     def dtype(self) -> np.dtype[Any]:
         """The NumPy dtype of its elements."""
-        return self._data.dtype
+        dtype: np.dtype[Any] = self._data.dtype
+        return dtype
 
     @property
     def T(self) -> "Tensor":  # noqa: N802 - NumPy's name

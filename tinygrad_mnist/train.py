@@ -16,6 +16,7 @@ from .datasets import Batches
 from .errors import AnomalyError
 from .nn import Module
 from .optim import Schedule
+from .optim.sgd import Stepper
 from .tensor import Tensor, from_numpy, no_grad
 
 __all__ = ["EarlyStopping", "History", "Metrics", "evaluate", "fit", "predict"]
@@ -110,7 +111,7 @@ def _classes(outputs: Array, targets: Array) -> Array | None:
 def fit(
     model: Module,
     loss: Loss,
-    optimizer: Any,
+    optimizer: Stepper,
     data: Data,
     *,
     validation: Data | None = None,
@@ -167,12 +168,13 @@ def fit(
     if len(batches) == 0:
         raise ValueError("fit: expected at least one example, got none")
     # a parallel.DistributedOptimizer knows its ranks: each has its share of each batch, rank 0 alone writes and prints
-    comm, inner = getattr(optimizer, "comm", None), getattr(optimizer, "optimizer", optimizer)
+    ranks: Any = optimizer
+    comm, inner = getattr(ranks, "comm", None), getattr(ranks, "optimizer", ranks)
     if comm is not None:
-        batches = optimizer.shard(batches)
+        batches = ranks.shard(batches)
     first = comm is None or comm.rank == 0
     history = History()
-    exists = os.path.exists if comm is None else optimizer.exists
+    exists = os.path.exists if comm is None else ranks.exists
     if resume and checkpoint is not None and exists(checkpoint):
         about = checkpoints.load(checkpoint, model, optimizer=inner, schedule=schedule)
         history = History(about["history"])
@@ -181,7 +183,7 @@ def fit(
     with _Progress(progress if first else False, epochs, len(batches), len(history["lr"])) as shown:
         while len(history["lr"]) < epochs and not (early_stopping and history["lr"] and early_stopping.wants_stop(history)):
             mean_loss, accuracy = _epoch(model, loss, optimizer, schedule, batches, shown)
-            measure = evaluate if comm is None else optimizer.evaluate
+            measure = evaluate if comm is None else ranks.evaluate
             measured = measure(model, loss, validation) if validation is not None else Metrics(math.nan, math.nan, None)
             history.add(
                 train_loss=mean_loss, train_accuracy=accuracy,
@@ -197,7 +199,7 @@ def fit(
 
 
 def _epoch(
-    model: Module, loss: Loss, optimizer: Any, schedule: Schedule | None, batches: Any, shown: "_Progress"
+    model: Module, loss: Loss, optimizer: Stepper, schedule: Schedule | None, batches: Any, shown: "_Progress"
 ) -> tuple[float, float]:
     """Run one pass of training and return the mean loss and the accuracy on the way."""
     model.train()

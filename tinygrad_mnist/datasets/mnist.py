@@ -7,7 +7,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Split(NamedTuple):
 
     images: Array
     """Pixels, uint8 of shape (N, 28, 28), 0 for the ground to 255 for the ink."""
-    labels: Array | None
+    labels: Array | Any  # or None, which nobody need rule out who knows that his file has labels
     """Digits, int64 of shape (N,); None where the file has none."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,12 @@ from ..tensor import Tensor
 __all__ = ["Module"]
 
 M = TypeVar("M", bound="Module")
+
+R = TypeVar("R", covariant=True)
+
+
+class _Forward(Protocol[R]):  # so that the type of model(x) is what the model's own forward says
+    def forward(self, *args: Any, **kwargs: Any) -> R: ...
 
 
 class Module:
@@ -44,7 +50,7 @@ class Module:
         """Compute the outputs; a subclass writes this."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(); a Module's subclass writes one")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self: _Forward[R], *args: Any, **kwargs: Any) -> R:
         """Compute the outputs: `forward`."""
         return self.forward(*args, **kwargs)
 

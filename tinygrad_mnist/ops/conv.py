@@ -140,10 +140,11 @@ def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forwa
     best.fill(-np.inf)
     for window in windows:
         np.maximum(best, padded.real[window], out=best)
-    y = best
+    y: Array = best
     if x.dtype.kind == "c":  # the mean of the ties, as the gradient has it
         ties = [padded.real[window] == best for window in windows]
-        y = sum(np.where(t, padded[w], 0) for t, w in zip(ties, windows, strict=True)) / sum(t.astype(float) for t in ties)
+        total = sum(np.where(t, padded[w], 0) for t, w in zip(ties, windows, strict=True))
+        y = np.divide(total, sum(t.astype(float) for t in ties))
 
     def vjp(g: Array, needs: Needs) -> Grads:
         ties = [padded.real[window] == best for window in windows]

@@ -132,7 +132,7 @@ def tanh(x: TensorLike) -> Tensor:
 
 def _relu(x: Array) -> Forward:
     if x.dtype.kind == "f":
-        y = x.clip(0, np.inf)  # vectorised, where NumPy's maximum with a scalar is not: four times as fast
+        y: Array = x.clip(0, np.inf)  # vectorised, where NumPy's maximum with a scalar is not: four times as fast
     else:
         y = np.maximum(x, 0) if x.dtype.kind != "c" else np.where(x.real > 0, x, 0)
 

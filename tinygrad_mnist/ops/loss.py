@@ -27,7 +27,7 @@ def _softmax_cross_entropy(
     reduction: str,
 ) -> Forward:
     n, classes = logits.shape
-    z = np.ascontiguousarray(logits.T)  # classes first: NumPy reduces a short last axis ten times as slowly as a first one
+    z: Array = np.ascontiguousarray(logits.T)  # classes first: NumPy reduces a short last axis ten times as slowly
     examples = np.arange(n)
     # how much each class counts: None for bare labels, the common case, which needs no matrix
     target = None if probabilities is None else probabilities.T

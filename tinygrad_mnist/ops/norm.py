@@ -115,7 +115,7 @@ def batch_norm(
     ValueError
         If a training batch has one value a channel, or evaluation has no running statistics.
     """
-    data = x.data if isinstance(x, Tensor) else np.asarray(x)
+    data: Array = x.data if isinstance(x, Tensor) else np.asarray(x)
     if data.ndim < 2:
         raise ShapeError(f"batch_norm: expected x of shape (N, C, ...), got {data.shape}")
     channels = data.shape[1]

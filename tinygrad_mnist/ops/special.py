@@ -22,7 +22,7 @@ _SERIES = (
 def erfc(x: Array) -> Array:
     """Complementary error function 2/sqrt(pi) * integral from x to infinity of exp(-t*t) dt; analytic, error near 1e-14."""
     right = x.real >= 0
-    z = np.where(right, x, -x)
+    z: Array = np.where(right, x, -x)
     z = np.where(z.real < 30, z, x.real.dtype.type(30))  # erfc(30) is 0 in double precision, and infinity maps to nan
     s = (2 - z) / (2 + z)
     b = previous = np.zeros_like(s)

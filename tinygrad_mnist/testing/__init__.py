@@ -8,22 +8,22 @@ from ..errors import NonDeterministicError as NonDeterministicError
 from ..errors import NonDifferentiableError as NonDifferentiableError
 from .gradcheck import gradcheck as gradcheck
 
+_STRATEGIES = ("away_from", "broadcastable", "labels", "shapes", "tensors")
+
 if TYPE_CHECKING:
     from .strategies import away_from as away_from
     from .strategies import broadcastable as broadcastable
     from .strategies import labels as labels
     from .strategies import shapes as shapes
     from .strategies import tensors as tensors
+else:  # to a type checker, a module with a __getattr__ has every name
 
-_STRATEGIES = ("away_from", "broadcastable", "labels", "shapes", "tensors")
+    def __getattr__(name: str) -> Any:
+        if name not in _STRATEGIES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import strategies  # hypothesis is only needed, and only installed, by those who test
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _STRATEGIES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import strategies  # hypothesis is only needed, and only installed, by those who test
-
-    return getattr(strategies, name)
+        return getattr(strategies, name)
 
 
 def _register() -> None:
@@ -32,5 +32,9 @@ def _register() -> None:
 
     from ..tensor import Tensor
 
-    # by a function: at this moment hypothesis may be half-way through the import that our own strategies began
-    st.register_type_strategy(Tensor, lambda _: __getattr__("tensors")())
+    def strategy(_: object) -> Any:
+        from .strategies import tensors  # not before: hypothesis may be half-way through the import that this file began
+
+        return tensors()
+
+    st.register_type_strategy(Tensor, strategy)

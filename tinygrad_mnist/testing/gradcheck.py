@@ -52,9 +52,9 @@ class _Function:
     """The function under test with everything that it is differentiated by as a flat list of float64 arrays."""
 
     def __init__(self, f: Callable[..., Any], inputs: Sequence[Any]) -> None:
-        modules = {id(m): copy.deepcopy(m) for m in (f, *inputs) if isinstance(m, Module)}
+        modules: dict[int, Any] = {id(m): copy.deepcopy(m) for m in (f, *inputs) if isinstance(m, Module)}
         self.f: Callable[..., Any] = modules.get(id(f), f)
-        self.inputs = [modules.get(id(x), x) for x in inputs]
+        self.inputs: list[Any] = [modules.get(id(x), x) for x in inputs]
         self.name = getattr(f, "__name__", type(f).__name__)
         self.slots: list[int | Tensor] = []  # a position in the inputs, or a parameter of a module
         self.labels: list[str] = []
@@ -182,8 +182,7 @@ def gradcheck(
     rng = np.random.default_rng(1)
     with np.errstate(all="ignore"):
         for k, array in enumerate(function.arrays):
-            directions = [rng.standard_normal(array.shape) for _ in range(3)] if fast else _units(array.shape)
-            for direction in directions:
+            for direction in _directions(array.shape, rng if fast else None):
                 expected = float((analytic[k] * direction).sum()) if fast else float(analytic[k][direction])
                 slope, step = numeric.slope(k, direction, expected)
                 if not abs(slope - expected) <= rtol * max(abs(slope), abs(expected)) + atol * scale:
@@ -191,8 +190,9 @@ def gradcheck(
     return True
 
 
-def _units(shape: tuple[int, ...]) -> Any:
-    return list(np.ndindex(*shape))
+def _directions(shape: tuple[int, ...], rng: "np.random.Generator | None") -> list[Any]:
+    """Return three random directions, or without an `rng` the index of every entry."""
+    return list(np.ndindex(*shape)) if rng is None else [rng.standard_normal(shape) for _ in range(3)]
 
 
 def _behaviour(function: _Function) -> tuple[Array, Array, list[Array]]:
