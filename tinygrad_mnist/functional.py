@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from .arrays import Array, as_array
 from .errors import GraphError, ShapeError
-from .tensor import Grads, Kernel, Node, Tensor, gradients, mode, op_name
+from .tensor import Grads, Kernel, Node, Tensor, gradients, mode, op_name, unwrap
 
 __all__ = ["grad", "hessian", "hvp", "value_and_grad"]
 
@@ -128,9 +128,7 @@ def hvp(f: Scalar, x: npt.ArrayLike, v: npt.ArrayLike, *others: Any, argnums: in
     array([6., 0.])
     """
     args = [x, *others]
-    if not isinstance(argnums, int) or not -len(args) <= argnums < len(args):
-        raise ValueError(f"hvp: expected argnums as one number below {len(args)}, got {argnums}")
-    point, direction = as_array(_plain(args[argnums])), as_array(_plain(v))
+    point, direction = _argument("hvp", args, argnums), as_array(unwrap(v))
     if point.shape != direction.shape:
         raise ShapeError(f"hvp: expected v of the argument's shape {point.shape}, got {direction.shape}")
     if point.dtype.kind != "f":
@@ -155,15 +153,14 @@ def hessian(f: Scalar, x: npt.ArrayLike, *others: Any, argnums: int = 0) -> Arra
     array([[0., 1.],
            [1., 0.]])
     """
-    args = [x, *others]
-    if not isinstance(argnums, int) or not -len(args) <= argnums < len(args):
-        raise ValueError(f"hessian: expected argnums as one number below {len(args)}, got {argnums}")
-    point = as_array(_plain(args[argnums]))
+    point = _argument("hessian", [x, *others], argnums)
     rows = np.empty((point.size, *point.shape), point.dtype)
     for k, direction in enumerate(np.eye(point.size, dtype=point.dtype)):
         rows[k] = hvp(f, x, direction.reshape(point.shape), *others, argnums=argnums)
     return rows.reshape(point.shape * 2)
 
 
-def _plain(x: Any) -> Any:
-    return x.numpy() if isinstance(x, Tensor) else x
+def _argument(name: str, args: Sequence[Any], argnums: int) -> Array:
+    if not isinstance(argnums, int) or not -len(args) <= argnums < len(args):
+        raise ValueError(f"{name}: expected argnums as one number below {len(args)}, got {argnums}")
+    return as_array(unwrap(args[argnums]))

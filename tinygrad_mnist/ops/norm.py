@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array, unbroadcast
 from ..errors import ShapeError
-from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
+from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, unwrap
 
 __all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
 
@@ -115,7 +115,7 @@ def batch_norm(
     ValueError
         If a training batch has one value a channel, or evaluation has no running statistics.
     """
-    data = x.data if isinstance(x, Tensor) else np.asarray(x)
+    data = np.asarray(unwrap(x))
     if data.ndim < 2:
         raise ShapeError(f"batch_norm: expected x of shape (N, C, ...), got {data.shape}")
     channels = data.shape[1]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ..arrays import Array, unbroadcast
 from ..errors import ShapeError
-from ..tensor import Axis, Forward, Grads, Needs, Tensor, TensorLike, apply
+from ..tensor import Axis, Forward, Grads, Needs, Tensor, TensorLike, apply, unwrap
 
 __all__ = [
     "astype", "broadcast_to", "concatenate", "expand_dims", "getitem", "pad",
@@ -191,11 +191,7 @@ def _getitem(x: Array, *, index: Any) -> Forward:
 
 def getitem(x: TensorLike, index: Any) -> Tensor:
     """Take the elements x[index] as NumPy does: slices, integers, None, ..., arrays of integers, masks."""
-    if isinstance(index, tuple):
-        index = tuple(part.numpy() if isinstance(part, Tensor) else part for part in index)
-    elif isinstance(index, Tensor):
-        index = index.numpy()
-    return apply(_getitem, x, index=index)
+    return apply(_getitem, x, index=tuple(map(unwrap, index)) if isinstance(index, tuple) else unwrap(index))
 
 
 def _astype(x: Array, *, dtype: npt.DTypeLike) -> Forward:

@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import GradcheckError, GradientMismatch, NonDeterministicError, ShapeError
 from ..nn import Module
-from ..tensor import Grads, Kernel, Node, Tensor, from_numpy, gradients, mode, op_name, saved_arrays
+from ..tensor import Grads, Kernel, Node, Tensor, from_numpy, gradients, mode, op_name, saved_arrays, unwrap
 from .numeric import Central, Complex, place
 
 __all__ = ["gradcheck"]
@@ -62,7 +62,7 @@ class _Function:
         wanted = any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
         for k, x in enumerate(self.inputs):
             if isinstance(x, (Tensor, np.ndarray, np.floating, float)):
-                data = x.data if isinstance(x, Tensor) else np.asarray(x)
+                data = np.asarray(unwrap(x))
                 constant = isinstance(x, Tensor) and wanted and not x.requires_grad
                 if data.dtype.kind == "f" and not constant:
                     self.slots.append(k)
