@@ -60,12 +60,7 @@ def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
 
 
 def _squeeze(x: Array, *, axis: Axis) -> Forward:
-    before = x.shape
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (g.reshape(before),)
-
-    return x.squeeze(axis), vjp
+    return _reshape(x, shape=x.squeeze(axis).shape)
 
 
 def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
@@ -74,12 +69,7 @@ def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
 
 
 def _expand_dims(x: Array, *, axis: int | tuple[int, ...]) -> Forward:
-    before = x.shape
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (g.reshape(before),)
-
-    return np.expand_dims(x, axis), vjp
+    return _reshape(x, shape=np.expand_dims(x, axis).shape)
 
 
 def expand_dims(x: TensorLike, axis: int | tuple[int, ...]) -> Tensor:
