@@ -11,7 +11,6 @@ import numpy.typing as npt
 from . import graph
 from .arrays import NUMPY_1, Array, as_array, constants, narrowed
 from .errors import GraphError, ShapeError
-from .graph import VJP as VJP
 from .graph import Forward as Forward
 from .graph import Grads as Grads
 from .graph import Kernel as Kernel

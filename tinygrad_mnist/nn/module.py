@@ -124,15 +124,11 @@ class Module:
         if strict:
             complaints += [f"missing {name}" for name in own if name not in new]
             complaints += [f"unexpected {name}" for name in sorted(new) if name not in own]
-        for name in own:
-            if name in new and new[name].shape != own[name].shape:
-                complaints.append(f"{name} of shape {new[name].shape}, expected {own[name].shape}")
-            elif (
-                name in new
-                and not np.can_cast(new[name].dtype, own[name].dtype, "same_kind")
-                and new[name].dtype.kind not in "iub"
-            ):
-                complaints.append(f"{name} of dtype {new[name].dtype}, expected {own[name].dtype}")
+        for name, mine, array in ((name, own[name], new[name]) for name in own if name in new):
+            if array.shape != mine.shape:
+                complaints.append(f"{name} of shape {array.shape}, expected {mine.shape}")
+            elif array.dtype.kind not in "iub" and not np.can_cast(array.dtype, mine.dtype, "same_kind"):
+                complaints.append(f"{name} of dtype {array.dtype}, expected {mine.dtype}")
         if complaints:
             raise ValueError(f"{type(self).__name__} cannot load this state: {'; '.join(complaints)}")
         for name, parameter in self.named_parameters():

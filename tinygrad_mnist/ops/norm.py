@@ -162,7 +162,7 @@ def layer_norm(
     ShapeError
         If the shapes are not these.
     """
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
     whole = np.shape(x)
     if not shape or whole[-len(shape) :] != shape:
         raise ShapeError(f"layer_norm: expected x of shape (..., {', '.join(map(str, shape))}), got {whole}")

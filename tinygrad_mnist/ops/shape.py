@@ -44,7 +44,7 @@ def transpose(x: TensorLike, axes: int | Sequence[int] | None = None, *more: int
     """Permute the axes; by default, reverse them."""
     if axes is None:
         axes = tuple(range(np.ndim(x)))[::-1]
-    return apply(_transpose, x, axes=(axes, *more) if isinstance(axes, int) else tuple(axes))
+    return apply(_transpose, x, axes=(axes, *more) if isinstance(axes, (int, np.integer)) else tuple(axes))
 
 
 def _swapaxes(x: Array, *, axis1: int, axis2: int) -> Forward:
