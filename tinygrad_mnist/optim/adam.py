@@ -144,10 +144,8 @@ class RMSprop(Optimizer):
             mean = state["mean"]
             np.add(np.multiply(mean, self.alpha, out=mean), np.multiply(g, 1 - self.alpha, out=scratch), out=mean)
             np.subtract(square, np.multiply(mean, mean, out=scratch), out=scratch)
-            np.maximum(scratch, 0, out=scratch)  # rounding can leave a variance below 0
-            np.sqrt(scratch, out=scratch)
-        else:
-            np.sqrt(square, out=scratch)
+            square = np.maximum(scratch, 0, out=scratch)  # rounding can leave a variance below 0
+        np.sqrt(square, out=scratch)
         step = np.divide(g, np.add(scratch, self.eps, out=scratch), out=self._buffer(w, 1))
         if self.momentum:
             velocity = state["velocity"]

@@ -1,6 +1,5 @@
 """Hypothesis strategies for Tensors: shapes, tensors, broadcastable, labels, away_from."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -69,18 +68,8 @@ def labels(n: int, num_classes: int) -> Strategy[Array]:
 
 def away_from(*points: float, gap: float = 0.01, low: float = -8.0, high: float = 8.0) -> Strategy[float]:
     """Return a strategy of numbers in [low, high] at least `gap` from each point: elements clear of a function's kinks."""
-    edges: list[tuple[float, float]] = []
-    start = low
-    for point in sorted(points):
-        edges.append((start, point - gap))
-        start = point + gap
-    edges.append((start, high))
-    return st.one_of(*(_between(a, b) for a, b in _nearest_zero_first(edges) if a <= b))
-
-
-def _nearest_zero_first(edges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    return sorted(edges, key=lambda e: (0 if e[0] <= 0 <= e[1] else min(abs(e[0]), abs(e[1])), e[1] < 0))
-
-
-def _between(a: float, b: float) -> Strategy[float]:
-    return st.floats(a, b, allow_subnormal=False)
+    starts = [low, *(point + gap for point in sorted(points))]
+    ends = [*(point - gap for point in sorted(points)), high]
+    between = [(a, b) for a, b in zip(starts, ends, strict=True) if a <= b]
+    between.sort(key=lambda e: (0 if e[0] <= 0 <= e[1] else min(abs(e[0]), abs(e[1])), e[1] < 0))  # it shrinks to the first
+    return st.one_of(*(st.floats(a, b, allow_subnormal=False) for a, b in between))
