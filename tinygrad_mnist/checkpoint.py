@@ -39,13 +39,9 @@ class Stateful(Protocol):
 
 
 def save(
-    path: str | os.PathLike[str],
-    model: Model,
-    *,
-    optimizer: Stateful | None = None,
-    schedule: Stateful | None = None,
-    metadata: Mapping[str, Any] | None = None,
-) -> None:
+    path: str | os.PathLike[str], model: Model,
+    *, optimizer: Stateful | None = None, schedule: Stateful | None = None, metadata: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Write the model's tensors under their own names, and all else that training needs to go on, to one file.
 
     The file is written beside its place, flushed to disk and renamed: whatever happens, the previous one or the new

@@ -108,21 +108,11 @@ def _classes(outputs: Array, targets: Array) -> Array | None:
 
 
 def fit(
-    model: Module,
-    loss: Loss,
-    optimizer: Any,
-    data: Data,
-    *,
-    validation: Data | None = None,
-    epochs: int,
-    batch_size: int | None,
-    schedule: Schedule | None = None,
-    early_stopping: EarlyStopping | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    progress: bool | int = True,
-    rng: np.random.Generator | int | None = None,
-) -> History:
+    model: Module, loss: Loss, optimizer: Any, data: Data,
+    *, validation: Data | None = None, epochs: int, batch_size: int | None, schedule: Schedule | None = None,
+    early_stopping: EarlyStopping | None = None, checkpoint: str | os.PathLike[str] | None = None, resume: bool = False,
+    progress: bool | int = True, rng: np.random.Generator | int | None = None,
+) -> History:  # fmt: skip
     """Train a model by gradient descent over shuffled batches; the same seed gives the same bits.
 
     Parameters

@@ -83,15 +83,9 @@ def _check_affine(op: str, shape: tuple[int, ...], weight: TensorLike | None, bi
 
 
 def batch_norm(
-    x: TensorLike,
-    running_mean: Array | None,
-    running_var: Array | None,
-    weight: TensorLike | None = None,
-    bias: TensorLike | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
+    x: TensorLike, running_mean: Array | None, running_var: Array | None, weight: TensorLike | None = None,
+    bias: TensorLike | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
     """Normalise each channel over the batch: (x - mean) / sqrt(var + eps) * weight + bias (Ioffe & Szegedy 2015).
 
     Parameters
@@ -141,12 +135,9 @@ def batch_norm(
 
 
 def layer_norm(
-    x: TensorLike,
-    normalized_shape: int | Sequence[int],
-    weight: TensorLike | None = None,
-    bias: TensorLike | None = None,
+    x: TensorLike, normalized_shape: int | Sequence[int], weight: TensorLike | None = None, bias: TensorLike | None = None,
     eps: float = 1e-5,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Normalise over the last axes: (x - mean) / sqrt(var + eps) * weight + bias (Ba et al. 2016).
 
     Parameters

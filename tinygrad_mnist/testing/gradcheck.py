@@ -107,14 +107,9 @@ class _Function:
 
 
 def gradcheck(
-    f: Callable[..., Any],
-    *inputs: Any,
-    method: str = "central",
-    eps: float | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
-    fast: bool = False,
-) -> bool:
+    f: Callable[..., Any], *inputs: Any, method: str = "central", eps: float | None = None, rtol: float | None = None,
+    atol: float | None = None, fast: bool = False,
+) -> bool:  # fmt: skip
     """Check the gradient of a function of Tensors, entry by entry, in float64.
 
     The result is contracted with a fixed random seed u, and the gradient of sum(u * f(x)) compared with

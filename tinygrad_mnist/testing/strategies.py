@@ -26,11 +26,9 @@ def _elements(dtype: np.dtype[Any]) -> Strategy[Any]:
 
 
 def tensors(
-    shape: tuple[int, ...] | Strategy[tuple[int, ...]] | None = None,
-    dtype: npt.DTypeLike = np.float64,
-    elements: Strategy[Any] | None = None,
-    requires_grad: bool = True,
-) -> Strategy[Tensor]:
+    shape: tuple[int, ...] | Strategy[tuple[int, ...]] | None = None, dtype: npt.DTypeLike = np.float64,
+    elements: Strategy[Any] | None = None, requires_grad: bool = True,
+) -> Strategy[Tensor]:  # fmt: skip
     """Return a strategy of Tensors.
 
     Parameters
@@ -49,13 +47,9 @@ def tensors(
 
 
 def broadcastable(
-    n: int,
-    dtype: npt.DTypeLike = np.float64,
-    elements: Strategy[Any] | None = None,
-    requires_grad: bool = True,
-    max_dims: int = 3,
-    max_side: int = 4,
-) -> Strategy[tuple[Tensor, ...]]:
+    n: int, dtype: npt.DTypeLike = np.float64, elements: Strategy[Any] | None = None, requires_grad: bool = True,
+    max_dims: int = 3, max_side: int = 4,
+) -> Strategy[tuple[Tensor, ...]]:  # fmt: skip
     """Return a strategy of tuples of n Tensors whose shapes broadcast with each other."""
     together = hnp.mutually_broadcastable_shapes(num_shapes=n, max_dims=max_dims, max_side=max_side, min_side=0)
     return together.flatmap(lambda found: st.tuples(*(tensors(s, dtype, elements, requires_grad) for s in found.input_shapes)))
