@@ -334,10 +334,8 @@ def _explain(error: Exception, kernel: Kernel, arrays: list[Array]) -> Exception
 
 def gradients(y: Tensor, leaves: Sequence[Tensor], seed: Array | None = None, retain_graph: bool = False) -> list[Array]:
     """Return the gradient of y with respect to each leaf (zeros where y does not depend on it), and store none of them."""
-    if y._node is None:
-        return [np.zeros(leaf.shape, leaf.dtype) for leaf in leaves]
     seed = np.ones(y.shape, y.dtype) if seed is None else np.array(seed, y.dtype)
-    found = graph.backward(y._node, seed, retain_graph=retain_graph)
+    found = {} if y._node is None else graph.backward(y._node, seed, retain_graph=retain_graph)
     return [found[x._node] if x._node in found else np.zeros(x.shape, x.dtype) for x in leaves]
 
 

@@ -185,6 +185,7 @@ def _from_path(path: Path) -> MNIST:
 
 
 def _swap(name: str, part: str) -> str:
+    """Return the name of a part's file, "train" or "test", from that of either."""
     return part.join(name.rsplit("train" if "train" in name else "test", 1))
 
 

@@ -40,7 +40,7 @@ def _parameter(a: Array) -> Tensor:
     return from_numpy(np.ascontiguousarray(a, np.float32), requires_grad=True)
 
 
-def _positive(layer: str, **sizes: int) -> None:
+def _check_sizes(layer: str, **sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, (int, np.integer)) or isinstance(size, bool):
             raise TypeError(f"{layer}: expected {name} to be an integer, got {size!r}")
@@ -69,7 +69,7 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None, weight_init: Initializer | None = None
     ) -> None:
-        _positive("Linear", in_features=in_features, out_features=out_features)
+        _check_sizes("Linear", in_features=in_features, out_features=out_features)
         self.weight, self.bias = _weight_and_bias((out_features, in_features), bias, rng, weight_init)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class Conv2d(Module):
         *, rng: Rng = None, weight_init: Initializer | None = None,
     ) -> None:  # fmt: skip
         kh, kw = np.broadcast_to(kernel_size, 2).tolist()
-        _positive("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(kh, kw))
+        _check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(kh, kw))
         self.weight, self.bias = _weight_and_bias((out_channels, in_channels, kh, kw), bias, rng, weight_init)
         self.stride, self.padding = stride, padding
 
@@ -115,10 +115,10 @@ class Conv2d(Module):
 
 
 class _BatchNorm(Module):
-    axes: tuple[int, ...] = ()
+    ndims: tuple[int, ...] = ()  # how many axes an input may have
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        _positive(type(self).__name__, num_features=num_features)
+        _check_sizes(type(self).__name__, num_features=num_features)
         self.weight, self.bias = _parameter(np.ones(num_features)), _parameter(np.zeros(num_features))
         self.running_mean = np.zeros(num_features, np.float32)
         self.running_var = np.ones(num_features, np.float32)
@@ -127,8 +127,8 @@ class _BatchNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise by the batch in training, by the running statistics in evaluation."""
-        if x.ndim not in self.axes:
-            raise ShapeError(f"{type(self).__name__}: expected an input of {self.axes} axes, got shape {x.shape}")
+        if x.ndim not in self.ndims:
+            raise ShapeError(f"{type(self).__name__}: expected an input of {self.ndims} axes, got shape {x.shape}")
         y = ops.norm.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
         )
@@ -153,13 +153,13 @@ class BatchNorm1d(_BatchNorm):
         The share of each training batch in the running statistics that evaluation uses.
     """
 
-    axes = (2, 3)
+    ndims = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
     """Batch normalisation of images (N, C, H, W); see `BatchNorm1d`."""
 
-    axes = (4,)
+    ndims = (4,)
 
 
 class LayerNorm(Module):
