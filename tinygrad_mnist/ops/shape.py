@@ -164,9 +164,8 @@ def pad(x: TensorLike, pad_width: int | Sequence[Any], mode: str = "constant", c
 def _getitem(x: Array, *, index: Any) -> Forward:
     y = x[index]
     shape = x.shape
-    parts = index if isinstance(index, tuple) else (index,)
-    # an array (or list) of integers may name an element twice; slices, integers and masks cannot
-    repeats = any(np.asarray(part).dtype.kind in "iu" for part in parts if isinstance(part, (list, np.ndarray)))
+    parts = map(np.asarray, index if isinstance(index, tuple) else (index,))
+    repeats = any(part.dtype.kind in "iu" and part.ndim for part in parts)  # several integers may name an element twice
 
     def vjp(g: Array, needs: Needs) -> Grads:
         out = np.zeros(shape, g.dtype)
