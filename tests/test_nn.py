@@ -178,6 +178,14 @@ def test_initial_weights_have_their_deviation(make, std):
     assert nn.init.fans((8, 4, 3, 3)) == (36, 72)
 
 
+def test_repr_reaches_modules_in_nested_lists():
+    class Branches(nn.Module):
+        def __init__(self):
+            self.branches = [[nn.ReLU()], {"a": nn.Tanh()}]
+
+    assert repr(Branches()) == "Branches(\n  (branches.0.0): ReLU()\n  (branches.1.a): Tanh()\n)"
+
+
 def test_sizes_may_be_numpys_integers():
     side = np.int64(3)
     assert repr(nn.Conv2d(1, 2, side)) == repr(nn.Conv2d(1, 2, (3, 3)))

@@ -172,7 +172,7 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        children = [f"({k}): {v!r}".replace("\n", "\n  ") for k, v in _flat(vars(self).items()) if isinstance(v, Module)]
+        children = [f"({name}): {module!r}".replace("\n", "\n  ") for name, module in _children("", self)]
         inside = "\n  " + "\n  ".join(children) + "\n" if children else self.extra_repr()
         return f"{type(self).__name__}({inside})"
 
@@ -187,11 +187,9 @@ def _items(prefix: str, holder: Any) -> Iterator[tuple[str, Any, Any, Any]]:
         yield f"{prefix}{key}", holder, key, value
 
 
-def _flat(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    for key, value in pairs:
-        if isinstance(value, (list, tuple)):
-            yield from ((f"{key}.{i}", v) for i, v in enumerate(value))
-        elif isinstance(value, dict):
-            yield from ((f"{key}.{k}", v) for k, v in value.items())
-        else:
-            yield key, value
+def _children(prefix: str, holder: Any) -> Iterator[tuple[str, Module]]:
+    for name, _, _, value in _items(prefix, holder):
+        if isinstance(value, Module):
+            yield name, value
+        elif isinstance(value, (list, tuple, dict)):
+            yield from _children(name + ".", value)
