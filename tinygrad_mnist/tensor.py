@@ -168,7 +168,7 @@ class Tensor(Methods, Interop):
             raise GraphError("backward: this tensor requires no grad; make a leaf it depends on with requires_grad=True")
         if gradient is None and self.size != 1:
             raise GraphError(f"backward: a tensor of shape {self.shape} is not a scalar; pass a gradient of that shape")
-        seed = np.ones(self.shape, self.dtype) if gradient is None else np.array(unwrap(gradient), self.dtype)
+        seed = np.array(1, self.dtype, ndmin=self.ndim) if gradient is None else np.array(unwrap(gradient), self.dtype)
         if seed.shape != self.shape:
             raise ShapeError(f"backward: expected a gradient of shape {self.shape}, got {seed.shape}")
         for node, g in graph.backward(self._node, seed, retain_graph=retain_graph).items():
