@@ -131,10 +131,9 @@ def run(model, loss, optimizer, training, validation, settings, rng, schedule):
         return history, True
 
 
-def report(model, history, data, test, predicted, settings, seconds, interrupted):
+def report(model, history, data, test, outputs, settings, seconds, interrupted):
     """Write the pictures, the model, the history and the metrics, and say where they lie."""
-    out, outputs = settings["out"], predicted
-    truth = data.test.labels
+    out, truth = settings["out"], data.test.labels
     metrics = {
         "test_accuracy": test.accuracy if test else None, "test_loss": test.loss if test else None, "data": data.name,
         "train_examples": len(data.train.images), "seed": settings["seed"], "seconds": round(seconds, 2),

@@ -15,16 +15,9 @@ def train(model, data, epochs, batch_size, lr, rng, progress=False):
     optimizer = optim.Adam(parameters, lr)
     schedule = optim.OneCycleLR(optimizer, lr, epochs * -(-len(data[0]) // batch_size))
     fit(
-        model,
-        softmax_cross_entropy,
-        optimizer,
-        data,
-        epochs=epochs,
-        batch_size=batch_size,
-        schedule=schedule,
-        progress=progress,
-        rng=rng,
-    )
+        model, softmax_cross_entropy, optimizer, data,
+        epochs=epochs, batch_size=batch_size, schedule=schedule, progress=progress, rng=rng,
+    )  # fmt: skip
 
 
 def few(data, count, rng):

@@ -214,7 +214,7 @@ TABLE: dict[str, Row] = {
     "getitem": Row(
         lambda x, index: x[index], lambda x, index: x[index],
         [((3, 4), {"index": index}) for index in (
-            1, (0, -1), slice(None, None, -1), (slice(1, 3), slice(0, 4, 2)), (..., None, 0), TAKE, (TAKE, slice(1, 3)), ([0, 0], [1, 1]),
+            1, (0, -1), slice(None, None, -1), (slice(1, 3), slice(0, 4, 2)), (..., None, 0), TAKE, (TAKE, slice(1, 3)), ([0, 0], [1, 1]), ((0, 0),),
         )] + [((2, 3), {"index": MASK}), ((), {"index": ()}), ((0, 2), {"index": slice(0, 0)})],
     ),
     "astype": Row(lambda x: x.astype(np.float64), lambda x: x.astype(np.float64), [((2, 3),)]),

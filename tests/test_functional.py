@@ -97,3 +97,7 @@ def test_what_is_not_analytic_has_no_second_derivative(kernel, words):
 def test_errors(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_argnums_may_be_a_numpy_integer():
+    assert grad(lambda x, y: x * y, argnums=np.int64(1))(3.0, 4.0) == 3.0

@@ -178,6 +178,21 @@ def test_initial_weights_have_their_deviation(make, std):
     assert nn.init.fans((8, 4, 3, 3)) == (36, 72)
 
 
+def test_repr_reaches_modules_in_nested_lists():
+    class Branches(nn.Module):
+        def __init__(self):
+            self.branches = [[nn.ReLU()], {"a": nn.Tanh()}]
+
+    assert repr(Branches()) == "Branches(\n  (branches.0.0): ReLU()\n  (branches.1.a): Tanh()\n)"
+
+
+def test_sizes_may_be_numpys_integers():
+    side = np.int64(3)
+    assert repr(nn.Conv2d(1, 2, side)) == repr(nn.Conv2d(1, 2, (3, 3)))
+    assert nn.LayerNorm(side)(Tensor(np.ones((2, 3)))).shape == (2, 3)
+    assert Tensor(np.ones((2, 3))).transpose(np.int64(1), np.int64(0)).shape == (3, 2)
+
+
 def test_default_weights_lie_within_pytorchs_bounds():
     layer = nn.Linear(100, 50, rng=0)
     for p in layer.parameters():
@@ -190,6 +205,7 @@ def test_default_weights_lie_within_pytorchs_bounds():
         (lambda: nn.Linear(0, 3), ValueError, "in_features of at least 1, got 0"),
         (lambda: nn.Linear(3, 2.5), TypeError, "out_features"),
         (lambda: nn.Conv2d(1, 0, 3), ValueError, "out_channels"),
+        (lambda: nn.Conv2d(1, 1, 2.5), TypeError, "kernel_size to be an integer, got 2.5"),
         (lambda: nn.Dropout(1.0), ValueError, r"\[0, 1\)"),
         (lambda: nn.Sequential(nn.ReLU(), 3), TypeError, "position 1"),
         (lambda: nn.BatchNorm1d(3)(Tensor(np.ones((2, 3, 4, 4)))), tg.ShapeError, "BatchNorm1d"),

@@ -212,6 +212,16 @@ def test_maximum_of_equal_numbers_halves_the_gradient():
     np.testing.assert_array_equal(y.grad, [0.5, 0.5])
 
 
+@pytest.mark.parametrize(
+    "cut", [tg.relu, lambda x: tg.clip(x, 0.0), lambda x: tg.maximum(x, 0.0), lambda x: -tg.minimum(-x, 0.0)]
+)
+@pytest.mark.parametrize("shape", [(3,), (1, 3), ()])
+def test_an_infinite_slope_behind_a_cut_leaves_no_nan(cut, shape):
+    x = Tensor(np.broadcast_to(np.array([-1.0, -2.0, 4.0]), shape) if shape else np.array(-1.0), requires_grad=True)
+    tg.sqrt(cut(x)).sum().backward()
+    np.testing.assert_array_equal(x.grad, np.broadcast_to([0.0, 0.0, 0.25], shape) if shape else 0.0)
+
+
 def test_a_constant_exponent_takes_no_logarithm():
     x = Tensor([-2.0, -1.0, 0.0], requires_grad=True)
     (x**3).sum().backward()

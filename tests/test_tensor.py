@@ -102,6 +102,8 @@ def test_comparisons_are_constants():
     assert (np.array([1.0, 2.0]) == t).data.all()
     assert not (t != t).requires_grad
     assert np.argmax(t) == 1
+    assert np.allclose(t, b=t)
+    assert np.argmax(a=t) == 1
 
 
 def test_grad_accumulates_until_zeroed():

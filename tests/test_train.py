@@ -79,6 +79,12 @@ def test_early_stopping_restores_the_best_epoch(tmp_path, resumed):
     assert evaluate(model, softmax_cross_entropy, validation).loss == pytest.approx(history["val_loss"][best], rel=1e-6)
 
 
+def test_early_stopping_may_be_added_at_a_resume(tmp_path):
+    options = {"validation": problem(40, 1), "checkpoint": tmp_path / "c.safetensors"}
+    run(2, **options)
+    assert len(run(4, **options, early_stopping=EarlyStopping(3), resume=True)[1]["lr"]) == 4
+
+
 def test_early_stopping_counts_improvements():
     history = History({"val_loss": [1.0, 0.5, 0.49, 0.48], "train_accuracy": [0.1, 0.5, 0.4, 0.4]})
     assert EarlyStopping(2, min_delta=0.1).best(history) == 1

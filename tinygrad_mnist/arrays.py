@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NUMPY_1", "Array", "add_into", "as_array", "constants", "empty", "narrowed", "owner", "unbroadcast"]
+__all__ = ["NUMPY_1", "Array", "add_into", "as_array", "constants", "empty", "masked", "narrowed", "owner", "unbroadcast"]
 
 # npt.NDArray[Any] but for the second Any, without which pyright knows no .real of it
 Array: TypeAlias = np.ndarray[tuple[Any, ...], Any]
@@ -94,6 +94,14 @@ def add_into(total: Array, a: Array) -> Array:
     """Return total + a, in the memory of `total` where its dtype and shape can hold it."""
     same = total.dtype == a.dtype or total.dtype == np.result_type(total, a)
     return np.add(total, a, out=total) if same and type(total) is np.ndarray else np.asarray(total + a)
+
+
+def masked(g: Array, keep: Array) -> Array:
+    """Return g where `keep` is true, else 0, in the memory of g."""
+    np.multiply(g, keep, out=g)  # twenty times as fast as a choice by element
+    if not np.isfinite(g.sum()):  # but infinity times 0 is nan
+        g[~keep] = 0
+    return g
 
 
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:

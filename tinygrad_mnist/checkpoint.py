@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,13 +39,9 @@ class Stateful(Protocol):
 
 
 def save(
-    path: str | os.PathLike[str],
-    model: Model,
-    *,
-    optimizer: Stateful | None = None,
-    schedule: Stateful | None = None,
-    metadata: Mapping[str, Any] | None = None,
-) -> None:
+    path: str | os.PathLike[str], model: Model,
+    *, optimizer: Stateful | None = None, schedule: Stateful | None = None, metadata: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Write the model's tensors under their own names, and all else that training needs to go on, to one file.
 
     The file is written beside its place, flushed to disk and renamed: whatever happens, the previous one or the new
@@ -183,22 +180,19 @@ def load(
                 raise CheckpointError(f"{path}: expected the state of {type(part).__name__} as its {key}, got {kind}")
             saved = {k: v for k, v in about[key].items() if k != "kind"}
             parts.append((part, {**saved, "arrays": arrays} if key == "optimizer" else saved))
-    undo: list[tuple[Any, Any]] = []
+    undo: list[Callable[[], object]] = []
     try:
         for part, saved in ((model, state), *parts):
             previous = part.state_dict()
             part.load_state_dict(saved)
-            undo.append((part, previous))
+            undo.append(partial(part.load_state_dict, previous))
         for name, generator in model.named_generators():
             if name in about.get("generators", {}):
-                undo.append((generator.bit_generator, generator.bit_generator.state))
+                undo.append(partial(setattr, generator.bit_generator, "state", generator.bit_generator.state))
                 generator.bit_generator.state = about["generators"][name]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        for part, previous in reversed(undo):
-            if hasattr(part, "load_state_dict"):
-                part.load_state_dict(previous)
-            else:
-                part.state = previous
+        for restore in reversed(undo):
+            restore()
         raise CheckpointError(f"{path}: {error}") from error
     metadata: dict[str, Any] = about.get("metadata", {})
     return metadata

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from .arrays import Array, as_array
 from .errors import GraphError, ShapeError
-from .tensor import Grads, Kernel, Node, Tensor, gradients, mode, op_name
+from .tensor import Grads, Kernel, Node, Tensor, gradients, mode, op_name, unwrap
 
 __all__ = ["grad", "hessian", "hvp", "value_and_grad"]
 
@@ -20,7 +20,7 @@ _STEP = 1e-100
 
 def _evaluate(f: Scalar, args: Sequence[Any], argnums: int | Sequence[int]) -> tuple[Tensor, list[Tensor]]:
     """Call f with the chosen arguments as leaves and the other arrays as constants; return its value and the leaves."""
-    chosen = [argnums] if isinstance(argnums, int) else list(argnums)
+    chosen = [argnums] if isinstance(argnums, (int, np.integer)) else list(argnums)
     name = getattr(f, "__name__", "f")
     for k in chosen:
         if not -len(args) <= k < len(args):
@@ -67,7 +67,7 @@ def value_and_grad(f: Scalar, argnums: int | Sequence[int] = 0) -> Callable[...,
     def derivative(*args: Any) -> tuple[Array, Any]:
         y, leaves = _evaluate(f, args, argnums)
         found = gradients(y, leaves)
-        return y.numpy(), found[0] if isinstance(argnums, int) else tuple(found)
+        return y.numpy(), found[0] if isinstance(argnums, (int, np.integer)) else tuple(found)
 
     return derivative
 
@@ -136,9 +136,7 @@ def hvp(f: Scalar, x: npt.ArrayLike, v: npt.ArrayLike, *others: Any, argnums: in
     array([6., 0.])
     """
     args = [x, *others]
-    if not isinstance(argnums, int) or not -len(args) <= argnums < len(args):
-        raise ValueError(f"hvp: expected argnums as one number below {len(args)}, got {argnums}")
-    point, direction = as_array(_plain(args[argnums])), as_array(_plain(v))
+    point, direction = _argument("hvp", args, argnums), as_array(unwrap(v))
     if point.shape != direction.shape:
         raise ShapeError(f"hvp: expected v of the argument's shape {point.shape}, got {direction.shape}")
     if point.dtype.kind != "f":
@@ -163,15 +161,14 @@ def hessian(f: Scalar, x: npt.ArrayLike, *others: Any, argnums: int = 0) -> Arra
     array([[0., 1.],
            [1., 0.]])
     """
-    args = [x, *others]
-    if not isinstance(argnums, int) or not -len(args) <= argnums < len(args):
-        raise ValueError(f"hessian: expected argnums as one number below {len(args)}, got {argnums}")
-    point = as_array(_plain(args[argnums]))
+    point = _argument("hessian", [x, *others], argnums)
     rows = np.empty((point.size, *point.shape), point.dtype)
     for k, direction in enumerate(np.eye(point.size, dtype=point.dtype)):
         rows[k] = hvp(f, x, direction.reshape(point.shape), *others, argnums=argnums)
     return rows.reshape(point.shape * 2)
 
 
-def _plain(x: Any) -> Any:
-    return x.numpy() if isinstance(x, Tensor) else x
+def _argument(name: str, args: Sequence[Any], argnums: int) -> Array:
+    if not isinstance(argnums, int) or not -len(args) <= argnums < len(args):
+        raise ValueError(f"{name}: expected argnums as one number below {len(args)}, got {argnums}")
+    return as_array(unwrap(args[argnums]))

@@ -27,32 +27,20 @@ from .arrays import Array, owner
 from .errors import GraphError, ShapeError
 
 __all__ = [
-    "VJP",
-    "Forward",
-    "Grads",
-    "Kernel",
-    "Needs",
-    "Node",
-    "Watch",
-    "backward",
-    "mark_changed",
-    "mode",
-    "op_name",
-    "saved_arrays",
-]
+    "VJP", "Forward", "Grads", "Kernel", "Needs", "Node", "Watch",
+    "backward", "mark_changed", "mode", "op_name", "saved_arrays",
+]  # fmt: skip
 
 Needs: TypeAlias = Sequence[bool]
 Grads: TypeAlias = Sequence[Array | None]
 VJP: TypeAlias = Callable[[Array, Needs], Grads]
 Forward: TypeAlias = tuple[Array, VJP]  # what a kernel returns
 Kernel: TypeAlias = Callable[..., Forward]
+Parents: TypeAlias = Sequence["Node | None"]
 
 _count = itertools.count(1).__next__
 _changes: dict[int, tuple[int, weakref.ref[Array]]] = {}  # id of the memory's owner -> number of its last change
 _last_change = 0
-
-
-Parents: TypeAlias = "Sequence[Node | None]"
 
 
 class Node:
@@ -67,7 +55,7 @@ class Node:
         self.kernel = kernel
         self.vjp = vjp
         self.parents = parents
-        self.keeps_grad = kernel is None
+        self.keeps_grad = False  # set by retain_grad(); a leaf keeps its gradient in any case
         self.grad: Array | None = None
         self.origin = ""  # the user's line, filled in by detect_anomaly()
 

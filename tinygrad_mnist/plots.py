@@ -87,13 +87,9 @@ def samples(
 
 
 def predictions(
-    images: npt.ArrayLike,
-    predicted: Sequence[int] | Array,
-    labels: Sequence[int] | Array | None = None,
-    *,
-    rows: int = 4,
-    columns: int = 8,
-) -> "Figure":
+    images: npt.ArrayLike, predicted: Sequence[int] | Array, labels: Sequence[int] | Array | None = None,
+    *, rows: int = 4, columns: int = 8,
+) -> "Figure":  # fmt: skip
     """Draw images with the predicted digit beside the true one; errors are framed and say so."""
     pictures = _images(images)
     _same_number(pictures, predictions=predicted, labels=labels)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from . import graph
 from .arrays import NUMPY_1, Array, as_array, constants, narrowed
 from .errors import GraphError, ShapeError
-from .graph import VJP as VJP
 from .graph import Forward as Forward
 from .graph import Grads as Grads
 from .graph import Kernel as Kernel
@@ -61,9 +60,7 @@ class Tensor(Methods, Interop):
     _is_parameter: bool  # a leaf that requires grad, or did until it was frozen
 
     def __init__(self, data: TensorLike, requires_grad: bool = False, dtype: npt.DTypeLike | None = None) -> None:
-        if isinstance(data, Tensor):
-            data = data._data
-        self._data = np.array(as_array(data, dtype), order="C", subok=False)
+        self._data = np.array(as_array(unwrap(data), dtype), order="C", subok=False)
         self._node = None
         self._is_parameter = False
         if requires_grad:
@@ -79,7 +76,7 @@ class Tensor(Methods, Interop):
     @data.setter
     def data(self, value: TensorLike) -> None:
         if value is not self._data:  # else it is the end of `t.data -= ...`, already done in place
-            value = value._data if isinstance(value, Tensor) else np.asarray(value)
+            value = np.asarray(unwrap(value))
             if value.shape not in ((), self._data.shape):
                 raise ShapeError(f"data: expected an array of shape {self.shape}, got {value.shape}")
             self._data[...] = value
@@ -172,11 +169,8 @@ class Tensor(Methods, Interop):
             raise GraphError("backward: this tensor requires no grad; make a leaf it depends on with requires_grad=True")
         if gradient is None and self.size != 1:
             raise GraphError(f"backward: a tensor of shape {self.shape} is not a scalar; pass a gradient of that shape")
-        data = gradient._data if isinstance(gradient, Tensor) else 1 if gradient is None else gradient
-        seed = np.array(data, self.dtype)
-        if gradient is None:
-            seed = seed.reshape(self.shape)
-        elif seed.shape != self.shape:
+        seed = np.array(1, self.dtype, ndmin=self.ndim) if gradient is None else np.array(unwrap(gradient), self.dtype)
+        if seed.shape != self.shape:
             raise ShapeError(f"backward: expected a gradient of shape {self.shape}, got {seed.shape}")
         for node, g in graph.backward(self._node, seed, retain_graph=retain_graph).items():
             node.grad = g if node.grad is None else np.add(node.grad, g, out=node.grad)
@@ -236,6 +230,11 @@ def _make(data: Array, node: Node | None) -> Tensor:
     tensor._node = node
     tensor._is_parameter = False
     return tensor
+
+
+def unwrap(x: Any) -> Any:
+    """Return the array of a Tensor, and anything else as it is."""
+    return x._data if isinstance(x, Tensor) else x
 
 
 def from_numpy(a: Array, requires_grad: bool = False) -> Tensor:
@@ -336,10 +335,8 @@ def _explain(error: Exception, kernel: Kernel, arrays: list[Array]) -> Exception
 
 def gradients(y: Tensor, leaves: Sequence[Tensor], seed: Array | None = None, retain_graph: bool = False) -> list[Array]:
     """Return the gradient of y with respect to each leaf (zeros where y does not depend on it), and store none of them."""
-    if y._node is None:
-        return [np.zeros(leaf.shape, leaf.dtype) for leaf in leaves]
     seed = np.ones(y.shape, y.dtype) if seed is None else np.array(seed, y.dtype)
-    found = graph.backward(y._node, seed, retain_graph=retain_graph)
+    found = {} if y._node is None else graph.backward(y._node, seed, retain_graph=retain_graph)
     return [found[x._node] if x._node in found else np.zeros(x.shape, x.dtype) for x in leaves]
 
 

@@ -4,7 +4,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -109,21 +109,11 @@ def _classes(outputs: Array, targets: Array) -> Array | None:
 
 
 def fit(
-    model: Module,
-    loss: Loss,
-    optimizer: Stepper,
-    data: Data,
-    *,
-    validation: Data | None = None,
-    epochs: int,
-    batch_size: int | None,
-    schedule: Schedule | None = None,
-    early_stopping: EarlyStopping | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    progress: bool | int = True,
-    rng: np.random.Generator | int | None = None,
-) -> History:
+    model: Module, loss: Loss, optimizer: Stepper, data: Data,
+    *, validation: Data | None = None, epochs: int, batch_size: int | None, schedule: Schedule | None = None,
+    early_stopping: EarlyStopping | None = None, checkpoint: str | os.PathLike[str] | None = None, resume: bool = False,
+    progress: bool | int = True, rng: np.random.Generator | int | None = None,
+) -> History:  # fmt: skip
     """Train a model by gradient descent over shuffled batches; the same seed gives the same bits.
 
     Parameters
@@ -180,7 +170,7 @@ def fit(
         history = History(about["history"])
         rng.bit_generator.state = about["rng"]
     best = _Best(model, early_stopping, checkpoint, history, first)
-    with _Progress(progress if first else False, epochs, len(batches), len(history["lr"])) as shown:
+    with closing(_Progress(progress if first else False, epochs, len(batches), len(history["lr"]))) as shown:
         while len(history["lr"]) < epochs and not (early_stopping and history["lr"] and early_stopping.wants_stop(history)):
             mean_loss, accuracy = _epoch(model, loss, optimizer, schedule, batches, shown)
             measure = evaluate if comm is None else ranks.evaluate
@@ -240,7 +230,7 @@ class _Best:
         self.stopping = stopping if stopping is not None and stopping.restore_best else None
         self.path = None if checkpoint is None else Path(checkpoint).with_suffix(".best" + Path(checkpoint).suffix)
         self.state: dict[str, Array] | None = None
-        if self.stopping and history["lr"] and self.path is not None:
+        if self.stopping and history["lr"] and self.path is not None and self.path.exists():  # else none was kept before
             self.state = checkpoints.read(self.path)[0]
 
     def update(self, history: History) -> None:
@@ -258,23 +248,14 @@ class _Progress:
     """A bar over all steps, and a line every few epochs."""
 
     def __init__(self, progress: bool | int, epochs: int, steps: int, done: int) -> None:
-        self.every = math.ceil(epochs / 20) if progress is True else int(progress)
-        self.epochs, self.steps, self.done = epochs, steps, done
-        self.stride = max(steps // 50, 1)
-
-    def __enter__(self) -> "_Progress":
         from tqdm import tqdm
 
-        self.bar = tqdm(
-            total=self.epochs * self.steps,
-            initial=self.done * self.steps,
-            disable=not self.every,
-            unit="step",
-            mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file is no screen
-        )
-        return self
+        self.every = math.ceil(epochs / 20) if progress is True else int(progress)
+        self.epochs, self.stride = epochs, max(steps // 50, 1)
+        interval = 0.1 if sys.stderr.isatty() else 10  # a log file is no screen
+        self.bar = tqdm(total=epochs * steps, initial=done * steps, disable=not self.every, unit="step", mininterval=interval)
 
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
         self.bar.close()
 
     def step(self, loss: float, accuracy: float) -> None:

@@ -138,15 +138,9 @@ class Batches:
     """
 
     def __init__(
-        self,
-        inputs: Array,
-        targets: Array,
-        batch_size: int,
-        *,
-        shuffle: bool = True,
-        rng: np.random.Generator | int | None = None,
-        drop_last: bool = False,
-    ) -> None:
+        self, inputs: Array, targets: Array, batch_size: int,
+        *, shuffle: bool = True, rng: np.random.Generator | int | None = None, drop_last: bool = False,
+    ) -> None:  # fmt: skip
         self.inputs, self.targets = np.asarray(inputs), np.asarray(targets)
         _equal_length("Batches", self.inputs, self.targets)
         if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool):

@@ -22,15 +22,15 @@ def inflate(content: bytes, name: object, most: int) -> bytes:
     """
     if content[:2] != b"\x1f\x8b":
         return content[:most]
-    machine = zlib.decompressobj(wbits=31)
+    decompressor = zlib.decompressobj(wbits=31)
     try:
-        out = machine.decompress(content, most)
+        out = decompressor.decompress(content, most)
     except zlib.error as error:
         raise DataError(f"{name}: expected a whole gzip file, got {len(content)} bytes that are damaged: {error}") from error
-    if len(out) < most and not machine.eof:  # the checksum at its end included
+    if len(out) < most and not decompressor.eof:  # the checksum at its end included
         raise DataError(f"{name}: expected a whole gzip file, got {len(content)} bytes that break off")
-    if machine.unused_data:
-        raise DataError(f"{name}: expected a gzip file, got one with {len(machine.unused_data)} trailing bytes")
+    if decompressor.unused_data:
+        raise DataError(f"{name}: expected a gzip file, got one with {len(decompressor.unused_data)} trailing bytes")
     return out
 
 

@@ -27,9 +27,8 @@ SHA256 = {  # of the decompressed bytes: gzip's own header may differ from mirro
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-_LARGEST = (
-    1 << 26
-)  # bytes that a mirror may send for one file, before and after gzip; the real ones have at most 10 and 47 million
+# Bytes that a mirror may send for one file, before and after gzip; the real ones have at most 10 and 47 million.
+_LARGEST = 1 << 26
 
 
 class Split(NamedTuple):
@@ -136,11 +135,8 @@ def _checked(data: MNIST) -> MNIST:
 
 
 def _idx_path(folder: Path, name: str) -> Path | None:
-    for variant in (name, name.replace("-idx", ".idx")):
-        for suffix in ("", ".gz"):
-            if (folder / (variant + suffix)).is_file():
-                return folder / (variant + suffix)
-    return None
+    paths = (folder / (variant + suffix) for variant in (name, name.replace("-idx", ".idx")) for suffix in ("", ".gz"))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _from_folder(folder: Path) -> MNIST:
@@ -153,15 +149,8 @@ def _from_folder(folder: Path) -> MNIST:
             read_idx(path, 3 if "images" in name else 1) for name, path in paths.items() if path is not None
         )
         return MNIST(Split(images, labels), Split(test_images, test_labels), f"MNIST in {folder}")
-    for name in (
-        "mnist.npz",
-        "mnist_train.csv",
-        "mnist_train.csv.gz",
-        "train.csv",
-        "train.csv.gz",
-        "mnist_784.arff",
-        "mnist_784.arff.gz",
-    ):
+    tables = (name + suffix for name in ("mnist_train.csv", "train.csv", "mnist_784.arff") for suffix in ("", ".gz"))
+    for name in ("mnist.npz", *tables):
         if (folder / name).is_file():
             return _from_path(folder / name)
     raise DataError(
@@ -196,6 +185,7 @@ def _from_path(path: Path) -> MNIST:
 
 
 def _swap(name: str, part: str) -> str:
+    """Return the name of a part's file, "train" or "test", from that of either."""
     return part.join(name.rsplit("train" if "train" in name else "test", 1))
 
 

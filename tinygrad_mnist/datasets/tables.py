@@ -1,6 +1,7 @@
 """Tables of pixels as text: Kaggle's CSV files, with or without a header and labels, and OpenML's ARFF."""
 
 import gzip
+import itertools
 import re
 import zlib
 from collections.abc import Iterator
@@ -62,11 +63,12 @@ def _numbers(chunk: bytes, columns: int, path: Path, first_line: int) -> Array:
     ends = np.flatnonzero((text == _COMMA) | (text == _NEWLINE))
     line_ends = np.flatnonzero(text[ends] == _NEWLINE)
 
-    def fail(field: int, expected: str) -> DataError:
+    def fail(field: int) -> DataError:
         line = int(np.searchsorted(line_ends, field))
         column = field - (int(line_ends[line - 1]) + 1 if line else 0)
         got = chunk[int(ends[field - 1]) + 1 if field else 0 : int(ends[field])].decode("latin-1")[:40]
-        return DataError(f"{path}: line {first_line + line}, column {column + 1}: expected {expected}, got {got!r}")
+        where = f"{path}: line {first_line + line}, column {column + 1}"
+        return DataError(f"{where}: expected an integer from 0 to 255, got {got!r}")
 
     widths = np.diff(line_ends, prepend=-1)
     if (widths != columns).any():
@@ -77,16 +79,15 @@ def _numbers(chunk: bytes, columns: int, path: Path, first_line: int) -> Array:
     strangers = digits > 9
     strangers[ends] = False
     if strangers.any():
-        place = int(np.flatnonzero(strangers)[0])
-        raise fail(int(np.searchsorted(ends, place)), "an integer from 0 to 255")
+        raise fail(int(np.searchsorted(ends, np.flatnonzero(strangers)[0])))
     if lengths.min() < 1 or lengths.max() > 3:
-        raise fail(int(np.flatnonzero((lengths < 1) | (lengths > 3))[0]), "an integer from 0 to 255")
+        raise fail(int(np.flatnonzero((lengths < 1) | (lengths > 3))[0]))
     values = digits[ends - 1].astype(np.uint16)
     for digit, worth in ((2, 10), (3, 100)):
         longer = np.flatnonzero(lengths >= digit)
         values[longer] += digits[ends[longer] - digit] * np.uint16(worth)
     if values.max() > 255:
-        raise fail(int(np.flatnonzero(values > 255)[0]), "an integer from 0 to 255")
+        raise fail(int(np.flatnonzero(values > 255)[0]))
     return values.astype(np.uint8).reshape(-1, columns)
 
 
@@ -137,16 +138,11 @@ def read_csv(path: Path, *, label_first: bool = True) -> tuple[Array, Array | No
                 raise DataError(f"{path}: line 1: expected a first column named label, got {names[0]!r}")
             if columns == PIXELS and "label" in names:
                 raise DataError(f"{path}: line 1: expected {PIXELS} pixels beside the label, got {PIXELS - 1} columns")
-        table = _table((chunk for chunk in _chain(first, chunks) if chunk), columns, path, line)
+        table = _table(filter(None, itertools.chain([first], chunks)), columns, path, line)
     if columns == PIXELS:
         return table.reshape(-1, 28, 28), None
     labels, pixels = (table[:, 0], table[:, 1:]) if label_first else (table[:, -1], table[:, :-1])
     return pixels.reshape(-1, 28, 28), _digits(labels, path, line)
-
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
 
 
 def _digits(labels: Array, path: Path, first_line: int) -> Array:

@@ -4,55 +4,43 @@ from __future__ import annotations  # numpy.random loads when it is first used, 
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import ops
 from ..arrays import Array
 from ..errors import ShapeError
+from ..ops.conv import Pair
 from ..tensor import Tensor, from_numpy
 from . import init
 from .init import Rng
 from .module import Module
 
 __all__ = [
-    "GELU",
-    "AvgPool2d",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Conv2d",
-    "Dropout",
-    "Flatten",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "MaxPool2d",
-    "ReLU",
-    "Sequential",
-    "Sigmoid",
-    "Tanh",
+    "GELU", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dropout", "Flatten", "LayerNorm",
+    "LeakyReLU", "Linear", "MaxPool2d", "ReLU", "Sequential", "Sigmoid", "Tanh",
 ]  # fmt: skip
 
-Initializer = Callable[[Sequence[int], Rng], Array]
+Initializer: TypeAlias = Callable[[Sequence[int], Rng], Array]
 
 
 def _weight_and_bias(
     shape: tuple[int, ...], bias: bool, rng: Rng, weight_init: Initializer | None
 ) -> tuple[Tensor, Tensor | None]:
     """Make the parameters; by default both uniform in +-1/sqrt(fan in), as PyTorch does, else a bias of zeros."""
-    rng = np.random.default_rng(rng)
-    bound = 1 / math.sqrt(max(init.fans(shape)[0], 1))
-    weight = rng.uniform(-bound, bound, shape) if weight_init is None else weight_init(shape, rng)
-    b = np.zeros(shape[0]) if weight_init is not None else rng.uniform(-bound, bound, shape[0]) if bias else None
-    return _parameter(weight), _parameter(b) if bias and b is not None else None
+    if weight_init is not None:
+        return _parameter(weight_init(shape, np.random.default_rng(rng))), _parameter(np.zeros(shape[0])) if bias else None
+    rng, bound = np.random.default_rng(rng), 1 / math.sqrt(max(init.fans(shape)[0], 1))
+    weight = _parameter(rng.uniform(-bound, bound, shape))
+    return weight, _parameter(rng.uniform(-bound, bound, shape[0])) if bias else None
 
 
 def _parameter(a: Array) -> Tensor:
     return from_numpy(np.ascontiguousarray(a, np.float32), requires_grad=True)
 
 
-def _positive(layer: str, **sizes: int) -> None:
+def _check_sizes(layer: str, **sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, (int, np.integer)) or isinstance(size, bool):
             raise TypeError(f"{layer}: expected {name} to be an integer, got {size!r}")
@@ -81,7 +69,7 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None, weight_init: Initializer | None = None
     ) -> None:
-        _positive("Linear", in_features=in_features, out_features=out_features)
+        _check_sizes("Linear", in_features=in_features, out_features=out_features)
         self.weight, self.bias = _weight_and_bias((out_features, in_features), bias, rng, weight_init)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,12 +96,11 @@ class Conv2d(Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0, bias: bool = True,
+        self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, bias: bool = True,
         *, rng: Rng = None, weight_init: Initializer | None = None,
     ) -> None:  # fmt: skip
-        kh, kw = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
-        _positive("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(kh, kw))
+        (kh, kw), steps = np.broadcast_to(kernel_size, 2).tolist(), np.broadcast_to(stride, 2).tolist()
+        _check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(kh, kw), stride=min(steps))
         self.weight, self.bias = _weight_and_bias((out_channels, in_channels, kh, kw), bias, rng, weight_init)
         self.stride, self.padding = stride, padding
 
@@ -128,10 +115,10 @@ class Conv2d(Module):
 
 
 class _BatchNorm(Module):
-    axes: tuple[int, ...] = ()
+    ndims: tuple[int, ...] = ()  # how many axes an input may have
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        _positive(type(self).__name__, num_features=num_features)
+        _check_sizes(type(self).__name__, num_features=num_features)
         self.weight, self.bias = _parameter(np.ones(num_features)), _parameter(np.zeros(num_features))
         self.running_mean = np.zeros(num_features, np.float32)
         self.running_var = np.ones(num_features, np.float32)
@@ -140,8 +127,8 @@ class _BatchNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise by the batch in training, by the running statistics in evaluation."""
-        if x.ndim not in self.axes:
-            raise ShapeError(f"{type(self).__name__}: expected an input of {self.axes} axes, got shape {x.shape}")
+        if x.ndim not in self.ndims:
+            raise ShapeError(f"{type(self).__name__}: expected an input of {self.ndims} axes, got shape {x.shape}")
         y = ops.norm.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
         )
@@ -166,20 +153,20 @@ class BatchNorm1d(_BatchNorm):
         The share of each training batch in the running statistics that evaluation uses.
     """
 
-    axes = (2, 3)
+    ndims = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
     """Batch normalisation of images (N, C, H, W); see `BatchNorm1d`."""
 
-    axes = (4,)
+    ndims = (4,)
 
 
 class LayerNorm(Module):
     """Normalisation over the last axes, of shape `normalized_shape`, then a scale and a shift of each element."""
 
     def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5) -> None:
-        self._shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self._shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
         self.weight, self.bias = _parameter(np.ones(self._shape)), _parameter(np.zeros(self._shape))
         self.eps = eps
 
@@ -216,12 +203,7 @@ class Dropout(Module):
 
 
 class _Pool2d(Module):
-    def __init__(
-        self,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] | None = None,
-        padding: int | tuple[int, int] = 0,
-    ) -> None:
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
 
     def extra_repr(self) -> str:

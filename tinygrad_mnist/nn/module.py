@@ -130,15 +130,11 @@ class Module:
         if strict:
             complaints += [f"missing {name}" for name in own if name not in new]
             complaints += [f"unexpected {name}" for name in sorted(new) if name not in own]
-        for name in own:
-            if name in new and new[name].shape != own[name].shape:
-                complaints.append(f"{name} of shape {new[name].shape}, expected {own[name].shape}")
-            elif (
-                name in new
-                and not np.can_cast(new[name].dtype, own[name].dtype, "same_kind")
-                and new[name].dtype.kind not in "iub"
-            ):
-                complaints.append(f"{name} of dtype {new[name].dtype}, expected {own[name].dtype}")
+        for name, mine, array in ((name, own[name], new[name]) for name in own if name in new):
+            if array.shape != mine.shape:
+                complaints.append(f"{name} of shape {array.shape}, expected {mine.shape}")
+            elif array.dtype.kind not in "iub" and not np.can_cast(array.dtype, mine.dtype, "same_kind"):
+                complaints.append(f"{name} of dtype {array.dtype}, expected {mine.dtype}")
         if complaints:
             raise ValueError(f"{type(self).__name__} cannot load this state: {'; '.join(complaints)}")
         for name, parameter in self.named_parameters():
@@ -182,7 +178,7 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        children = [f"({k}): {v!r}".replace("\n", "\n  ") for k, v in _flat(vars(self).items()) if isinstance(v, Module)]
+        children = [f"({name}): {module!r}".replace("\n", "\n  ") for name, module in _children("", self)]
         inside = "\n  " + "\n  ".join(children) + "\n" if children else self.extra_repr()
         return f"{type(self).__name__}({inside})"
 
@@ -197,11 +193,9 @@ def _items(prefix: str, holder: Any) -> Iterator[tuple[str, Any, Any, Any]]:
         yield f"{prefix}{key}", holder, key, value
 
 
-def _flat(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    for key, value in pairs:
-        if isinstance(value, (list, tuple)):
-            yield from ((f"{key}.{i}", v) for i, v in enumerate(value))
-        elif isinstance(value, dict):
-            yield from ((f"{key}.{k}", v) for k, v in value.items())
-        else:
-            yield key, value
+def _children(prefix: str, holder: Any) -> Iterator[tuple[str, Module]]:
+    for name, _, _, value in _items(prefix, holder):
+        if isinstance(value, Module):
+            yield name, value
+        elif isinstance(value, (list, tuple, dict)):
+            yield from _children(name + ".", value)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..interop import NUMPY_FUNCTIONS
-from ..tensor import Tensor, TensorLike, from_numpy
+from ..tensor import Tensor, TensorLike, from_numpy, unwrap
 from . import arithmetic, conv, elementwise, linear, loss, norm, reduce, shape
 
 FAMILIES = (arithmetic, conv, elementwise, linear, loss, norm, reduce, shape)
@@ -20,23 +20,19 @@ def _reflected(op: Any) -> Any:
 def _compare(ufunc: np.ufunc) -> Any:
     def compare(x: Any, y: Any) -> Tensor:
         """Compare elementwise; the result is a constant of bools."""
-        return from_numpy(np.asarray(ufunc(_values(x), _values(y))))
+        return from_numpy(np.asarray(ufunc(unwrap(x), unwrap(y))))
 
     return compare
 
 
-def _values(x: Any) -> Any:
-    return x.data if isinstance(x, Tensor) else x
-
-
 def _constant(function: Any) -> Any:
-    return lambda x, *args, **kwargs: function(_values(x), *map(_values, args), **kwargs)
+    return lambda *args, **kwargs: function(*map(unwrap, args), **{name: unwrap(value) for name, value in kwargs.items()})
 
 
 def _dot(x: TensorLike, y: TensorLike) -> Tensor:
-    if np.ndim(_values(x)) == 0 or np.ndim(_values(y)) == 0:
+    if np.ndim(x) == 0 or np.ndim(y) == 0:
         return arithmetic.multiply(x, y)
-    if np.ndim(_values(y)) > 2:
+    if np.ndim(y) > 2:
         raise TypeError("use np.matmul or np.einsum for operands of more than two axes")
     return linear.matmul(x, y)
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, unbroadcast
+from ..arrays import Array, masked, unbroadcast
 from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
 
 __all__ = ["add", "clip", "divide", "maximum", "minimum", "multiply", "negative", "power", "square", "subtract", "where"]
@@ -125,9 +125,10 @@ def _pick(x: Array, y: Array, first: Array) -> Forward:
     x_shape, y_shape = x.shape, y.shape
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        gx = g * np.where(ties, g.dtype.type(0.5), first)
-        gy = unbroadcast(g - gx, y_shape) if needs[1] else None
-        return unbroadcast(gx, x_shape) if needs[0] else None, gy
+        share, zero = np.where(ties, g * 0.5, g), g.dtype.type(0)
+        gx = unbroadcast(np.where(first | ties, share, zero), x_shape) if needs[0] else None
+        gy = unbroadcast(np.where(first, zero, share), y_shape) if needs[1] else None
+        return gx, gy
 
     return np.where(first, x, y), vjp
 
@@ -168,10 +169,10 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def _clip(x: Array, *, low: Any, high: Any) -> Forward:
-    inside = (low is None or x.real >= low) & (high is None or x.real <= high)
+    inside: Array = (x.real >= (-np.inf if low is None else low)) & (x.real <= (np.inf if high is None else high))
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        return (unbroadcast(g * inside, x.shape),)
+        return (unbroadcast(masked(g, inside), x.shape),)
 
     return np.where(inside, x, np.clip(x.real, low, high)), vjp
 

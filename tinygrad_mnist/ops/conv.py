@@ -26,6 +26,12 @@ def _pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
+def _full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
+    out = empty(shape, dtype)
+    out.fill(value)
+    return out
+
+
 class _Windows:
     """The windows of a sliding kernel over padded images, element by element of the kernel."""
 
@@ -46,7 +52,7 @@ class _Windows:
         x = x.transpose(_INSIDE)
         if self.padding == (0, 0):
             return np.ascontiguousarray(x)
-        out = np.full(self.padded_shape, fill, x.dtype)
+        out = _full(self.padded_shape, fill, x.dtype)
         out[self._inner] = x
         return out
 
@@ -60,12 +66,6 @@ class _Windows:
         rows, columns = self.padded_shape[1:3]
         (ph, pw) = self.padding
         return (slice(None), slice(ph, rows - ph), slice(pw, columns - pw))
-
-    def zeros(self, dtype: np.dtype[Any]) -> Array:
-        """Return padded images of zeros."""
-        out = empty(self.padded_shape, dtype)
-        out.fill(0)
-        return out
 
     def __iter__(self) -> Iterator[tuple[slice, ...]]:
         """Yield, for each element of the kernel, the index of the pixels that it meets as it slides."""
@@ -97,7 +97,7 @@ def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair,
         gx = None
         if needs[0]:
             spread = np.matmul(kernels.T, g, out=empty(matrix.shape, np.result_type(kernels, g))).reshape(patches.shape)
-            gx = windows.zeros(spread.dtype)
+            gx = _full(windows.padded_shape, 0, spread.dtype)
             for k, window in enumerate(windows):
                 gx[window] += spread[:, k]
             gx = windows.crop(gx)
@@ -136,8 +136,7 @@ def conv2d(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, *,
 def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
     windows = _pooling("max_pool2d", x, kernel, stride, padding)
     padded = windows.pad(x, -np.inf)
-    best = empty(windows.shape, x.real.dtype)
-    best.fill(-np.inf)
+    best = _full(windows.shape, -np.inf, x.real.dtype)
     for window in windows:
         np.maximum(best, padded.real[window], out=best)
     y: Array = best
@@ -150,7 +149,7 @@ def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forwa
         ties = [padded.real[window] == best for window in windows]
         count = np.add.reduce(ties, dtype=x.real.dtype)
         share = np.divide(g.transpose(_INSIDE), count, out=empty(windows.shape, g.dtype))
-        gx = windows.zeros(g.dtype)
+        gx = _full(windows.padded_shape, 0, g.dtype)
         for tie, window in zip(ties, windows, strict=True):
             gx[window] += share * tie
         return (windows.crop(gx),)
@@ -190,15 +189,14 @@ def max_pool2d(x: TensorLike, kernel_size: Pair, stride: Pair | None = None, pad
 def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
     windows = _pooling("avg_pool2d", x, kernel, stride, padding)
     padded, count = windows.pad(x), windows.kernel[0] * windows.kernel[1]
-    y = empty(windows.shape, x.dtype)
-    y.fill(0)
+    y = _full(windows.shape, 0, x.dtype)
     for window in windows:
         y += padded[window]
     y /= count
 
     def vjp(g: Array, needs: Needs) -> Grads:
         share = g.transpose(_INSIDE) / count
-        gx = windows.zeros(g.dtype)
+        gx = _full(windows.padded_shape, 0, g.dtype)
         for window in windows:
             gx[window] += share
         return (windows.crop(gx),)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, masked
 from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
 from .special import erfc
 
@@ -131,13 +131,11 @@ def tanh(x: TensorLike) -> Tensor:
 
 
 def _relu(x: Array) -> Forward:
-    if x.dtype.kind == "f":
-        y: Array = x.clip(0, np.inf)  # vectorised, where NumPy's maximum with a scalar is not: four times as fast
-    else:
-        y = np.maximum(x, 0) if x.dtype.kind != "c" else np.where(x.real > 0, x, 0)
+    # clip is vectorised, where NumPy's maximum with a scalar is not: four times as fast
+    y: Array = x.clip(0, np.inf) if x.dtype.kind == "f" else np.where(x.real > 0, x, 0)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        return (np.multiply(g, y.real > 0, out=g),)
+        return (masked(g, y.real > 0),)
 
     return y, vjp
 

@@ -109,10 +109,6 @@ def _explicit(subscripts: str, operands: tuple[Array, ...]) -> tuple[list[str], 
 def _einsum(*operands: Array, subscripts: str) -> Forward:
     terms, output = _explicit(subscripts, operands)
     y = np.einsum(f"{','.join(terms)}->{output}", *operands, optimize=len(operands) > 2)
-    sizes: dict[str, int] = {}
-    for term, a in zip(terms, operands, strict=True):
-        for c, n in zip(term, a.shape, strict=True):
-            sizes[c] = n if sizes.get(c, 1) == 1 else sizes[c]
 
     def vjp(g: Array, needs: Needs) -> Grads:
         gradients: list[Array | None] = []
@@ -120,14 +116,14 @@ def _einsum(*operands: Array, subscripts: str) -> Forward:
             if not needs[i]:
                 gradients.append(None)
                 continue
-            letters = "".join(dict.fromkeys(term))  # once each: a repeated letter takes a diagonal
-            others = [t for k, t in enumerate(terms) if k != i]
-            known = "".join(c for c in letters if c in output or any(c in t for t in others))
-            part = np.einsum(f"{','.join([output, *others])}->{known}", g, *(o for k, o in enumerate(operands) if k != i))
+            side = dict(zip(term, a.shape, strict=True))
+            letters, shape = "".join(side), tuple(side.values())  # once each: a repeated letter takes a diagonal
+            others = [output, *terms[:i], *terms[i + 1 :]]
+            known = "".join(c for c in letters if any(c in t for t in others))
+            part = np.einsum(f"{','.join(others)}->{known}", g, *operands[:i], *operands[i + 1 :])
             # a letter that only this operand has was summed over: its gradient is the same all along it
             part = np.expand_dims(part, tuple(k for k, c in enumerate(letters) if c not in known))
-            side = dict(zip(term, a.shape, strict=True))
-            part = unbroadcast(np.broadcast_to(part, [sizes[c] for c in letters]), tuple(side[c] for c in letters))
+            part = unbroadcast(np.broadcast_to(part, np.broadcast_shapes(part.shape, shape)), shape)
             out = np.zeros(a.shape, g.dtype)
             np.einsum(f"{term}->{letters}", out)[...] = part  # a writeable view of the diagonal
             gradients.append(out)

@@ -18,14 +18,9 @@ def _check_reduction(op: str, reduction: str, examples: int) -> None:
 
 
 def _softmax_cross_entropy(
-    logits: Array,
-    probabilities: Array | None = None,
-    *,
-    labels: Array | None = None,
-    weight: Array | None,
-    smoothing: float,
-    reduction: str,
-) -> Forward:
+    logits: Array, probabilities: Array | None = None,
+    *, labels: Array | None = None, weight: Array | None, smoothing: float, reduction: str,
+) -> Forward:  # fmt: skip
     n, classes = logits.shape
     z: Array = np.ascontiguousarray(logits.T)  # classes first: NumPy reduces a short last axis ten times as slowly
     examples = np.arange(n)
@@ -76,13 +71,9 @@ def _softmax_cross_entropy(
 
 
 def softmax_cross_entropy(
-    logits: TensorLike,
-    labels: TensorLike,
-    *,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-    weight: npt.ArrayLike | None = None,
-) -> Tensor:
+    logits: TensorLike, labels: TensorLike,
+    *, reduction: str = "mean", label_smoothing: float = 0.0, weight: npt.ArrayLike | None = None,
+) -> Tensor:  # fmt: skip
     """Cross-entropy of the softmax of `logits`: -sum_c t_c w_c log softmax(logits)_c, the formula of PyTorch's `cross_entropy`.
 
     Parameters

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array, unbroadcast
 from ..errors import ShapeError
-from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
+from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, unwrap
 
 __all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
 
@@ -45,12 +45,14 @@ def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 
 def _normalize(
-    x: Array, *affine: Array, axes: tuple[int, ...], shape: tuple[int, ...], eps: float, mean: Array | None, var: Array | None
-) -> Forward:
-    """Centre and scale x, by its own statistics over `axes` or by given ones, then apply a weight and a bias of `shape`."""
-    own = mean is None or var is None
-    centred = x - (x.mean(axis=axes, keepdims=True) if mean is None else mean)
-    scale = 1 / np.sqrt(((centred * centred).mean(axis=axes, keepdims=True) if var is None else var) + eps)
+    x: Array, *affine: Array,
+    axes: tuple[int, ...], shape: tuple[int, ...], eps: float, given: tuple[Array, Array] | None = None,
+) -> Forward:  # fmt: skip
+    """Centre and scale x, by its own mean and variance over `axes` or by given ones; then a weight and a bias of `shape`."""
+    own = given is None
+    centred = x - (x.mean(axis=axes, keepdims=True) if given is None else given[0])
+    var = (centred * centred).mean(axis=axes, keepdims=True) if given is None else given[1]
+    scale = 1 / np.sqrt(var + eps)
     unit = centred * scale
     weight = affine[0].reshape(shape) if affine else None
     y = unit if weight is None else unit * weight
@@ -83,15 +85,9 @@ def _check_affine(op: str, shape: tuple[int, ...], weight: TensorLike | None, bi
 
 
 def batch_norm(
-    x: TensorLike,
-    running_mean: Array | None,
-    running_var: Array | None,
-    weight: TensorLike | None = None,
-    bias: TensorLike | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
+    x: TensorLike, running_mean: Array | None, running_var: Array | None, weight: TensorLike | None = None,
+    bias: TensorLike | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
     """Normalise each channel over the batch: (x - mean) / sqrt(var + eps) * weight + bias (Ioffe & Szegedy 2015).
 
     Parameters
@@ -115,7 +111,7 @@ def batch_norm(
     ValueError
         If a training batch has one value a channel, or evaluation has no running statistics.
     """
-    data: Array = x.data if isinstance(x, Tensor) else np.asarray(x)
+    data: Array = np.asarray(unwrap(x))
     if data.ndim < 2:
         raise ShapeError(f"batch_norm: expected x of shape (N, C, ...), got {data.shape}")
     channels = data.shape[1]
@@ -128,7 +124,7 @@ def batch_norm(
         count = data.size // max(channels, 1)
         if count < 2:
             raise ValueError(f"batch_norm: expected more than one value a channel in training, got x of shape {data.shape}")
-        y = apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, mean=None, var=None)
+        y = apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
         for running, batch in ((running_mean, data.mean(axis=axes)), (running_var, data.var(axis=axes, ddof=1))):
             if running is not None and data.dtype.kind != "c":
                 running += momentum * (batch - running)
@@ -137,16 +133,13 @@ def batch_norm(
         raise ValueError("batch_norm: evaluation needs running_mean and running_var")
     # copies: the statistics move on in place while this graph may still go backward
     mean, var = (a.astype(data.real.dtype).reshape(shape) for a in (running_mean, running_var))
-    return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, mean=mean, var=var)
+    return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, given=(mean, var))
 
 
 def layer_norm(
-    x: TensorLike,
-    normalized_shape: int | Sequence[int],
-    weight: TensorLike | None = None,
-    bias: TensorLike | None = None,
+    x: TensorLike, normalized_shape: int | Sequence[int], weight: TensorLike | None = None, bias: TensorLike | None = None,
     eps: float = 1e-5,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Normalise over the last axes: (x - mean) / sqrt(var + eps) * weight + bias (Ba et al. 2016).
 
     Parameters
@@ -162,13 +155,13 @@ def layer_norm(
     ShapeError
         If the shapes are not these.
     """
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
     whole = np.shape(x)
     if not shape or whole[-len(shape) :] != shape:
         raise ShapeError(f"layer_norm: expected x of shape (..., {', '.join(map(str, shape))}), got {whole}")
     axes = tuple(range(len(whole) - len(shape), len(whole)))
     affine = _check_affine("layer_norm", shape, weight, bias)
-    return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, mean=None, var=None)
+    return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
 
 
 def _dropout(x: Array, *, mask: Array) -> Forward:

@@ -25,9 +25,9 @@ def _axes(axis: Axis, x: Array) -> tuple[int, ...]:
     return axes
 
 
-def _spread(a: Array, axes: tuple[int, ...]) -> Array:
-    """Put the reduced axes back into `a`, with size 1."""
-    return np.expand_dims(a, axes) if axes else a
+def _spread(g: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    """Put the reduced axes back into `g`, with size 1, where they are not kept."""
+    return g if keepdims or not axes else np.expand_dims(g, axes)
 
 
 def _sum(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
@@ -35,7 +35,7 @@ def _sum(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
 
     def vjp(g: Array, needs: Needs) -> Grads:
         out = np.empty(shape, g.dtype)
-        out[...] = g if keepdims else _spread(g, axes)
+        out[...] = _spread(g, axes, keepdims)
         return (out,)
 
     return x.sum(axis=axes, keepdims=keepdims), vjp
@@ -52,7 +52,7 @@ def _mean(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
 
     def vjp(g: Array, needs: Needs) -> Grads:
         out = np.empty(shape, g.dtype)
-        out[...] = (g if keepdims else _spread(g, axes)) / count if count else 0
+        out[...] = _spread(g, axes, keepdims) / count if count else 0
         return (out,)
 
     return x.mean(axis=axes, keepdims=keepdims), vjp
@@ -69,7 +69,7 @@ def _var(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
     centred = x - x.mean(axis=axes, keepdims=True)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        return ((g if keepdims else _spread(g, axes)) * centred * (2 / free if free > 0 else np.nan),)
+        return (_spread(g, axes, keepdims) * centred * (2 / free if free > 0 else np.nan),)
 
     return (centred * centred).sum(axis=axes, keepdims=keepdims) / (free if free > 0 else 0), vjp
 
@@ -101,7 +101,7 @@ def _extreme(x: Array, best: Array, axes: tuple[int, ...], keepdims: bool) -> Fo
         best = np.where(ties, x, 0).sum(axis=axes, keepdims=True) / count
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        return ((g if keepdims else _spread(g, axes)) * ties / count.astype(x.real.dtype),)
+        return (_spread(g, axes, keepdims) * ties / count.astype(x.real.dtype),)
 
     return best if keepdims else best.squeeze(axes), vjp
 
@@ -138,7 +138,7 @@ def _prod(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
         before = np.cumprod(np.concatenate([ones, rows], axis=-1), axis=-1)[..., :-1]
         after = np.cumprod(np.concatenate([ones, rows[..., ::-1]], axis=-1), axis=-1)[..., -2::-1]
         others = np.moveaxis((before * after).reshape(moved.shape), last, axes)
-        return ((g if keepdims else _spread(g, axes)) * others,)
+        return (_spread(g, axes, keepdims) * others,)
 
     return x.prod(axis=axes, keepdims=keepdims), vjp
 
@@ -172,7 +172,7 @@ def _logsumexp(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
         y = np.log(total) + top
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        return ((g if keepdims else _spread(g, axes)) * (e / total),)
+        return (_spread(g, axes, keepdims) * (e / total),)
 
     return y if keepdims else y.squeeze(axes), vjp
 

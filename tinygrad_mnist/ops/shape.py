@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ..arrays import Array, unbroadcast
 from ..errors import ShapeError
-from ..tensor import Axis, Forward, Grads, Needs, Tensor, TensorLike, apply
+from ..tensor import Axis, Forward, Grads, Needs, Tensor, TensorLike, apply, unwrap
 
 __all__ = [
     "astype", "broadcast_to", "concatenate", "expand_dims", "getitem", "pad",
@@ -44,7 +44,7 @@ def transpose(x: TensorLike, axes: int | Sequence[int] | None = None, *more: int
     """Permute the axes; by default, reverse them."""
     if axes is None:
         axes = tuple(range(np.ndim(x)))[::-1]
-    return apply(_transpose, x, axes=(axes, *more) if isinstance(axes, int) else tuple(axes))
+    return apply(_transpose, x, axes=(axes, *more) if isinstance(axes, (int, np.integer)) else tuple(axes))
 
 
 def _swapaxes(x: Array, *, axis1: int, axis2: int) -> Forward:
@@ -60,12 +60,7 @@ def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
 
 
 def _squeeze(x: Array, *, axis: Axis) -> Forward:
-    before = x.shape
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (g.reshape(before),)
-
-    return x.squeeze(axis), vjp
+    return _reshape(x, shape=x.squeeze(axis).shape)
 
 
 def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
@@ -74,12 +69,7 @@ def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
 
 
 def _expand_dims(x: Array, *, axis: int | tuple[int, ...]) -> Forward:
-    before = x.shape
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (g.reshape(before),)
-
-    return np.expand_dims(x, axis), vjp
+    return _reshape(x, shape=np.expand_dims(x, axis).shape)
 
 
 def expand_dims(x: TensorLike, axis: int | tuple[int, ...]) -> Tensor:
@@ -174,9 +164,8 @@ def pad(x: TensorLike, pad_width: int | Sequence[Any], mode: str = "constant", c
 def _getitem(x: Array, *, index: Any) -> Forward:
     y = x[index]
     shape = x.shape
-    parts = index if isinstance(index, tuple) else (index,)
-    # an array (or list) of integers may name an element twice; slices, integers and masks cannot
-    repeats = any(np.asarray(part).dtype.kind in "iu" for part in parts if isinstance(part, (list, np.ndarray)))
+    parts = map(np.asarray, index if isinstance(index, tuple) else (index,))
+    repeats = any(part.dtype.kind in "iu" and part.ndim for part in parts)  # several integers may name an element twice
 
     def vjp(g: Array, needs: Needs) -> Grads:
         out = np.zeros(shape, g.dtype)
@@ -191,11 +180,7 @@ def _getitem(x: Array, *, index: Any) -> Forward:
 
 def getitem(x: TensorLike, index: Any) -> Tensor:
     """Take the elements x[index] as NumPy does: slices, integers, None, ..., arrays of integers, masks."""
-    if isinstance(index, tuple):
-        index = tuple(part.numpy() if isinstance(part, Tensor) else part for part in index)
-    elif isinstance(index, Tensor):
-        index = index.numpy()
-    return apply(_getitem, x, index=index)
+    return apply(_getitem, x, index=tuple(map(unwrap, index)) if isinstance(index, tuple) else unwrap(index))
 
 
 def _astype(x: Array, *, dtype: npt.DTypeLike) -> Forward:

@@ -38,14 +38,9 @@ class Adam(Optimizer):
     weight_decay: float
 
     def __init__(
-        self,
-        params: Iterable[Tensor],
-        lr: float = 1e-3,
-        *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
+        self, params: Iterable[Tensor], lr: float = 1e-3,
+        *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
@@ -82,14 +77,9 @@ class AdamW(Adam):
     decoupled: ClassVar[bool] = True
 
     def __init__(
-        self,
-        params: Iterable[Tensor],
-        lr: float = 1e-3,
-        *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-    ) -> None:
+        self, params: Iterable[Tensor], lr: float = 1e-3,
+        *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2,
+    ) -> None:  # fmt: skip
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
@@ -121,16 +111,9 @@ class RMSprop(Optimizer):
     centered: bool
 
     def __init__(
-        self,
-        params: Iterable[Tensor],
-        lr: float = 1e-2,
-        *,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
-        centered: bool = False,
-    ) -> None:
+        self, params: Iterable[Tensor], lr: float = 1e-2,
+        *, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0, momentum: float = 0.0, centered: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(params, lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
@@ -144,10 +127,8 @@ class RMSprop(Optimizer):
             mean = state["mean"]
             np.add(np.multiply(mean, self.alpha, out=mean), np.multiply(g, 1 - self.alpha, out=scratch), out=mean)
             np.subtract(square, np.multiply(mean, mean, out=scratch), out=scratch)
-            np.maximum(scratch, 0, out=scratch)  # rounding can leave a variance below 0
-            np.sqrt(scratch, out=scratch)
-        else:
-            np.sqrt(square, out=scratch)
+            square = np.maximum(scratch, 0, out=scratch)  # rounding can leave a variance below 0
+        np.sqrt(square, out=scratch)
         step = np.divide(g, np.add(scratch, self.eps, out=scratch), out=self._buffer(w, 1))
         if self.momentum:
             velocity = state["velocity"]

@@ -123,15 +123,9 @@ class OneCycleLR(Schedule):
     """
 
     def __init__(
-        self,
-        opt: Optimizer,
-        max_lr: float,
-        total_steps: int,
-        *,
-        pct_start: float = 0.3,
-        div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
-    ) -> None:
+        self, opt: Optimizer, max_lr: float, total_steps: int,
+        *, pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
+    ) -> None:  # fmt: skip
         self.total_steps = _at_least_one("OneCycleLR", "total_steps", total_steps)
         self.max_lr = _at_least_zero("OneCycleLR", "max_lr", max_lr)
         if not 0 < pct_start < 1 or not 0 < div_factor < math.inf or not 0 < final_div_factor < math.inf:

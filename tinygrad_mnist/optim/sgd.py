@@ -240,14 +240,9 @@ class SGD(Optimizer):
     weight_decay: float
 
     def __init__(
-        self,
-        params: Iterable[Tensor],
-        lr: float = 1e-3,
-        *,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float = 0.0,
-    ) -> None:
+        self, params: Iterable[Tensor], lr: float = 1e-3,
+        *, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__(params, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
         if nesterov and momentum == 0:
             raise ValueError("SGD: nesterov needs a momentum above 0, got 0")

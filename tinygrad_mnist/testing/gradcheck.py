@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import GradcheckError, GradientMismatch, NonDeterministicError, ShapeError
 from ..nn import Module
-from ..tensor import Grads, Kernel, Node, Tensor, from_numpy, gradients, mode, op_name, saved_arrays
+from ..tensor import Grads, Kernel, Node, Tensor, from_numpy, gradients, mode, op_name, saved_arrays, unwrap
 from .numeric import Central, Complex, place
 
 __all__ = ["gradcheck"]
@@ -29,17 +29,16 @@ class _Manners:
 
     def after_vjp(self, node: Node, gradients: Grads) -> None:
         mixed = len({p.dtype for p in node.parents if p is not None} | {node.dtype}) > 1
-        mine = [
-            (i, np.asarray(g), p) for i, (g, p) in enumerate(zip(gradients, node.parents, strict=False)) if g is not None and p
-        ]
-        for i, g, parent in mine:
+        pairs = enumerate(zip(gradients, node.parents, strict=False))
+        given = [(i, np.asarray(g), parent) for i, (g, parent) in pairs if g is not None and parent]
+        for i, g, parent in given:
             if g.shape != parent.shape:
                 raise GradcheckError(f"{node.name}: gradient {i} has shape {g.shape}, its input {parent.shape}")
             if g.dtype != parent.dtype and not mixed:
                 raise GradcheckError(f"{node.name}: gradient {i} has dtype {g.dtype}, its input {parent.dtype}")
             if any(_overlap(g, array) for array in self.saved):
                 raise GradcheckError(f"{node.name}: gradient {i} aliases an array that the vjp saved; return a copy")
-            for j, other, _ in mine[:i]:
+            for j, other, _ in given:
                 if j < i and _overlap(g, other):
                     raise GradcheckError(f"{node.name}: gradients {j} and {i} alias each other; return a copy of one")
 
@@ -56,28 +55,25 @@ class _Function:
         self.f: Callable[..., Any] = modules.get(id(f), f)
         self.inputs: list[Any] = [modules.get(id(x), x) for x in inputs]
         self.name = getattr(f, "__name__", type(f).__name__)
-        self.slots: list[int | Tensor] = []  # a position in the inputs, or a parameter of a module
-        self.labels: list[str] = []
-        self.arrays: list[Array] = []
+        found: list[tuple[int | Tensor, str, Array]] = []
         wanted = any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
         for k, x in enumerate(self.inputs):
             if isinstance(x, (Tensor, np.ndarray, np.floating, float)):
-                data = x.data if isinstance(x, Tensor) else np.asarray(x)
+                data = np.asarray(unwrap(x))
                 constant = isinstance(x, Tensor) and wanted and not x.requires_grad
                 if data.dtype.kind == "f" and not constant:
-                    self.slots.append(k)
-                    self.labels.append(f"input {k}")
-                    self.arrays.append(np.array(data, np.float64, order="C"))
+                    found.append((k, f"input {k}", data))
         for module in modules.values():
             for name, parameter in module.named_parameters():
                 if parameter.requires_grad:
-                    self.slots.append(parameter)
-                    self.labels.append(f"parameter {name}")
-                    self.arrays.append(np.array(parameter.data, np.float64, order="C"))
-        if not self.slots:
+                    found.append((parameter, f"parameter {name}", parameter.data))
+        if not found:
             raise ValueError(
                 "gradcheck: expected floating-point inputs, or a Module with parameters, got nothing to differentiate by"
             )
+        self.slots = [slot for slot, _, _ in found]  # each a position in the inputs, or a parameter of a module
+        self.labels = [label for _, label, _ in found]
+        self.arrays: list[Array] = [np.array(data, np.float64, order="C") for _, _, data in found]
 
     def __call__(self, arrays: Sequence[Array], needs: Sequence[bool] | None = None) -> tuple[Tensor, list[Tensor]]:
         args, leaves = list(self.inputs), []
@@ -111,14 +107,9 @@ class _Function:
 
 
 def gradcheck(
-    f: Callable[..., Any],
-    *inputs: Any,
-    method: str = "central",
-    eps: float | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
-    fast: bool = False,
-) -> bool:
+    f: Callable[..., Any], *inputs: Any, method: str = "central", eps: float | None = None, rtol: float | None = None,
+    atol: float | None = None, fast: bool = False,
+) -> bool:  # fmt: skip
     """Check the gradient of a function of Tensors, entry by entry, in float64.
 
     The result is contracted with a fixed random seed u, and the gradient of sum(u * f(x)) compared with
@@ -182,17 +173,14 @@ def gradcheck(
     rng = np.random.default_rng(1)
     with np.errstate(all="ignore"):
         for k, array in enumerate(function.arrays):
-            for direction in _directions(array.shape, rng if fast else None):
+            directions: Any = [rng.standard_normal(array.shape) for _ in range(3)] if fast else np.ndindex(array.shape)
+            for direction in directions:
                 expected = float((analytic[k] * direction).sum()) if fast else float(analytic[k][direction])
                 slope, step = numeric.slope(k, direction, expected)
                 if not abs(slope - expected) <= rtol * max(abs(slope), abs(expected)) + atol * scale:
-                    _fail(function, watch.names, k, direction, step, expected, slope, fast, (method, eps, rtol, atol))
+                    options = {"method": method, "eps": eps, "rtol": rtol, "atol": atol}
+                    raise _mismatch(function, watch.names, k, direction, step, expected, slope, options)
     return True
-
-
-def _directions(shape: tuple[int, ...], rng: "np.random.Generator | None") -> list[Any]:
-    """Return three random directions, or without an `rng` the index of every entry."""
-    return list(np.ndindex(*shape)) if rng is None else [rng.standard_normal(shape) for _ in range(3)]
 
 
 def _behaviour(function: _Function) -> tuple[Array, Array, list[Array]]:
@@ -241,47 +229,39 @@ def _strided(a: Array) -> Array:
     return view
 
 
-def _fail(
-    function: _Function,
-    names: list[str],
-    k: int,
-    direction: Any,
-    step: float,
-    analytic: float,
-    numeric: float,
-    fast: bool,
-    how: Any,
-) -> None:
-    method, eps, rtol, atol = how
-    index = () if fast else tuple(int(i) for i in direction)
+def _mismatch(
+    function: _Function, names: list[str], k: int, direction: Any, step: float, analytic: float, numeric: float, options: Any
+) -> GradientMismatch:
+    index = () if isinstance(direction, np.ndarray) else direction
     error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), 1e-300)
-    ops = ", ".join(dict.fromkeys(names)) or "none"
-    call = _call(function, function.arrays, method)
+    return GradientMismatch(
+        f"{function.name}: wrong gradient (operations: {', '.join(dict.fromkeys(names)) or 'none'})\n"
+        f"  by         {function.labels[k]}, {place(function.arrays[k], direction)}\n"
+        f"  step       {step:.3g} ({options['method']})\n"
+        f"  analytic   {analytic:.12g}\n"
+        f"  numeric    {numeric:.12g}\n"
+        f"  difference {error:.3g} relative\n"
+        f"  reproduce  {_smallest_call(function, k, index, options)}",
+        k, index, step, analytic, numeric,
+    )  # fmt: skip
+
+
+def _smallest_call(function: _Function, k: int, index: tuple[int, ...], options: Any) -> str:
+    """Return a call that fails: that of one entry by itself, if all inputs have its shape and it fails as well."""
     a = function.arrays[k]
-    if index and all(
-        isinstance(slot, int) and b.shape == a.shape for slot, b in zip(function.slots, function.arrays, strict=True)
-    ):
+    alike = all(isinstance(slot, int) and b.shape == a.shape for slot, b in zip(function.slots, function.arrays, strict=True))
+    if alike and index and a.size > 1:
         alone = [np.array([b[index]]) for b in function.arrays]
         inputs = list(function.inputs)
         for slot, b in zip(function.slots, alone, strict=True):
             inputs[int(slot)] = b
-        try:  # the one entry by itself is a smaller call, if it fails as well
-            if a.size > 1:
-                gradcheck(function.f, *inputs, method=method, eps=eps, rtol=rtol, atol=atol)
+        try:
+            gradcheck(function.f, *inputs, **options)
         except GradientMismatch:
-            call = _call(function, alone, method)
+            return _call(function, alone, options["method"])
         except Exception:  # the function does not take one entry: keep the whole call
             pass
-    raise GradientMismatch(
-        f"{function.name}: wrong gradient (operations: {ops})\n"
-        f"  by         {function.labels[k]}, {place(a, direction)}\n"
-        f"  step       {step:.3g} ({method})\n"
-        f"  analytic   {analytic:.12g}\n"
-        f"  numeric    {numeric:.12g}\n"
-        f"  difference {error:.3g} relative\n"
-        f"  reproduce  {call}",
-        k, index, step, analytic, numeric,
-    )  # fmt: skip
+    return _call(function, function.arrays, options["method"])
 
 
 def _call(function: _Function, arrays: Sequence[Array], method: str) -> str:

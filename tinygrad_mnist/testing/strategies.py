@@ -1,6 +1,5 @@
 """Hypothesis strategies for Tensors: shapes, tensors, broadcastable, labels, away_from."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,11 +26,9 @@ def _elements(dtype: np.dtype[Any]) -> Strategy[Any]:
 
 
 def tensors(
-    shape: tuple[int, ...] | Strategy[tuple[int, ...]] | None = None,
-    dtype: npt.DTypeLike = np.float64,
-    elements: Strategy[Any] | None = None,
-    requires_grad: bool = True,
-) -> Strategy[Tensor]:
+    shape: tuple[int, ...] | Strategy[tuple[int, ...]] | None = None, dtype: npt.DTypeLike = np.float64,
+    elements: Strategy[Any] | None = None, requires_grad: bool = True,
+) -> Strategy[Tensor]:  # fmt: skip
     """Return a strategy of Tensors.
 
     Parameters
@@ -50,13 +47,9 @@ def tensors(
 
 
 def broadcastable(
-    n: int,
-    dtype: npt.DTypeLike = np.float64,
-    elements: Strategy[Any] | None = None,
-    requires_grad: bool = True,
-    max_dims: int = 3,
-    max_side: int = 4,
-) -> Strategy[tuple[Tensor, ...]]:
+    n: int, dtype: npt.DTypeLike = np.float64, elements: Strategy[Any] | None = None, requires_grad: bool = True,
+    max_dims: int = 3, max_side: int = 4,
+) -> Strategy[tuple[Tensor, ...]]:  # fmt: skip
     """Return a strategy of tuples of n Tensors whose shapes broadcast with each other."""
     together = hnp.mutually_broadcastable_shapes(num_shapes=n, max_dims=max_dims, max_side=max_side, min_side=0)
     return together.flatmap(lambda found: st.tuples(*(tensors(s, dtype, elements, requires_grad) for s in found.input_shapes)))
@@ -69,18 +62,8 @@ def labels(n: int, num_classes: int) -> Strategy[Array]:
 
 def away_from(*points: float, gap: float = 0.01, low: float = -8.0, high: float = 8.0) -> Strategy[float]:
     """Return a strategy of numbers in [low, high] at least `gap` from each point: elements clear of a function's kinks."""
-    edges: list[tuple[float, float]] = []
-    start = low
-    for point in sorted(points):
-        edges.append((start, point - gap))
-        start = point + gap
-    edges.append((start, high))
-    return st.one_of(*(_between(a, b) for a, b in _nearest_zero_first(edges) if a <= b))
-
-
-def _nearest_zero_first(edges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    return sorted(edges, key=lambda e: (0 if e[0] <= 0 <= e[1] else min(abs(e[0]), abs(e[1])), e[1] < 0))
-
-
-def _between(a: float, b: float) -> Strategy[float]:
-    return st.floats(a, b, allow_subnormal=False)
+    starts = [low, *(point + gap for point in sorted(points))]
+    ends = [*(point - gap for point in sorted(points)), high]
+    between = [(a, b) for a, b in zip(starts, ends, strict=True) if a <= b]
+    between.sort(key=lambda e: (0 if e[0] <= 0 <= e[1] else min(abs(e[0]), abs(e[1])), e[1] < 0))  # it shrinks to the first
+    return st.one_of(*(st.floats(a, b, allow_subnormal=False) for a, b in between))
