@@ -60,7 +60,7 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
         y = add_into(y, bias)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        rows, x_rows = g.reshape(-1, weight.shape[0]), x.reshape(-1, weight.shape[1])
+        rows, x_rows = (g, x) if x.ndim == 2 else (g.reshape(-1, weight.shape[0]), x.reshape(-1, weight.shape[1]))
         gw = None
         if needs[1]:
             gw = _outer(rows[0], x_rows[0]) if len(rows) == 1 else rows.T @ x_rows
