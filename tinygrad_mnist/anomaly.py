@@ -1,10 +1,10 @@
 """detect_anomaly(): find the operation behind the first NaN or infinity, or behind an array that changed secretly."""
 
+import os
 import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,7 +15,7 @@ from .tensor import Grads, Kernel, Node, mode, op_name, saved_arrays
 
 __all__ = ["detect_anomaly"]
 
-_PACKAGE = str(Path(__file__).parent)
+_PACKAGE = os.path.dirname(__file__)
 
 
 class _Detector:
