@@ -61,7 +61,7 @@ def mutations(node):
 
 def skipped(node, parents):
     """Types, messages, names and the lines that only bind functions to names are not what these tests are for."""
-    return any(isinstance(parent, (ast.Raise, ast.AnnAssign, ast.arguments, ast.JoinedStr)) for parent in parents)
+    return any(isinstance(parent, (ast.Raise, ast.arguments, ast.JoinedStr)) for parent in parents)
 
 
 def mutants(path):
