@@ -149,13 +149,12 @@ class DistributedOptimizer:
 
     def evaluate(self, model: Module, loss: Loss, data: Data) -> Metrics:
         """Measure as `train.evaluate` does, each rank its share of the data; every rank gets the same answer."""
-        mine = slice(self.comm.rank, None, self.comm.size)
-        x, y = data[0][mine], data[1][mine]
         if self.comm.size == 1:
             return evaluate(model, loss, data)
-        shares = [
-            (n, m) for n, m in self.comm.allgather((len(x), evaluate(model, loss, (x, y)) if len(x) else None)) if m is not None
-        ]
+        mine = slice(self.comm.rank, None, self.comm.size)
+        x, y = data[0][mine], data[1][mine]
+        measured = evaluate(model, loss, (x, y)) if len(x) else None  # there may be fewer examples than ranks
+        shares = [(n, m) for n, m in self.comm.allgather((len(x), measured)) if m is not None]
         total = sum(n for n, _ in shares)
         counts = [m.confusion for _, m in shares if m.confusion is not None]
         confusion = np.sum(counts, axis=0) if counts else None
