@@ -149,7 +149,7 @@ class DistributedOptimizer:
 
     def evaluate(self, model: Module, loss: Loss, data: Data) -> Metrics:
         """Measure as `train.evaluate` does, each rank its share of the data; every rank gets the same answer."""
-        if self.comm.size == 1:
+        if self.comm.size == 1 or not len(data[0]):
             return evaluate(model, loss, data)
         mine = slice(self.comm.rank, None, self.comm.size)
         x, y = data[0][mine], data[1][mine]
@@ -194,8 +194,8 @@ class ShardedBatches:
         if comm.size == 1:
             yield from self.batches
             return
-        order = comm.bcast(self.batches.order())  # one order, also where the generator behind it is the model's, which jumps:
-        for _, generator in self.optimizer.model.named_generators():  # to numbers of this rank's own, from rank 0's state
+        order = comm.bcast(self.batches.order())  # rank 0's: Dropout may draw from the same generator, differently on each rank
+        for _, generator in self.optimizer.model.named_generators():  # to numbers of each rank's own, far ahead of rank 0's
             bits: Any = generator.bit_generator
             bits.state = comm.bcast(bits.state)
             if comm.rank:
