@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 import tinygrad_mnist as tg
 from tinygrad_mnist import GraphError, ShapeError, Tensor, apply, nn, no_grad, optim
+from tinygrad_mnist.testing import gradcheck
 
 
 def test_a_chain_of_100_000_nodes_goes_backward_and_away():
@@ -79,6 +80,28 @@ def test_100_000_steps_take_no_more_memory_than_the_first():
 
     before = steps(5000)
     assert steps(95_000) - before < 1 << 20
+
+
+def test_a_value_waits_for_the_gradients_of_all_that_used_it():
+    x = Tensor(np.array(0.3), requires_grad=True)
+    a = tg.exp(x)
+    (a * tg.sin(a)).backward()  # the path through sin is the longer one
+    np.testing.assert_allclose(x.grad, np.exp(0.3) * (np.sin(np.exp(0.3)) + np.exp(0.3) * np.cos(np.exp(0.3))))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([tg.add, tg.subtract, tg.multiply]), st.integers(0), st.integers(0)), min_size=1, max_size=12
+    )
+)
+def test_the_gradient_of_any_graph_sums_over_its_paths(steps):
+    def f(x):
+        values = [x]
+        for op, i, j in steps:
+            values.append(op(tg.sin(values[i % len(values)]), values[j % len(values)]))
+        return values[-1]
+
+    gradcheck(f, np.array(0.3), method="complex")
 
 
 def test_the_first_layers_input_gradient_is_not_computed():
