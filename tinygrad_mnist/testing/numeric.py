@@ -68,7 +68,11 @@ class Complex:
     def slope(self, k: int, direction: Any, expected: float) -> tuple[float, float]:
         """Return the slope by entry (or along direction) of array k, and the step that gave it."""
         arrays = list(self.function.arrays)
-        self.real.smooth_sides(k, direction, 1e-9 * _size(arrays[k], direction))  # so small that only a kink right here counts
+        size = _size(arrays[k], direction)
+        try:
+            self.real.smooth_sides(k, direction, 1e-9 * size)  # so small that only a kink right here counts
+        except NonDifferentiableError:  # or rounding, which the usual step does not see
+            self.real.smooth_sides(k, direction, self.real.eps * size)
         arrays[k] = _moved(arrays[k].astype(np.complex128), direction, 1j * self.step)
         try:
             y = self.function(arrays)[0].numpy()
