@@ -149,10 +149,10 @@ class DistributedOptimizer:
 
     def evaluate(self, model: Module, loss: Loss, data: Data) -> Metrics:
         """Measure as `train.evaluate` does, each rank its share of the data; every rank gets the same answer."""
+        if self.comm.size == 1 or len(data[0]) == 0 or len(data[0]) != len(data[1]):  # which is an error, on every rank
+            return evaluate(model, loss, data)
         mine = slice(self.comm.rank, None, self.comm.size)
         x, y = data[0][mine], data[1][mine]
-        if self.comm.size == 1:
-            return evaluate(model, loss, data)
         shares = [
             (n, m) for n, m in self.comm.allgather((len(x), evaluate(model, loss, (x, y)) if len(x) else None)) if m is not None
         ]
