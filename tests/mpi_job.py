@@ -89,6 +89,13 @@ def layers(comm, path):
         np.testing.assert_allclose(together.loss, alone.loss, rtol=1e-6)
         np.testing.assert_array_equal(together.confusion, alone.confusion)
         assert together.accuracy == alone.accuracy
+        for n, m in ((0, 0), (4, 3)):
+            try:
+                optimizer.evaluate(model, tg.softmax_cross_entropy, (x[:n], y[:m]))
+            except ValueError as error:
+                assert f"got {n} and {m}" in str(error)
+            else:
+                raise AssertionError("no error, on this rank")
         mask = model[3](tg.Tensor(np.ones((1, 64), np.float32))).data.tolist()
         return {"state": state, "history": history, "masks": comm.allgather(mask)}
 

@@ -188,3 +188,24 @@ def test_metadata_that_json_cannot_hold_write_nothing(tmp_path):
     with pytest.raises(TypeError, match="JSON"):
         checkpoint.save(tmp_path / "c.safetensors", network(), metadata={"a": object()})
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("dtype", ["complex128", "U3"])
+def test_a_dtype_that_safetensors_lacks_is_named(tmp_path, dtype):
+    model = nn.Linear(2, 2, rng=0)
+    model.extra = np.zeros(3, dtype)
+    with pytest.raises(CheckpointError, match=r"c\.safetensors: .* got extra of "):
+        checkpoint.save(tmp_path / "c.safetensors", model)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_dtype_that_numpy_lacks_is_named(tmp_path):
+    header = b'{"weight":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    (tmp_path / "b").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(CheckpointError, match="NumPy's dtypes, got some of 'BF16'"):
+        checkpoint.load(tmp_path / "b", nn.Linear(2, 2, rng=0))
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(CheckpointError, match="got a folder"):
+        checkpoint.load(tmp_path, nn.Linear(2, 2, rng=0))

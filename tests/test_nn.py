@@ -105,6 +105,18 @@ def test_astype_converts_in_place_and_returns_the_module():
     assert [p.requires_grad for p in net.parameters()] == [True, False, True, True]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "words"), [(np.int32, "floating-point dtype, got int32"), (np.float64, "pair.0 is in a tuple")]
+)
+def test_astype_that_cannot_be_changes_nothing(dtype, words):
+    net = nn.Sequential(nn.Linear(2, 2, rng=0))
+    net.pair = (np.zeros(2, np.float32), 3)
+    with pytest.raises(TypeError, match=words):
+        net.astype(dtype)
+    assert {a.dtype for a in net.state_dict().values()} == {np.dtype(np.float32)}
+    assert all(p.requires_grad for p in net.parameters())
+
+
 def test_modules_copy_and_pickle():
     net = Net()
     for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
@@ -206,6 +218,10 @@ def test_default_weights_lie_within_pytorchs_bounds():
         (lambda: nn.Linear(3, 2.5), TypeError, "out_features"),
         (lambda: nn.Conv2d(1, 0, 3), ValueError, "out_channels"),
         (lambda: nn.Conv2d(1, 1, 2.5), TypeError, "kernel_size to be an integer, got 2.5"),
+        (lambda: nn.Conv2d(1, 1, (3, 3, 3)), ValueError, r"Conv2d: expected kernel_size .* got \(3, 3, 3\)"),
+        (lambda: nn.Conv2d(1, 1, 3, padding=[1]), ValueError, r"Conv2d: expected padding .* got \[1\]"),
+        (lambda: nn.LayerNorm(-1), ValueError, "LayerNorm: expected normalized_shape of at least 1, got -1"),
+        (lambda: nn.LayerNorm((2, 2.5)), TypeError, "LayerNorm: expected normalized_shape to be an integer, got 2.5"),
         (lambda: nn.Dropout(1.0), ValueError, r"\[0, 1\)"),
         (lambda: nn.Sequential(nn.ReLU(), 3), TypeError, "position 1"),
         (lambda: nn.BatchNorm1d(3)(Tensor(np.ones((2, 3, 4, 4)))), tg.ShapeError, "BatchNorm1d"),

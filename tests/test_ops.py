@@ -222,6 +222,15 @@ def test_an_infinite_slope_behind_a_cut_leaves_no_nan(cut, shape):
     np.testing.assert_array_equal(x.grad, np.broadcast_to([0.0, 0.0, 0.25], shape) if shape else 0.0)
 
 
+def test_clip_by_one_bound():
+    for bounds, slope in (((None, 1.0), [1.0, 1.0, 0.0]), ((1.0, None), [0.0, 1.0, 1.0])):
+        x = Tensor([-3.0, 1.0, 2.0], requires_grad=True)
+        y = tg.clip(x, *bounds)
+        np.testing.assert_array_equal(y.numpy(), np.clip(x.numpy(), *bounds))
+        y.sum().backward()
+        np.testing.assert_array_equal(x.grad, slope)
+
+
 def test_a_constant_exponent_takes_no_logarithm():
     x = Tensor([-2.0, -1.0, 0.0], requires_grad=True)
     (x**3).sum().backward()

@@ -111,6 +111,19 @@ def test_the_example_prints_once(digits, tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text())["test_accuracy"] > 0.8
 
 
+def test_what_is_set_on_the_wrapper_reaches_the_optimizer():
+    from tinygrad_mnist import nn, optim
+    from tinygrad_mnist.parallel import DistributedOptimizer
+
+    model = nn.Linear(2, 2, rng=0)
+    inner = optim.SGD(model.parameters(), 0.1)
+    wrapper = DistributedOptimizer(inner, model)
+    wrapper.momentum, wrapper.lr = 0.5, 0.2
+    assert (inner.momentum, inner.lr, wrapper.lr) == (0.5, 0.2, 0.2)
+    with pytest.raises(ValueError, match="momentum"):
+        wrapper.momentum = 2.0
+
+
 def test_without_mpi4py_the_error_names_the_extra():
     code = "import sys; sys.modules['mpi4py'] = None; from tinygrad_mnist.parallel import communicator; communicator()"
     done = subprocess.run(

@@ -75,11 +75,22 @@ def test_probabilities_name_the_prediction():
     [
         lambda: plots.samples(np.zeros((0, 28, 28))), lambda: plots.samples(np.zeros((3, 3))), lambda: plots.samples(IMAGES, [1, 2]),
         lambda: plots.predictions(IMAGES, [1]), lambda: plots.confusion_matrix(np.zeros((2, 3))), lambda: plots.first_layer_weights(np.zeros((3, 5))),
+        lambda: plots.confusion_matrix(np.eye(3), ["a", "b"]), lambda: plots.confusion_matrix(np.eye(2), ["a", "b", "c"]),
+        lambda: plots.mistakes(IMAGES, np.zeros(12), np.zeros(12)), lambda: plots.mistakes(IMAGES, np.zeros((12, 10)), None),
+        lambda: plots.probabilities(IMAGES[0, :5], np.ones(10)), lambda: plots.probabilities(IMAGES[0], np.ones((10, 10))),
     ],
 )  # fmt: skip
 def test_wrong_shapes(call):
     with pytest.raises(ShapeError, match="expected"):
         call()
+
+
+def test_no_rows_and_no_tensor():
+    with pytest.raises(ValueError, match="at least one row and one column, got 0 and 10"):
+        plots.samples(IMAGES, rows=0)
+    for draw in (plots.graph_dot, plots.graph_figure):
+        with pytest.raises(TypeError, match="expected a Tensor, got float"):
+            draw(2.0)
 
 
 def test_a_notebook_shows_a_figure():

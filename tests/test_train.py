@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tinygrad_mnist import AnomalyError, Tensor, checkpoint, mse, nn, optim, softmax_cross_entropy
+from tinygrad_mnist import AnomalyError, CheckpointError, Tensor, checkpoint, mse, nn, optim, softmax_cross_entropy
 from tinygrad_mnist.train import EarlyStopping, History, evaluate, fit, predict
 
 
@@ -32,6 +32,12 @@ def run(epochs=4, model=None, **options):
 
 def same(a, b):
     return all(v.tobytes() == w.tobytes() for v, w in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_the_schedule_of_another_optimizer_is_refused():
+    other = optim.StepLR(optim.SGD(network().parameters(), 0.1), 1, 0.5)
+    with pytest.raises(ValueError, match="schedule of this optimizer, got one of another"):
+        run(1, schedule=other)
 
 
 def test_it_learns_and_says_so():
@@ -142,6 +148,25 @@ def test_evaluate_counts_classes_from_labels_and_from_one_hot_rows():
         assert metrics.confusion.tolist() == expected
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.uint64])
+def test_labels_of_any_integer_dtype_count_the_same(dtype):
+    x, model = problem()[0], nn.Linear(4, 100, rng=0)
+    labels = np.random.default_rng(1).integers(0, 100, 60)
+    expected, found = (evaluate(model, softmax_cross_entropy, (x, y)) for y in (labels, labels.astype(dtype)))
+    assert (found.loss, found.accuracy) == (expected.loss, expected.accuracy)
+    np.testing.assert_array_equal(found.confusion, expected.confusion)
+
+
+def test_a_checkpoint_without_a_history_does_not_resume(tmp_path):
+    path, model = tmp_path / "c.safetensors", network()
+    optimizer = optim.Adam(model.parameters())
+    checkpoint.save(path, model, optimizer=optimizer, metadata={"epoch": 1})
+    with pytest.raises(
+        CheckpointError, match=r"c\.safetensors: expected a checkpoint that fit wrote, got metadata of \['epoch'\]"
+    ):
+        run(1, model=model, checkpoint=path, resume=True, schedule=None)
+
+
 def test_evaluation_changes_nothing_and_records_nothing():
     model = network()
     before = model.state_dict()
@@ -180,6 +205,8 @@ def test_progress_prints_every_so_many_epochs(capsys):
         (lambda: predict(network(), np.ones((2, 4)), batch_size=0), "batch_size"),
         (lambda: EarlyStopping(0), "patience"),
         (lambda: EarlyStopping(1, min_delta=-1), "min_delta"),
+        (lambda: EarlyStopping(1, min_delta=math.nan), "min_delta"),
+        (lambda: run(1, validation=None, early_stopping=EarlyStopping(1)), "val_loss needs validation data"),
         (lambda: EarlyStopping(1, metric="f1"), "f1"),
     ],
 )

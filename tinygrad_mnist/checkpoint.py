@@ -61,6 +61,8 @@ def save(
     ------
     TypeError
         If the metadata are not for JSON.
+    CheckpointError
+        If a tensor is of a dtype that safetensors does not hold.
     OSError
         If the file cannot be written; the previous one is still there.
 
@@ -82,6 +84,9 @@ def save(
         about["optimizer"] = {"kind": type(optimizer).__name__, **optimizer.state_dict()}
         arrays = about["optimizer"].pop("arrays")
         tensors |= {_OPTIMIZER + name: np.asarray(array, order="C") for name, array in arrays.items()}
+    wrong = [f"{name} of {a.dtype}" for name, a in tensors.items() if a.dtype.kind not in "biufc" or a.dtype.itemsize > 8]
+    if wrong:
+        raise CheckpointError(f"{path}: expected numbers of at most 8 bytes, which safetensors holds, got {', '.join(wrong)}")
     if schedule is not None:
         about["schedule"] = {"kind": type(schedule).__name__, **schedule.state_dict()}
     text = json.dumps(about, default=_plain)
@@ -130,13 +135,17 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file; expected a checkpoint") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{path}: expected a checkpoint, got a folder") from error
     try:
         size = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + size])
         notes = header.get("__metadata__", {})
         tensors = unpack(content)
         about = json.loads(notes["tinygrad_mnist"]) if "tinygrad_mnist" in notes else {}
-    except (SafetensorError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+    except KeyError as error:
+        raise CheckpointError(f"{path}: expected tensors of NumPy's dtypes, got some of {error}; convert them first") from error
+    except (SafetensorError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: expected a safetensors file, got {len(content)} bytes that are none: {error}"
         ) from error

@@ -95,20 +95,19 @@ class DistributedOptimizer:
             broadcast(model, self.comm)
 
     if TYPE_CHECKING:
+        lr: float
 
         def zero_grad(self) -> None: ...  # noqa: D102
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.optimizer, name)
 
-    @property
-    def lr(self) -> float:
-        """The learning rate of the optimizer within."""
-        return self.optimizer.lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self.optimizer.lr = value
+    def __setattr__(self, name: str, value: Any) -> None:
+        inner = vars(self).get("optimizer")
+        if inner is not None and name not in vars(self) and hasattr(inner, name):
+            setattr(inner, name, value)  # a rate, a momentum: they are used there
+        else:
+            object.__setattr__(self, name, value)
 
     def step(self) -> None:
         """Average the gradients over the ranks, and update."""
@@ -149,7 +148,7 @@ class DistributedOptimizer:
 
     def evaluate(self, model: Module, loss: Loss, data: Data) -> Metrics:
         """Measure as `train.evaluate` does, each rank its share of the data; every rank gets the same answer."""
-        if self.comm.size == 1 or not len(data[0]):
+        if self.comm.size == 1 or len(data[0]) == 0 or len(data[0]) != len(data[1]):  # which is an error, on every rank
             return evaluate(model, loss, data)
         mine = slice(self.comm.rank, None, self.comm.size)
         x, y = data[0][mine], data[1][mine]

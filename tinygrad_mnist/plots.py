@@ -56,6 +56,8 @@ def _same_number(images: Array, **others: Any) -> None:
 
 def _grid(images: Array, rows: int, columns: int, titles: Sequence[str], wrong: Sequence[bool], title: str) -> "Figure":
     """Draw images in a grid, each with its title; wrong ones are framed, and their titles bold."""
+    if rows < 1 or columns < 1:
+        raise ValueError(f"plots: expected at least one row and one column, got {rows} and {columns}")
     count = min(len(images), rows * columns)
     columns = min(columns, count)
     rows = math.ceil(count / columns)
@@ -118,6 +120,8 @@ def mistakes(
         If no prediction is wrong.
     """
     pictures, p, true = _images(images), np.asarray(probabilities), np.asarray(labels)
+    if p.ndim != 2 or true.ndim != 1:
+        raise ShapeError(f"mistakes: expected probabilities (N, C) and labels (N,), got {p.shape} and {true.shape}")
     _same_number(pictures, probabilities=p, labels=true)
     predicted = p.argmax(axis=1)
     wrong = np.flatnonzero(predicted != true)
@@ -168,6 +172,8 @@ def confusion_matrix(confusion: npt.ArrayLike, class_names: Sequence[str] | None
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.size == 0:
         raise ShapeError(f"confusion_matrix: expected counts of shape (C, C), got {counts.shape}")
     names = [str(i) for i in range(len(counts))] if class_names is None else list(class_names)
+    if len(names) != len(counts):
+        raise ShapeError(f"confusion_matrix: expected {len(counts)} class names, got {len(names)}")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = _figure(7, 6.4, f"Confusion matrix: {np.trace(counts) / max(counts.sum(), 1):.2%} of {counts.sum():,} right")
     axes = figure.subplots()
@@ -205,7 +211,10 @@ def first_layer_weights(weight: npt.ArrayLike, shape: tuple[int, int] = (28, 28)
 
 def probabilities(image: npt.ArrayLike, probability: npt.ArrayLike, *, title: str = "What the model saw") -> "Figure":
     """Draw one image beside the probability of each class."""
-    picture, p = np.asarray(image).reshape(28, 28), np.asarray(probability)
+    picture, p = np.asarray(image), np.asarray(probability)
+    if picture.size != 784 or p.ndim != 1 or p.size == 0:
+        raise ShapeError(f"probabilities: expected an image (28, 28) and a vector, got {picture.shape} and {p.shape}")
+    picture = picture.reshape(28, 28)
     figure = _figure(7, 3, title)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
     left.imshow(picture, cmap="gray_r")
@@ -221,6 +230,8 @@ def probabilities(image: npt.ArrayLike, probability: npt.ArrayLike, *, title: st
 
 def _nodes(tensor: Any) -> list[Any]:
     """Return the nodes of a Tensor's graph in order of their creation."""
+    if not hasattr(tensor, "_node"):
+        raise TypeError(f"plots: expected a Tensor, got {type(tensor).__name__}")
     found: dict[int, Any] = {}
     stack = [tensor._node]
     while stack:

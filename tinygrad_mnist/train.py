@@ -13,7 +13,7 @@ import numpy as np
 from . import checkpoint as checkpoints
 from .arrays import Array
 from .datasets import Batches
-from .errors import AnomalyError
+from .errors import AnomalyError, CheckpointError
 from .nn import Module
 from .optim import Schedule
 from .optim.sgd import Stepper
@@ -79,7 +79,7 @@ class EarlyStopping:
     """
 
     def __init__(self, patience: int, min_delta: float = 0.0, metric: str = "val_loss", restore_best: bool = True) -> None:
-        if patience < 1 or min_delta < 0:
+        if not (patience >= 1 and min_delta >= 0):
             raise ValueError(f"EarlyStopping: expected patience >= 1 and min_delta >= 0, got {patience} and {min_delta}")
         if metric not in History.NAMES[:4]:
             raise ValueError(f"EarlyStopping: expected a metric of {History.NAMES[:4]}, got {metric!r}")
@@ -104,7 +104,7 @@ def _classes(outputs: Array, targets: Array) -> Array | None:
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         return None
     if targets.dtype.kind in "iu" and targets.ndim == 1:
-        return targets
+        return targets.astype(np.intp)  # a small dtype would overflow where evaluate counts pairs of classes
     return targets.argmax(axis=1) if targets.shape == outputs.shape and targets.dtype.kind == "f" else None
 
 
@@ -151,6 +151,8 @@ def fit(
         raise ValueError(f"fit: expected epochs >= 0, got {epochs}")
     if resume and checkpoint is None:
         raise ValueError("fit: resume=True needs the path of a checkpoint")
+    if early_stopping is not None and early_stopping.metric.startswith("val") and validation is None:
+        raise ValueError(f"fit: early stopping by {early_stopping.metric} needs validation data")
     inputs, targets = data
     rng = np.random.default_rng(rng)
     size = max(len(inputs), 1) if batch_size is None else batch_size
@@ -160,6 +162,8 @@ def fit(
     # a parallel.DistributedOptimizer knows its ranks: each has its share of each batch, rank 0 alone writes and prints
     ranks: Any = optimizer
     comm, inner = getattr(ranks, "comm", None), getattr(ranks, "optimizer", ranks)
+    if schedule is not None and schedule.opt is not ranks and schedule.opt is not inner:
+        raise ValueError("fit: expected a schedule of this optimizer, got one of another, which it would not change")
     if comm is not None:
         batches = ranks.shard(batches)
     first = comm is None or comm.rank == 0
@@ -167,6 +171,8 @@ def fit(
     exists = os.path.exists if comm is None else ranks.exists
     if resume and checkpoint is not None and exists(checkpoint):
         about = checkpoints.load(checkpoint, model, optimizer=inner, schedule=schedule)
+        if not about.keys() >= {"history", "rng"}:
+            raise CheckpointError(f"{checkpoint}: expected a checkpoint that fit wrote, got metadata of {sorted(about)}")
         history = History(about["history"])
         rng.bit_generator.state = about["rng"]
     best = _Best(model, early_stopping, checkpoint, history, first)

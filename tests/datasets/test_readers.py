@@ -260,7 +260,20 @@ def test_damaged_npz(tmp_path, x, words):
         (lambda f: idx(f) or write_idx(f / "train-labels-idx1-ubyte", LABELS), "as many train labels as images, got 14 and 12"),
         (
             lambda f: idx(f) or write_idx(f / "train-labels-idx1-ubyte", LABELS[TRAIN] + 5),
-            "train labels from 0 to 9, got 10 at position 5",
+            "train-labels-idx1-ubyte: expected labels from 0 to 9, got 10 at position 5, byte 13",
+        ),
+        (
+            lambda f: write_npz(
+                f / "mnist.npz",
+                **dict.fromkeys(("x_train", "x_test"), npy(IMAGES)),
+                y_train=npy(LABELS + 1),
+                y_test=npy(LABELS),
+            ),
+            "train labels from 0 to 9, got 10 at position 9",
+        ),
+        (
+            lambda f: kaggle(f) or (f / "mnist_test.csv").write_text(rows(IMAGES)),
+            "mnist_test.csv: line 1: expected 785 columns, a label and 784 pixels, got 784",
         ),
         (
             lambda f: idx(f) or write_idx(f / "train-images-idx3-ubyte", np.zeros((12, 20, 20))),

@@ -66,4 +66,8 @@ def parse_idx(content: bytes, name: object, ndim: int) -> Array:
         what = "trailing bytes" if there > promised else "a truncated file"
         got = "more" if there > promised else there
         raise DataError(f"{name}: expected {promised} bytes after the header of shape {shape}, got {got}: {what}")
-    return np.array(np.frombuffer(body, np.uint8, promised, start).reshape(shape))  # a copy, which may be written to
+    array = np.array(np.frombuffer(body, np.uint8, promised, start).reshape(shape))  # a copy, which may be written to
+    if ndim == 1 and array.max() > 9:
+        row = int(np.flatnonzero(array > 9)[0])
+        raise DataError(f"{name}: expected labels from 0 to 9, got {array[row]} at position {row}, byte {start + row}")
+    return array

@@ -15,7 +15,7 @@ from ..arrays import Array
 from ..errors import DataError
 from .idx import inflate, parse_idx, read_idx
 from .npz import read_npz
-from .tables import read_arff, read_csv
+from .tables import PIXELS, read_arff, read_csv
 
 __all__ = ["MNIST", "Split", "cache_folder", "load_mnist"]
 
@@ -174,7 +174,10 @@ def _from_path(path: Path) -> MNIST:
     if kind == "csv":
         train, test = (path.with_name(_swap(path.name, part)) for part in ("train", "test"))
         if train != test and train.is_file() and test.is_file():
-            return MNIST(Split(*read_csv(train)), Split(*read_csv(test)), name)
+            data = MNIST(Split(*read_csv(train)), Split(*read_csv(test)), name)
+            if data.test.labels is None and "mnist" in test.name:  # only Digit Recognizer's test.csv has none
+                raise DataError(f"{test}: line 1: expected {PIXELS + 1} columns, a label and {PIXELS} pixels, got {PIXELS}")
+            return data
         images, labels = read_csv(path)
         if labels is None:
             raise DataError(f"{path}: expected a labelled file, or {train.name} beside {test.name}, got images without labels")

@@ -99,6 +99,9 @@ class Conv2d(Module):
         self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, bias: bool = True,
         *, rng: Rng = None, weight_init: Initializer | None = None,
     ) -> None:  # fmt: skip
+        for name, pair in (("kernel_size", kernel_size), ("stride", stride), ("padding", padding)):
+            if np.shape(pair) not in ((), (2,)):
+                raise ValueError(f"Conv2d: expected {name} as an integer, or two (rows, columns), got {pair!r}")
         (kh, kw), steps = np.broadcast_to(kernel_size, 2).tolist(), np.broadcast_to(stride, 2).tolist()
         _check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(kh, kw), stride=min(steps))
         self.weight, self.bias = _weight_and_bias((out_channels, in_channels, kh, kw), bias, rng, weight_init)
@@ -166,7 +169,10 @@ class LayerNorm(Module):
     """Normalisation over the last axes, of shape `normalized_shape`, then a scale and a shift of each element."""
 
     def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5) -> None:
-        self._shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
+        sizes = normalized_shape if isinstance(normalized_shape, (Sequence, np.ndarray)) else (normalized_shape,)
+        for size in sizes:
+            _check_sizes("LayerNorm", normalized_shape=size)
+        self._shape = tuple(map(int, sizes))
         self.weight, self.bias = _parameter(np.ones(self._shape)), _parameter(np.zeros(self._shape))
         self.eps = eps
 

@@ -148,8 +148,19 @@ class Module:
         """Convert floating-point parameters and buffers to another dtype, in place; gradients are dropped.
 
         Make the optimizer afterwards: what it keeps for each parameter has the old dtype.
+
+        Raises
+        ------
+        TypeError
+            If the dtype is none of floating point, or a tuple holds a buffer; nothing has changed then.
         """
-        for _, container, key, value in list(self._walk()):
+        if np.dtype(dtype).kind not in "fc":
+            raise TypeError(f"astype: expected a floating-point dtype, got {np.dtype(dtype)}")
+        held = list(self._walk())
+        for name, container, _, value in held:
+            if isinstance(container, tuple) and isinstance(value, np.ndarray) and value.dtype.kind in "fc":
+                raise TypeError(f"astype: the buffer {name} is in a tuple, which cannot change; put it in a list")
+        for _, container, key, value in held:
             if isinstance(value, Tensor) and value.is_leaf and value.dtype.kind in "fc":
                 requires_grad, value.requires_grad = value.requires_grad, False
                 value._data = value._data.astype(dtype)
