@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NUMPY_1", "Array", "add_into", "as_array", "constants", "empty", "masked", "narrowed", "owner", "unbroadcast"]
+__all__ = [
+    "NUMPY_1", "Array", "add_into", "as_array", "constants", "empty", "floating", "masked", "narrowed", "owner", "unbroadcast",
+]  # fmt: skip
 
 # npt.NDArray[Any] but for the second Any, without which pyright knows no .real of it
 Array: TypeAlias = np.ndarray[tuple[Any, ...], Any]
@@ -51,6 +53,11 @@ def constants(values: list[Any]) -> list[Array]:
         else:
             arrays.append(np.asarray(value, beside))
     return arrays
+
+
+def floating(a: Array) -> Array:
+    """Return `a` as floats or complex numbers: integers would wrap around, or cut the constants beside them."""
+    return a if a.dtype.kind in "fc" else a.astype(np.result_type(a, np.float32))
 
 
 class _Pool(threading.local):

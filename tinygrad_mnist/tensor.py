@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import graph
-from .arrays import NUMPY_1, Array, as_array, constants, narrowed
+from .arrays import NUMPY_1, Array, as_array, constants, floating, narrowed
 from .errors import GraphError, ShapeError
 from .graph import Forward as Forward
 from .graph import Grads as Grads
@@ -235,6 +235,12 @@ def _make(data: Array, node: Node | None) -> Tensor:
 def unwrap(x: Any) -> Any:
     """Return the array of a Tensor, and anything else as it is."""
     return x._data if isinstance(x, Tensor) else x
+
+
+def as_floats(x: TensorLike) -> Tensor:
+    """Return x as a Tensor of floats; integers and bools become them, as a constant."""
+    tensor = x if isinstance(x, Tensor) else Tensor(x)
+    return tensor if tensor._data.dtype.kind in "fc" else _make(floating(tensor._data), None)
 
 
 def from_numpy(a: Array, requires_grad: bool = False) -> Tensor:

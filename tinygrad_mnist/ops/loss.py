@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from ..arrays import Array
 from ..errors import ShapeError
-from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
+from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, as_floats
 
 __all__ = ["mse", "softmax_cross_entropy"]
 
@@ -104,7 +104,7 @@ def softmax_cross_entropy(
     0.6931471824645996
     """
     op = "softmax_cross_entropy"
-    x = logits if isinstance(logits, Tensor) else Tensor(logits)
+    x = as_floats(logits)
     if x.ndim != 2:
         raise ShapeError(f"{op}: expected logits of shape (N, C), got {x.shape}")
     n, classes = x.shape
@@ -165,7 +165,7 @@ def mse(prediction: TensorLike, target: TensorLike, *, reduction: str = "mean") 
     ValueError
         If the mean is asked of no elements.
     """
-    x = prediction if isinstance(prediction, Tensor) else Tensor(prediction)
+    x = as_floats(prediction)
     t = target if isinstance(target, Tensor) else np.asarray(target, x.data.real.dtype)
     if x.shape != t.shape:
         raise ShapeError(f"mse: expected a target of the prediction's shape {x.shape}, got {t.shape}")

@@ -5,7 +5,7 @@ import operator
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, floating
 from ..tensor import Axis, Forward, Grads, Needs, Tensor, TensorLike, apply
 
 __all__ = ["cumsum", "logsumexp", "max", "mean", "min", "prod", "std", "sum", "var"]
@@ -163,7 +163,7 @@ def cumsum(x: TensorLike, axis: int | None = None) -> Tensor:
 
 
 def _logsumexp(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
-    axes = _axes(axis, x)
+    x, axes = floating(x), _axes(axis, x)
     top = x.real.max(axis=axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(x.real.dtype)  # inf - inf is nan: leave infinities to exp and log
     with np.errstate(divide="ignore", over="ignore"):
