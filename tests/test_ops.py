@@ -267,6 +267,7 @@ def test_ties_of_a_pool_share_the_gradient():
         (lambda x: np.dot(x, np.ones((2, 4, 3))), TypeError, "matmul or np.einsum"),
         (lambda x: tg.einsum("ij,jk", x), tg.ShapeError, "names 2 operands, got 1"),
         (lambda x: tg.einsum("ij", x), tg.ShapeError, r"'ij' .* does not fit shape \(2, 3, 4, 4\)"),
+        (lambda x: np.einsum(x, [0, 1, 2, 3], [0]), TypeError, "subscripts as a string .* got Tensor"),
         (lambda x: tg.linear(x, np.ones((2, 3))), tg.ShapeError, r"\(2, 3, 4, 4\) and \(2, 3\)"),
         (lambda x: tg.linear(x, np.ones((2, 4)), np.ones(3)), tg.ShapeError, r"bias of shape \(2,\), got \(3,\)"),
         (lambda x: tg.matmul(x, 2.0), tg.ShapeError, "inner sizes"),

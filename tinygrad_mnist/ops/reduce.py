@@ -133,7 +133,7 @@ def _prod(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
         # the product of the others, without a division, so that zeros are no special case
         last = tuple(range(-len(axes), 0))
         moved = np.moveaxis(x, axes, last)
-        rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], -1)
+        rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], math.prod(x.shape[i] for i in axes))
         ones = np.ones_like(rows[..., :1])
         before = np.cumprod(np.concatenate([ones, rows], axis=-1), axis=-1)[..., :-1]
         after = np.cumprod(np.concatenate([ones, rows[..., ::-1]], axis=-1), axis=-1)[..., -2::-1]
