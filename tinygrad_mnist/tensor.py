@@ -304,10 +304,13 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
             if type(x) is not np.ndarray or x.dtype.kind not in "fciub":
                 plain = True
     if plain:
-        arrays = constants(arrays)
+        try:
+            arrays = constants(arrays)
+        except TypeError as error:
+            raise TypeError(f"{op_name(kernel)}: {error}") from error
     try:
         y, vjp = kernel(*arrays, **params)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, IndexError) as error:
         raise _explain(error, kernel, arrays) from error
     if type(y) is not np.ndarray:  # NumPy's scalars, from arithmetic on 0-d arrays
         y = np.asarray(y)
@@ -336,7 +339,8 @@ def _explain(error: Exception, kernel: Kernel, arrays: list[Array]) -> Exception
     if isinstance(error, np.exceptions.AxisError):
         return np.exceptions.AxisError(f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}")
     kinds = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
-    return type(error)(f"{name}: {text}, with inputs {kinds}") if type(error) in (TypeError, ValueError) else error
+    kind = TypeError if isinstance(error, TypeError) and type(error).__module__.startswith("numpy") else type(error)
+    return kind(f"{name}: {text}, with inputs {kinds}") if kind in (TypeError, ValueError, IndexError) else error
 
 
 def gradients(y: Tensor, leaves: Sequence[Tensor], seed: Array | None = None, retain_graph: bool = False) -> list[Array]:
