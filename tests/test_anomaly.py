@@ -1,9 +1,11 @@
 """detect_anomaly: the operation and the user's line behind a NaN, an infinity, or a secret change."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tinygrad_mnist import AnomalyError, Tensor, detect_anomaly
+from tinygrad_mnist import AnomalyError, Tensor, anomaly, detect_anomaly
 
 
 def test_forward_names_operation_and_line():
@@ -26,6 +28,14 @@ def test_backward_names_operation_and_line_of_the_forward():
 
 def made_here(x):
     return x.sqrt().sum()
+
+
+def test_a_file_beside_the_package_with_a_longer_name_is_the_users():
+    path = str(Path(anomaly.__file__).parent) + "_app.py"
+    code = compile("def made_there(x):\n    return x.log()\n", path, "exec")
+    exec(code, names := {})
+    with detect_anomaly(), pytest.raises(AnomalyError, match="_app.py.*line 2, in made_there"):
+        names["made_there"](Tensor([0.0]))
 
 
 def test_a_saved_array_changed_secretly():

@@ -15,7 +15,7 @@ from .tensor import Grads, Kernel, Node, mode, op_name, saved_arrays
 
 __all__ = ["detect_anomaly"]
 
-_PACKAGE = os.path.dirname(__file__)
+_PACKAGE = os.path.join(os.path.dirname(__file__), "")  # with the separator, so that tinygrad_mnist_app is no part of it
 
 
 class _Detector:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import graph
-from .arrays import NUMPY_1, Array, as_array, constants, floating, narrowed
+from .arrays import NUMPY_1, Array, as_array, constants, narrowed
 from .errors import GraphError, ShapeError
 from .graph import Forward as Forward
 from .graph import Grads as Grads
@@ -237,12 +237,6 @@ def unwrap(x: Any) -> Any:
     return x._data if isinstance(x, Tensor) else x
 
 
-def as_floats(x: TensorLike) -> Tensor:
-    """Return x as a Tensor of floats; integers and bools become them, as a constant."""
-    tensor = x if isinstance(x, Tensor) else Tensor(x)
-    return tensor if tensor._data.dtype.kind in "fc" else _make(floating(tensor._data), None)
-
-
 def from_numpy(a: Array, requires_grad: bool = False) -> Tensor:
     """Return a Tensor that shares the memory of the ndarray `a`, as PyTorch's `from_numpy` does.
 
@@ -303,12 +297,9 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
             parents.append(None)
             if type(x) is not np.ndarray or x.dtype.kind not in "fciub":
                 plain = True
-    if plain:
-        try:
-            arrays = constants(arrays)
-        except TypeError as error:
-            raise TypeError(f"{op_name(kernel)}: {error}") from error
     try:
+        if plain:
+            arrays = constants(arrays)
         y, vjp = kernel(*arrays, **params)
     except (ValueError, TypeError, IndexError) as error:
         raise _explain(error, kernel, arrays) from error
@@ -334,6 +325,8 @@ def _explain(error: Exception, kernel: Kernel, arrays: list[Array]) -> Exception
     text = str(error)
     if text.startswith(f"{name}:"):
         return error
+    if not all(isinstance(a, np.ndarray) for a in arrays):
+        return TypeError(f"{name}: {text}")
     if type(error) is ValueError and _ABOUT_SHAPES.search(text):
         return ShapeError(f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}")
     if isinstance(error, np.exceptions.AxisError):

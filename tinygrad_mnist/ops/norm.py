@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array, floating, unbroadcast
 from ..errors import ShapeError
-from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, as_floats, unwrap
+from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, unwrap
 
 __all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
 
@@ -191,8 +191,9 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: np.ran
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout: expected a probability p in [0, 1), got {p}")
+    x = x if isinstance(x, Tensor) else Tensor(x)
     if not training or p == 0:
-        return x if isinstance(x, Tensor) else Tensor(x)
-    x = as_floats(x)
+        return x
+    dtype = floating(x.data).real.dtype
     keep = np.random.default_rng(rng).random(x.shape, dtype=np.float32) >= p
-    return apply(_dropout, x, mask=keep.astype(x.data.real.dtype) / x.data.real.dtype.type(1 - p))
+    return apply(_dropout, x, mask=keep.astype(dtype) / dtype.type(1 - p))
