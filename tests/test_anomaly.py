@@ -47,6 +47,15 @@ def test_a_saved_array_changed_secretly():
             y.backward()
 
 
+def test_a_block_within_another_knows_what_that_has_seen():
+    x = Tensor([2.0, 1.0], requires_grad=True)
+    with detect_anomaly():
+        y = (x * x).sum()
+        x.data[0] = 5.0
+        with detect_anomaly(), pytest.raises(AnomalyError, match="multiply: an array"):
+            y.backward()
+
+
 def test_it_ends_with_its_block_and_lets_good_numbers_pass():
     with pytest.raises(ZeroDivisionError), detect_anomaly():
         raise ZeroDivisionError
