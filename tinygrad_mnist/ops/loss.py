@@ -59,6 +59,8 @@ def _softmax_cross_entropy(
             logp = np.where(np.isfinite(z) & (logp.real < lowest), lowest, logp)
             losses = losses_of(logp)
             y = (losses / scale).sum()
+            if np.isfinite(z).all():  # a weight, or the sum of several, may still have carried it out of reach
+                losses, y = np.minimum(losses, -lowest), np.minimum(y, -lowest)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         factor = g / scale
