@@ -44,7 +44,17 @@ def reduction(op: Any, reference: Any, empty: bool = True, **options: Any) -> Ro
         ((),), ((4,),), ((2, 3),), ((2, 3), {"axis": 0}), ((2, 3), {"axis": -1, "keepdims": True}),
         ((2, 3, 2), {"axis": (0, 2)}), ((2, 3, 2), {"axis": (-1, 0), "keepdims": True}), ((2, 3), {"axis": ()}),
     ]  # fmt: skip
-    return Row(op, reference, cases + ([((0,),), ((2, 0), {"axis": 1})] if empty else [((0, 2), {"axis": 1})]), **options)
+    return Row(
+        op,
+        reference,
+        cases
+        + (
+            [((0,),), ((2, 0), {"axis": 1}), ((0, 2), {"axis": 1}), ((0, 2), {"axis": ()})]
+            if empty
+            else [((0, 2), {"axis": 1})]
+        ),
+        **options,
+    )
 
 
 def sigmoid(x: Any) -> Any:
@@ -226,7 +236,7 @@ TABLE: dict[str, Row] = {
     ),
     "linear": Row(
         tg.linear, lambda x, w, b=0.0: x @ w.T + b,
-        [((2, 3), (4, 3), (4,)), ((1, 3), (4, 3), (4,)), ((2, 3), (4, 3)), ((3,), (4, 3), (4,)), ((2, 5, 3), (4, 3), (4,)), ((0, 3), (4, 3), (4,))],
+        [((2, 3), (4, 3), (4,)), ((1, 3), (4, 3), (4,)), ((2, 3), (4, 3)), ((3,), (4, 3), (4,)), ((2, 5, 3), (4, 3), (4,)), ((0, 3), (4, 3), (4,)), ((2, 5, 3), (0, 3)), ((2, 5, 0), (4, 0), (4,)), ((0,), (4, 0))],
     ),
     "einsum": Row(
         lambda *x, subscripts: tg.einsum(subscripts, *x), lambda *x, subscripts: np.einsum(subscripts, *x),
@@ -234,7 +244,7 @@ TABLE: dict[str, Row] = {
          ((3, 3), {"subscripts": "ii->i"}), ((2, 3), {"subscripts": "ij->j"}), ((2, 3), {"subscripts": "ij->"}), ((2, 3), {"subscripts": "ji"}),
          ((2, 3, 4), (4, 2), {"subscripts": "...j,jk->...k"}), ((2, 3), (3,), (2,), {"subscripts": "ij,j,i->"}), ((2,), (3,), {"subscripts": "i,j->ij"}),
          ((3, 3), (3,), {"subscripts": "ii,i->i"}), ((2, 3), (2, 3), {"subscripts": "...,..."}), ((2, 3), (1, 3), {"subscripts": "ij,ij->i"}),
-         ((2, 3), (4,), {"subscripts": "ij,k->i"}), ((2, 3), (4, 2, 3), {"subscripts": "...j,...j->..."}), ((3,), (2, 3), {"subscripts": "...,...->..."}), ((3,), (2, 3), {"subscripts": "...j,...j->..."})],
+         ((2, 3), (4,), {"subscripts": "ij,k->i"}), ((2, 3), (4, 2, 3), {"subscripts": "...j,...j->..."}), ((3,), (2, 3), {"subscripts": "...,...->..."}), ((3,), (2, 3), {"subscripts": "...j,...j->..."}), ((), (2, 3), {"subscripts": ",ij->ij"}), ((2,), (), {"subscripts": "i,"})],
     ),
     # norm
     "softmax": Row(

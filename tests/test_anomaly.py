@@ -1,9 +1,11 @@
 """detect_anomaly: the operation and the user's line behind a NaN, an infinity, or a secret change."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tinygrad_mnist import AnomalyError, Tensor, detect_anomaly
+from tinygrad_mnist import AnomalyError, Tensor, anomaly, detect_anomaly
 
 
 def test_forward_names_operation_and_line():
@@ -28,12 +30,29 @@ def made_here(x):
     return x.sqrt().sum()
 
 
+def test_a_file_beside_the_package_with_a_longer_name_is_the_users():
+    path = str(Path(anomaly.__file__).parent) + "_app.py"
+    code = compile("def made_there(x):\n    return x.log()\n", path, "exec")
+    exec(code, names := {})
+    with detect_anomaly(), pytest.raises(AnomalyError, match="_app.py.*line 2, in made_there"):
+        names["made_there"](Tensor([0.0]))
+
+
 def test_a_saved_array_changed_secretly():
     x = Tensor([2.0, 1.0], requires_grad=True)
     with detect_anomaly():
         y = (x * x).sum()
         x.data[0] = 5.0
         with pytest.raises(AnomalyError, match=r"multiply: an array of shape \(2,\) that it saved was changed"):
+            y.backward()
+
+
+def test_a_block_within_another_knows_what_that_has_seen():
+    x = Tensor([2.0, 1.0], requires_grad=True)
+    with detect_anomaly():
+        y = (x * x).sum()
+        x.data[0] = 5.0
+        with detect_anomaly(), pytest.raises(AnomalyError, match="multiply: an array"):
             y.backward()
 
 

@@ -1,5 +1,6 @@
 """The graph: no recursion, no leaks, the order of the walk, the contract with kernels, a machine that builds random graphs."""
 
+import functools
 import gc
 import resource
 import subprocess
@@ -267,3 +268,26 @@ class Graphs(RuleBasedStateMachine):
 
 Graphs.TestCase.settings = settings(stateful_step_count=25)
 TestGraphs = Graphs.TestCase
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: lambda g, needs: (2 * g * x,),
+        lambda x: lambda g, needs, x=x: (2 * g * x,),
+        lambda x: lambda g, needs, *, x=x: (2 * g * x,),
+        lambda x: functools.partial(lambda x, g, needs: (2 * g * x,), x),
+        lambda x: functools.partial(lambda g, needs, x: (2 * g * x,), x=x),
+        lambda x: functools.partial(lambda g, needs: (2 * g * x,)),
+        lambda x: (lambda saved: lambda g, needs: (2 * g * saved["x"],))({"x": x}),
+    ],
+)
+def test_a_change_in_place_is_found_wherever_a_vjp_keeps_the_array(make):
+    def _op(x):
+        return x * x, make(x)
+
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = apply(_op, x).sum()
+    x.data -= 1.0
+    with pytest.raises(GraphError, match="op saved an array"):
+        y.backward()

@@ -23,6 +23,14 @@ def test_grad_by_one_or_several_arguments(rng):
     np.testing.assert_allclose(gy, x * x)
 
 
+def test_a_no_grad_around_the_call_does_not_make_the_gradient_zero():
+    with tg.no_grad():
+        assert grad(lambda x: x * x)(3.0) == 6
+        assert hvp(lambda x: x**3, 2.0, 1.0) == 12
+        assert not (Tensor(1.0, requires_grad=True) * 2).requires_grad
+    assert grad(lambda x: x * tg.no_grad()(lambda: x * 1)())(3.0) == 3, "one within f holds"
+
+
 def test_gradients_of_captured_parameters_are_left_alone():
     w = Tensor(3.0, requires_grad=True)
     assert grad(lambda x: x * w)(2.0) == 3

@@ -73,7 +73,7 @@ def mutates(x):
 @pytest.mark.parametrize(
     ("f", "words"),
     [
-        (op(mutates, lambda g, needs, x: (g,)), "input 0 was mutated|second backward|two runs"),
+        (op(mutates, lambda g, needs, x: (g,)), "input 0 was mutated"),
         (op(lambda x: x * 3.0, lambda g, needs, x: (mutates(x) * 3 * g,)), "mutated|mutates"),
         (op(lambda x: x * 1.0, lambda g, needs, x: (x,)), "aliases an array that the vjp saved"),
         (op(lambda x: x * 1.0, lambda g, needs, x: (g.astype(np.float32),)), "dtype float32, its input float64"),
@@ -84,6 +84,35 @@ def mutates(x):
 def test_bad_manners_fail(f, words):
     with pytest.raises(GradcheckError, match=words):
         gradcheck(f, X.copy())
+
+
+def test_a_mutated_input_is_named_whatever_it_is():
+    def shifts(x):
+        x.numpy()[0] += 1.0
+        return x * 1.0
+
+    with pytest.raises(GradcheckError, match="shifts: input 0 was mutated"):
+        gradcheck(shifts, X.copy())
+
+    def relabels(x, labels):
+        np.asarray(labels)[:] = 0
+        return tg.softmax_cross_entropy(x, labels)
+
+    for constant in (np.array([1, 2]), Tensor([1, 2])):
+        with pytest.raises(GradcheckError, match="relabels: input 1 was mutated"):
+            gradcheck(relabels, X, constant)
+        np.testing.assert_array_equal(np.asarray(constant), [1, 2])
+
+
+def test_a_vjp_with_too_few_gradients_fails():
+    with pytest.raises(GradcheckError, match="1 gradients for 2 inputs"):
+        gradcheck(op(lambda a, b: a * b, lambda g, needs, a, b: (g * b,)), X, X + 1)
+
+
+def test_it_works_inside_no_grad():
+    with tg.no_grad():
+        assert gradcheck(tg.exp, X)
+        assert not (Tensor(X, requires_grad=True) * 1).requires_grad
 
 
 def test_dependence_on_needs_fails():

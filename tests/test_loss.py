@@ -15,16 +15,24 @@ def test_cross_entropy_is_finite_for_any_finite_logits(dtype, data):
     finite = st.floats(width=np.dtype(dtype).itemsize * 8, allow_nan=False, allow_infinity=False)
     logits = Tensor(data.draw(hnp.arrays(dtype, (3, 4), elements=finite)), requires_grad=True)
     labels = data.draw(hnp.arrays(np.int64, 3, elements=st.integers(0, 3)))
-    loss = softmax_cross_entropy(logits, labels, label_smoothing=data.draw(st.sampled_from([0.0, 0.1])))
-    loss.backward()
-    assert np.isfinite(loss.item())
-    assert loss.item() >= 0
+    reduction, weight = (
+        data.draw(st.sampled_from(["mean", "sum", "none"])),
+        data.draw(st.sampled_from([None, [3.0, 0.5, 1.0, 2.0]])),
+    )
+    options = {"label_smoothing": data.draw(st.sampled_from([0.0, 0.1])), "reduction": reduction, "weight": weight}
+    loss = softmax_cross_entropy(logits, labels, **options)
+    loss.backward(np.ones(loss.shape))
+    assert np.isfinite(loss.numpy()).all()
+    assert (loss.numpy() >= 0).all()
     assert np.isfinite(logits.grad).all()
     np.testing.assert_allclose(logits.grad.sum(axis=1), 0, atol=1e-6)
 
 
 def test_a_loss_beyond_the_dtypes_reach_is_its_largest_number():
-    assert softmax_cross_entropy(Tensor([[3e38, -3e38]]), [1]).item() > 3e38
+    far = Tensor([[3e38, -3e38], [3e38, -3e38]])
+    assert softmax_cross_entropy(far, [1, 1]).item() > 3e38
+    assert 3e38 < softmax_cross_entropy(far, [1, 1], reduction="sum").item() < np.inf
+    assert 3e38 < softmax_cross_entropy(far, [1, 1], weight=[1.0, 2.0]).item() < np.inf
 
 
 def test_cross_entropy_keeps_an_infinite_loss_infinite():

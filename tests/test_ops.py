@@ -276,6 +276,7 @@ def test_ties_of_a_pool_share_the_gradient():
         (lambda x: np.dot(x, np.ones((2, 4, 3))), TypeError, "matmul or np.einsum"),
         (lambda x: tg.einsum("ij,jk", x), tg.ShapeError, "names 2 operands, got 1"),
         (lambda x: tg.einsum("ij", x), tg.ShapeError, r"'ij' .* does not fit shape \(2, 3, 4, 4\)"),
+        (lambda x: np.einsum(x, [0, 1, 2, 3], [0]), TypeError, "subscripts as a string .* got Tensor"),
         (lambda x: tg.linear(x, np.ones((2, 3))), tg.ShapeError, r"\(2, 3, 4, 4\) and \(2, 3\)"),
         (lambda x: tg.linear(x, np.ones((2, 4)), np.ones(3)), tg.ShapeError, r"bias of shape \(2,\), got \(3,\)"),
         (lambda x: tg.matmul(x, 2.0), tg.ShapeError, "inner sizes"),
@@ -357,3 +358,27 @@ def test_batch_norm_tracks_the_unbiased_variance(rng):
     tg.batch_norm(Tensor(x), mean, var, training=True, momentum=0.25)
     np.testing.assert_allclose(mean, 0.25 * x.mean((0, 2)))
     np.testing.assert_allclose(var, 0.75 + 0.25 * x.var((0, 2), ddof=1))
+
+
+INTEGERS = np.array([[0, 1, 200], [3, 2, 1]], np.uint8)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
+@pytest.mark.parametrize(
+    "op",
+    [
+        tg.sigmoid, tg.silu, tg.softplus, tg.softmax, tg.log_softmax, tg.logsumexp, tg.elu, tg.gelu,
+        lambda x: tg.leaky_relu(-1 * x), lambda x: tg.leaky_relu(x, 0.1), lambda x: tg.dropout(x, 0.4, rng=0),
+        lambda x: tg.mse(x, np.full((2, 3), 0.5)), lambda x: tg.mse(x, x[::-1]), lambda x: tg.mse(x, Tensor(np.full((2, 3), 0.5))),
+        lambda x: tg.softmax_cross_entropy(x, [2, 0], weight=[0.5, 0.25, 1.5], label_smoothing=0.1),
+        lambda x: tg.softmax_cross_entropy(x, np.full((2, 3), 0.25)),
+        lambda x: tg.avg_pool2d(x.reshape(1, 1, 2, 3), 2), lambda x: tg.max_pool2d(x.reshape(1, 1, 2, 3), 2, padding=1),
+    ],
+)  # fmt: skip
+def test_integers_and_bools_are_floats_where_they_would_wrap_or_be_cut(op, dtype):
+    x = INTEGERS.astype(dtype)
+    y = op(Tensor(x))
+    assert y.dtype.kind == "f"
+    np.testing.assert_allclose(
+        y.numpy(), op(Tensor(x.astype(float))).numpy(), rtol=1e-3 if op in (tg.elu, tg.gelu) else 1e-6, atol=1e-12
+    )

@@ -42,6 +42,13 @@ def test_what_is_no_number_is_a_type_error(data):
         Tensor(data)
 
 
+def test_format_of_one_number_is_a_numbers():
+    loss = Tensor(0.125, requires_grad=True)
+    assert f"{loss:.2f} {loss * 2:6.3f} {loss}" == "0.12  0.250 Tensor(0.125, requires_grad=True)"
+    with pytest.raises(TypeError, match="unsupported format string"):
+        f"{Tensor([1.0, 2.0]):.2f}"
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("number", [2, 2.5, True])
 def test_python_numbers_never_change_the_dtype(dtype, number):
@@ -70,7 +77,8 @@ def test_numpy_on_either_side():
         (np.exp(t), np.exp(t.data)), (np.matmul(a, t), a @ t.data), (np.sum(t, axis=0), t.data.sum(0)), (np.concatenate([t, a]), np.concatenate([t.data, a])),
         (np.where(a > 1, t, a), np.where(a > 1, t.data, a)), (np.maximum(t, a), np.maximum(t.data, a)), (np.mean(t), t.data.mean()),
         (np.stack([t, t]), np.stack([t.data, t.data])), (np.transpose(t), t.data.T), (np.reshape(t, (4,)), t.data.reshape(4)), (np.abs(t), t.data),
-        (np.clip(t, 2, 3), np.clip(t.data, 2, 3)), (np.einsum("ij->j", t), t.data.sum(0)), (np.dot(a, t), a @ t.data), (np.square(t), t.data**2),
+        (np.clip(t, 2, 3), np.clip(t.data, 2, 3)), (np.clip(t, a_min=2, a_max=3), np.clip(t.data, 2, 3)), (np.clip(t, max=2), np.clip(t.data, None, 2)),
+        (np.amax(t, axis=0), t.data.max(0)), (np.amin(t), t.data.min()), (np.einsum("ij->j", t), t.data.sum(0)), (np.dot(a, t), a @ t.data), (np.square(t), t.data**2),
         (np.expand_dims(t, 0), t.data[None]), (np.squeeze(np.expand_dims(t, 0)), t.data), (np.pad(t, 1), np.pad(t.data, 1)), (np.std(t), t.data.std()),
     ]:  # fmt: skip
         assert isinstance(y, Tensor)

@@ -52,6 +52,13 @@ CALLS = [
     (lambda: Tensor(np.array([None])), TypeError, "object"),
     (lambda: Tensor(1, requires_grad=True), TypeError, "pass floats"),
     (lambda: Tensor(np.ones(2, bool), requires_grad=True), TypeError, "got bool"),
+    (lambda: Tensor(1.0, dtype=object), TypeError, "a dtype of numbers, got object"),
+    (lambda: Tensor([1.0], dtype="U3"), TypeError, "a dtype of numbers, got <U3"),
+    (lambda: t() + None, TypeError, "^add: expected numbers, got NoneType"),
+    (lambda: tg.concatenate([t(), "a"]), TypeError, "^concatenate: expected numbers, got str"),
+    (lambda: abs(Tensor(True)), TypeError, r"^abs: .*bool\[\]"),
+    (lambda: t()[5], IndexError, r"^getitem: index 5 is out of bounds .*float64\[3, 4\]"),
+    (lambda: t()["a"], IndexError, "^getitem: only integers"),
     (lambda: tg.from_numpy(3.0), TypeError, "ndarray, got float"),
     (lambda: tg.from_numpy(np.arange(2), requires_grad=True), TypeError, "int64"),
     # using them

@@ -15,7 +15,7 @@ from .tensor import Grads, Kernel, Node, mode, op_name, saved_arrays
 
 __all__ = ["detect_anomaly"]
 
-_PACKAGE = os.path.dirname(__file__)
+_PACKAGE = os.path.join(os.path.dirname(__file__), "")  # with the separator, so that tinygrad_mnist_app is no part of it
 
 
 class _Detector:
@@ -83,7 +83,8 @@ def detect_anomaly() -> Iterator[None]:
     Traceback (most recent call last):
     tinygrad_mnist.errors.AnomalyError: log: forward gave -inf at index (1,) of shape (2,) from inputs float32[2]; ...
     """
-    before, mode.watch = mode.watch, _Detector()
+    before = mode.watch
+    mode.watch = before if isinstance(before, _Detector) else _Detector()  # one within another knows what that has seen
     try:
         with np.errstate(all="ignore"):  # the error below says more than NumPy's warning
             yield

@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NUMPY_1", "Array", "add_into", "as_array", "constants", "empty", "masked", "narrowed", "owner", "unbroadcast"]
+__all__ = [
+    "NUMPY_1", "Array", "add_into", "as_array", "constants", "empty", "floating", "masked", "narrowed", "owner", "unbroadcast",
+]  # fmt: skip
 
 # npt.NDArray[Any] but for the second Any, without which pyright knows no .real of it
 Array: TypeAlias = np.ndarray[tuple[Any, ...], Any]
@@ -33,6 +35,8 @@ def as_array(data: object, dtype: npt.DTypeLike | None = None) -> Array:
         raise TypeError(f"expected numbers in a rectangular array, got {type(data).__name__}: {error}") from error
     if array.dtype.kind not in "fciub":
         raise TypeError(f"expected numbers, got {type(data).__name__} of dtype {array.dtype}")
+    if dtype is not None and np.dtype(dtype).kind not in "fciub":
+        raise TypeError(f"expected a dtype of numbers, got {np.dtype(dtype)}")
     if dtype is None and bare and array.dtype.kind in "fc" and not hasattr(data, "__array__"):
         dtype = np.float32 if array.dtype.kind == "f" else np.complex64
     return array if dtype is None else array.astype(dtype, copy=False)
@@ -51,6 +55,11 @@ def constants(values: list[Any]) -> list[Array]:
         else:
             arrays.append(np.asarray(value, beside))
     return arrays
+
+
+def floating(a: Array) -> Array:
+    """Return `a` as floats or complex numbers: integers would wrap around, or cut the constants beside them."""
+    return a if a.dtype.kind in "fc" else a.astype(np.result_type(a, np.float32))
 
 
 class _Pool(threading.local):

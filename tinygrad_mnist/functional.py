@@ -28,7 +28,11 @@ def _evaluate(f: Scalar, args: Sequence[Any], argnums: int | Sequence[int]) -> t
     inputs = [Tensor(a) if isinstance(a, (np.ndarray, np.generic, float, list)) else a for a in args]
     for k in chosen:
         inputs[k] = Tensor(inputs[k], requires_grad=True)
-    y = f(*inputs)
+    before, mode.recording = mode.recording, True  # a no_grad() around the call is the caller's affair, as in PyTorch
+    try:
+        y = f(*inputs)
+    finally:
+        mode.recording = before
     if not isinstance(y, Tensor) or y.shape != ():
         got = f"a Tensor of shape {y.shape}" if isinstance(y, Tensor) else type(y).__name__
         raise GraphError(f"{name}: expected a function that returns a scalar Tensor, got {got}")

@@ -14,6 +14,7 @@ A kernel takes ndarrays and returns `(y, vjp)`; `vjp(g, needs)` returns one grad
 6. Kernels stay complex-analytic wherever the mathematics is: comparisons look at real parts, nothing conjugates.
 """
 
+import functools
 import heapq
 import itertools
 import threading
@@ -182,7 +183,7 @@ def _check_unchanged(node: Node) -> None:
 
 
 def saved_arrays(vjp: object) -> Iterator[Array]:
-    """Yield the arrays that a vjp holds in its closure, through tuples, lists and inner functions."""
+    """Yield the arrays that a vjp holds in its closure or its defaults, through tuples, lists, dicts and inner functions."""
     stack: list[object] = [vjp]
     seen: set[int] = set()
     while stack:
@@ -194,10 +195,14 @@ def saved_arrays(vjp: object) -> Iterator[Array]:
             yield thing
         elif isinstance(thing, (tuple, list)):
             stack.extend(thing)
+        elif isinstance(thing, dict):
+            stack.extend(thing.values())
+        elif isinstance(thing, functools.partial):
+            stack += (thing.func, thing.args, thing.keywords)
         elif callable(thing):
+            stack += (getattr(thing, "__defaults__", None), getattr(thing, "__kwdefaults__", None))
             for cell in getattr(thing, "__closure__", None) or ():
                 try:
                     stack.append(cell.cell_contents)
                 except ValueError:  # a cell that is still empty
                     continue
-            stack.extend(getattr(thing, "args", None) or ())  # functools.partial

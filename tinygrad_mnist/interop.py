@@ -84,6 +84,9 @@ class Interop:
     def __bool__(self) -> bool:
         return bool(self._data)
 
+    def __format__(self, spec: str) -> str:
+        return format(self._data, spec) if spec else str(self)
+
     def __float__(self) -> float:
         return float(self._data.item())
 

@@ -297,11 +297,11 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
             parents.append(None)
             if type(x) is not np.ndarray or x.dtype.kind not in "fciub":
                 plain = True
-    if plain:
-        arrays = constants(arrays)
     try:
+        if plain:
+            arrays = constants(arrays)
         y, vjp = kernel(*arrays, **params)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, IndexError) as error:
         raise _explain(error, kernel, arrays) from error
     if type(y) is not np.ndarray:  # NumPy's scalars, from arithmetic on 0-d arrays
         y = np.asarray(y)
@@ -325,12 +325,15 @@ def _explain(error: Exception, kernel: Kernel, arrays: list[Array]) -> Exception
     text = str(error)
     if text.startswith(f"{name}:"):
         return error
+    if not all(isinstance(a, np.ndarray) for a in arrays):
+        return TypeError(f"{name}: {text}")
     if type(error) is ValueError and _ABOUT_SHAPES.search(text):
         return ShapeError(f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}")
     if isinstance(error, np.exceptions.AxisError):
         return np.exceptions.AxisError(f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}")
     kinds = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
-    return type(error)(f"{name}: {text}, with inputs {kinds}") if type(error) in (TypeError, ValueError) else error
+    kind = TypeError if isinstance(error, TypeError) and type(error).__module__.startswith("numpy") else type(error)
+    return kind(f"{name}: {text}, with inputs {kinds}") if kind in (TypeError, ValueError, IndexError) else error
 
 
 def gradients(y: Tensor, leaves: Sequence[Tensor], seed: Array | None = None, retain_graph: bool = False) -> list[Array]:

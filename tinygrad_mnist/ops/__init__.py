@@ -37,13 +37,17 @@ def _dot(x: TensorLike, y: TensorLike) -> Tensor:
     return linear.matmul(x, y)
 
 
+def _clip(x: TensorLike, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
+    return arithmetic.clip(x, a_min if min is None else min, a_max if max is None else max)
+
+
 _NOT_METHODS = {"concatenate", "stack", "where", "einsum", "getitem", "dropout", "batch_norm", "layer_norm"}
 for _name, _op in OPS.items():
     if _name not in _NOT_METHODS:
         setattr(Tensor, _name, _op)
     if hasattr(np, _name):
         NUMPY_FUNCTIONS[getattr(np, _name)] = _op
-NUMPY_FUNCTIONS[np.dot] = _dot
+NUMPY_FUNCTIONS |= {np.dot: _dot, np.clip: _clip, np.amax: reduce.max, np.amin: reduce.min}  # NumPy's other names
 
 for _operator, _op in {
     "add": arithmetic.add, "sub": arithmetic.subtract, "mul": arithmetic.multiply,

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arrays import Array, add_into, empty
+from ..arrays import Array, add_into, empty, floating
 from ..errors import ShapeError
 from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
 
@@ -134,6 +134,7 @@ def conv2d(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, *,
 
 
 def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
+    x = floating(x)
     windows = _pooling("max_pool2d", x, kernel, stride, padding)
     padded = windows.pad(x, -np.inf)
     best = _full(windows.shape, -np.inf, x.real.dtype)
@@ -187,6 +188,7 @@ def max_pool2d(x: TensorLike, kernel_size: Pair, stride: Pair | None = None, pad
 
 
 def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
+    x = floating(x)
     windows = _pooling("avg_pool2d", x, kernel, stride, padding)
     padded, count = windows.pad(x), windows.kernel[0] * windows.kernel[1]
     y = _full(windows.shape, 0, x.dtype)

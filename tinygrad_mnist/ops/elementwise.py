@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..arrays import Array, masked
+from ..arrays import Array, floating, masked
 from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
 from .special import erfc
 
@@ -146,6 +146,7 @@ def relu(x: TensorLike) -> Tensor:
 
 
 def _leaky_relu(x: Array, *, negative_slope: float) -> Forward:
+    x = floating(x)
     slope = np.where(x.real > 0, x.real.dtype.type(1), x.real.dtype.type(negative_slope))
 
     def vjp(g: Array, needs: Needs) -> Grads:
@@ -175,6 +176,7 @@ def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
 
 
 def _logistic(x: Array) -> Array:
+    x = floating(x)
     if x.dtype.kind == "c":  # a complex exp overflows to nan; at a real part of -700 the value is 1e-304 already
         x = np.where(x.real > -700, x, -700)
     with np.errstate(over="ignore"):  # exp(-x) = inf gives the right limit, 0
@@ -212,6 +214,7 @@ def silu(x: TensorLike) -> Tensor:
 
 
 def _softplus(x: Array) -> Forward:
+    x = floating(x)
     positive = x.real > 0
 
     def vjp(g: Array, needs: Needs) -> Grads:

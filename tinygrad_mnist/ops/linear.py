@@ -1,5 +1,6 @@
 """Products of matrices: matmul, einsum, and the fused `linear` of a dense layer."""
 
+import math
 import string
 
 import numpy as np
@@ -60,7 +61,10 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
         y = add_into(y, bias)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        rows, x_rows = (g, x) if x.ndim == 2 else (g.reshape(-1, weight.shape[0]), x.reshape(-1, weight.shape[1]))
+        rows, x_rows = g, x
+        if x.ndim != 2:
+            places = math.prod(x.shape[:-1])  # not -1, which NumPy cannot tell where there are no elements
+            rows, x_rows = g.reshape(places, weight.shape[0]), x.reshape(places, weight.shape[1])
         gw = None
         if needs[1]:
             gw = _outer(rows[0], x_rows[0]) if len(rows) == 1 else rows.T @ x_rows
@@ -125,7 +129,8 @@ def _einsum(*operands: Array, subscripts: str) -> Forward:
             part = np.expand_dims(part, tuple(k for k, c in enumerate(letters) if c not in known))
             part = unbroadcast(np.broadcast_to(part, np.broadcast_shapes(part.shape, shape)), shape)
             out = np.zeros(a.shape, g.dtype)
-            np.einsum(f"{term}->{letters}", out)[...] = part  # a writeable view of the diagonal
+            diagonal = np.einsum(f"{term}->{letters}", out) if term else out  # a writeable view of it
+            diagonal[...] = part
             gradients.append(out)
         return gradients
 
@@ -140,4 +145,6 @@ def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
     ShapeError
         If the subscripts do not fit the operands.
     """
+    if not isinstance(subscripts, str):
+        raise TypeError(f'einsum: expected the subscripts as a string such as "ij,jk->ik", got {type(subscripts).__name__}')
     return apply(_einsum, *operands, subscripts=subscripts)

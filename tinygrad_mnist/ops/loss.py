@@ -3,11 +3,16 @@
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array
+from ..arrays import Array, floating
 from ..errors import ShapeError
-from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
+from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, from_numpy
 
 __all__ = ["mse", "softmax_cross_entropy"]
+
+
+def _as_floats(x: TensorLike) -> Tensor:
+    tensor = x if isinstance(x, Tensor) else Tensor(x)
+    return tensor if tensor.data.dtype.kind in "fc" else from_numpy(floating(tensor.data))
 
 
 def _check_reduction(op: str, reduction: str, examples: int) -> None:
@@ -54,6 +59,8 @@ def _softmax_cross_entropy(
             logp = np.where(np.isfinite(z) & (logp.real < lowest), lowest, logp)
             losses = losses_of(logp)
             y = (losses / scale).sum()
+            if np.isfinite(z).all():  # a weight, or the sum of several, may still have carried it out of reach
+                losses, y = np.minimum(losses, -lowest), np.minimum(y, -lowest)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         factor = g / scale
@@ -104,7 +111,7 @@ def softmax_cross_entropy(
     0.6931471824645996
     """
     op = "softmax_cross_entropy"
-    x = logits if isinstance(logits, Tensor) else Tensor(logits)
+    x = _as_floats(logits)
     if x.ndim != 2:
         raise ShapeError(f"{op}: expected logits of shape (N, C), got {x.shape}")
     n, classes = x.shape
@@ -165,7 +172,7 @@ def mse(prediction: TensorLike, target: TensorLike, *, reduction: str = "mean") 
     ValueError
         If the mean is asked of no elements.
     """
-    x = prediction if isinstance(prediction, Tensor) else Tensor(prediction)
+    x = _as_floats(prediction)
     t = target if isinstance(target, Tensor) else np.asarray(target, x.data.real.dtype)
     if x.shape != t.shape:
         raise ShapeError(f"mse: expected a target of the prediction's shape {x.shape}, got {t.shape}")

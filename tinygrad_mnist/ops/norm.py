@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Array, unbroadcast
+from ..arrays import Array, floating, unbroadcast
 from ..errors import ShapeError
 from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, unwrap
 
@@ -14,6 +14,7 @@ __all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
 
 
 def _softmax(x: Array, *, axis: int) -> Forward:
+    x = floating(x)
     y = np.exp(x - x.real.max(axis=axis, keepdims=True))
     y /= y.sum(axis=axis, keepdims=True)
 
@@ -30,6 +31,7 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 
 def _log_softmax(x: Array, *, axis: int) -> Forward:
+    x = floating(x)
     y = x - x.real.max(axis=axis, keepdims=True)
     y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
 
@@ -192,5 +194,6 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: np.ran
     x = x if isinstance(x, Tensor) else Tensor(x)
     if not training or p == 0:
         return x
+    dtype = floating(x.data).real.dtype
     keep = np.random.default_rng(rng).random(x.shape, dtype=np.float32) >= p
-    return apply(_dropout, x, mask=keep.astype(x.data.real.dtype) / x.data.real.dtype.type(1 - p))
+    return apply(_dropout, x, mask=keep.astype(dtype) / dtype.type(1 - p))

@@ -5,7 +5,7 @@ import operator
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, floating
 from ..tensor import Axis, Forward, Grads, Needs, Tensor, TensorLike, apply
 
 __all__ = ["cumsum", "logsumexp", "max", "mean", "min", "prod", "std", "sum", "var"]
@@ -133,7 +133,7 @@ def _prod(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
         # the product of the others, without a division, so that zeros are no special case
         last = tuple(range(-len(axes), 0))
         moved = np.moveaxis(x, axes, last)
-        rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], -1)
+        rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], math.prod(x.shape[i] for i in axes))
         ones = np.ones_like(rows[..., :1])
         before = np.cumprod(np.concatenate([ones, rows], axis=-1), axis=-1)[..., :-1]
         after = np.cumprod(np.concatenate([ones, rows[..., ::-1]], axis=-1), axis=-1)[..., -2::-1]
@@ -163,7 +163,7 @@ def cumsum(x: TensorLike, axis: int | None = None) -> Tensor:
 
 
 def _logsumexp(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
-    axes = _axes(axis, x)
+    x, axes = floating(x), _axes(axis, x)
     top = x.real.max(axis=axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(x.real.dtype)  # inf - inf is nan: leave infinities to exp and log
     with np.errstate(divide="ignore", over="ignore"):

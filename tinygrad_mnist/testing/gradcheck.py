@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..errors import GradcheckError, GradientMismatch, NonDeterministicError, ShapeError
+from ..errors import GradcheckError, GradientMismatch, GraphError, NonDeterministicError, ShapeError
 from ..nn import Module
 from ..tensor import Grads, Kernel, Node, Tensor, from_numpy, gradients, mode, op_name, saved_arrays, unwrap
 from .numeric import Central, Complex, place
@@ -56,6 +56,7 @@ class _Function:
         self.inputs: list[Any] = [modules.get(id(x), x) for x in inputs]
         self.name = getattr(f, "__name__", type(f).__name__)
         found: list[tuple[int | Tensor, str, Array]] = []
+        self.constants: list[tuple[str, Array]] = []
         wanted = any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
         for k, x in enumerate(self.inputs):
             if isinstance(x, (Tensor, np.ndarray, np.floating, float)):
@@ -63,6 +64,10 @@ class _Function:
                 constant = isinstance(x, Tensor) and wanted and not x.requires_grad
                 if data.dtype.kind == "f" and not constant:
                     found.append((k, f"input {k}", data))
+                elif isinstance(x, (Tensor, np.ndarray)):
+                    data = data.copy()
+                    self.inputs[k] = from_numpy(data) if isinstance(x, Tensor) else data
+                    self.constants.append((f"input {k}", data))
         for module in modules.values():
             for name, parameter in module.named_parameters():
                 if parameter.requires_grad:
@@ -158,14 +163,14 @@ def gradcheck(
     if method not in ("central", "complex"):
         raise ValueError(f'gradcheck: expected method "central" or "complex", got {method!r}')
     function = _Function(f, inputs)
-    watch, before = _Manners(), mode.watch
-    mode.watch = watch
+    watch, before = _Manners(), (mode.watch, mode.recording)
+    mode.watch, mode.recording = watch, True
     try:
         y, seed, analytic = _behaviour(function)
-    except ShapeError as error:
+    except (ShapeError, GraphError) as error:
         raise GradcheckError(f"{function.name}: {error}") from error
     finally:
-        mode.watch = before
+        mode.watch, mode.recording = before
     rtol = (1e-5 if method == "central" else 1e-9) if rtol is None else rtol
     atol = (1e-7 if method == "central" else 1e-11) if atol is None else atol
     scale = max(1.0, float(np.abs(np.where(np.isfinite(y), seed * y, 0)).sum()))
@@ -186,18 +191,19 @@ def gradcheck(
 def _behaviour(function: _Function) -> tuple[Array, Array, list[Array]]:
     """Check everything but the values; return the result, the seed and the gradients."""
     name, arrays = function.name, function.arrays
-    kept = [a.copy() for a in arrays]
+    watched = [*zip(function.labels, arrays, strict=True), *function.constants]
+    kept = [a.copy() for _, a in watched]
     every = [True] * len(arrays)
     y = function(arrays)[0].numpy().copy()
+    _check_unchanged(name, watched, kept)
     if not np.array_equal(y, function(arrays)[0].numpy(), equal_nan=True):
         raise NonDeterministicError(f"{name}: two runs on the same inputs gave different results; fix its seed, or call eval()")
     rng = np.random.default_rng(0)
     seed = rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape)
-    seed_kept = seed.copy()
+    watched.append(("the seed", seed))
+    kept.append(seed.copy())
     analytic = function.pull(arrays, every, seed)
-    for label, a, b in zip((*function.labels, "the seed"), (*arrays, seed), (*kept, seed_kept), strict=True):
-        if not np.array_equal(a, b, equal_nan=True):
-            raise GradcheckError(f"{name}: {label} was mutated")
+    _check_unchanged(name, watched, kept)
     again = function.pull(arrays, every, seed)
     alone = [function.pull(arrays, [i == k for i in range(len(arrays))], seed)[k] for k in range(len(arrays))]
     spread = [_strided(a) for a in arrays]
@@ -217,6 +223,12 @@ def _behaviour(function: _Function) -> tuple[Array, Array, list[Array]]:
     if not np.allclose(y, strided_y, rtol=1e-8, atol=1e-10, equal_nan=True):
         raise GradcheckError(f"{name}: the result differs for inputs that are not contiguous")
     return y, seed, analytic
+
+
+def _check_unchanged(name: str, watched: Sequence[tuple[str, Array]], kept: Sequence[Array]) -> None:
+    for (label, a), b in zip(watched, kept, strict=True):
+        if not np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"):
+            raise GradcheckError(f"{name}: {label} was mutated")
 
 
 def _strided(a: Array) -> Array:
