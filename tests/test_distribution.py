@@ -75,7 +75,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
 def test_the_sdist_holds_tests_docs_and_examples_and_no_data(unpacked):
     held = files_of(unpacked)
     for folder in ("tinygrad_mnist", "tests", "docs", "examples"):
-        ours = {f"{folder}/{name}" for name in files_of(ROOT / folder) if not name.startswith((".", "_build"))}
+        ours = {f"{folder}/{name}" for name in files_of(ROOT / folder) if not name.startswith((".", "_build", "tutorial"))}
         ours = {name for name in ours if not {"runs", ".hypothesis", ".ipynb_checkpoints"} & set(PurePosixPath(name).parts)}
         assert ours <= held
     assert {"README.md", "LICENSE", "pyproject.toml", "PKG-INFO"} <= held
