@@ -23,7 +23,10 @@ NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 @functools.cache
 def _most_positional(func: Callable[..., Any]) -> float:
     """Return how many arguments a NumPy function may have by position before its dtype or out would be taken for ours."""
-    theirs, ours = inspect.signature(func).parameters, inspect.signature(NUMPY_FUNCTIONS[func]).parameters
+    try:
+        theirs, ours = inspect.signature(func).parameters, inspect.signature(NUMPY_FUNCTIONS[func]).parameters
+    except ValueError:  # those of NumPy 1 that are written in C show no signature; none of them is a reduction
+        return math.inf
     pairs = enumerate(zip(theirs, ours, strict=False))
     return min((i for i, (their, our) in pairs if their in ("dtype", "out") and our in ("keepdims", "ddof")), default=math.inf)
 
