@@ -11,7 +11,7 @@ import numpy as np
 
 from .arrays import Array
 from .errors import AnomalyError
-from .tensor import Grads, Kernel, Node, mode, op_name, saved_arrays
+from .tensor import Grads, Kernel, Node, mode, op_name, saved_arrays, switched
 
 __all__ = ["detect_anomaly"]
 
@@ -83,10 +83,6 @@ def detect_anomaly() -> Iterator[None]:
     Traceback (most recent call last):
     tinygrad_mnist.errors.AnomalyError: log: forward gave -inf at index (1,) of shape (2,) from inputs float32[2]; ...
     """
-    before = mode.watch
-    mode.watch = before if isinstance(before, _Detector) else _Detector()  # one within another knows what that has seen
-    try:
-        with np.errstate(all="ignore"):  # the error below says more than NumPy's warning
-            yield
-    finally:
-        mode.watch = before
+    watch = mode.watch if isinstance(mode.watch, _Detector) else _Detector()  # one within another knows what that has seen
+    with switched(watch=watch), np.errstate(all="ignore"):  # the error says more than NumPy's warning
+        yield

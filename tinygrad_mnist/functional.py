@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from .arrays import Array, as_array
 from .errors import GraphError, ShapeError
-from .tensor import Grads, Kernel, Node, Tensor, gradients, mode, op_name, unwrap
+from .tensor import Grads, Kernel, Node, Tensor, gradients, op_name, switched, unwrap
 
 __all__ = ["grad", "hessian", "hvp", "value_and_grad"]
 
@@ -28,11 +28,8 @@ def _evaluate(f: Scalar, args: Sequence[Any], argnums: int | Sequence[int]) -> t
     inputs = [Tensor(a) if isinstance(a, (np.ndarray, np.generic, float, list)) else a for a in args]
     for k in chosen:
         inputs[k] = Tensor(inputs[k], requires_grad=True)
-    before, mode.recording = mode.recording, True  # a no_grad() around the call is the caller's affair, as in PyTorch
-    try:
+    with switched(recording=True):  # a no_grad() around the call is the caller's affair, as in PyTorch
         y = f(*inputs)
-    finally:
-        mode.recording = before
     if not isinstance(y, Tensor) or y.shape != ():
         got = f"a Tensor of shape {y.shape}" if isinstance(y, Tensor) else type(y).__name__
         raise GraphError(f"{name}: expected a function that returns a scalar Tensor, got {got}")
@@ -146,13 +143,11 @@ def hvp(f: Scalar, x: npt.ArrayLike, v: npt.ArrayLike, *others: Any, argnums: in
     if point.dtype.kind != "f":
         raise TypeError(f"hvp: expected real floating-point arguments, got {point.dtype}; pass floats")
     args[argnums] = point.astype(np.complex128) + 1j * _STEP * direction.astype(np.float64)
-    before, mode.watch = mode.watch, _Analytic()
     try:
-        y, leaves = _evaluate(f, args, argnums)
+        with switched(watch=_Analytic()):
+            y, leaves = _evaluate(f, args, argnums)
     except TypeError as error:  # a ufunc that has no complex form
         raise GraphError(f"hvp: a complex step cannot pass an operation that is not analytic: {error}") from error
-    finally:
-        mode.watch = before
     return (gradients(y, leaves)[0].imag / _STEP).astype(point.dtype)
 
 

@@ -20,7 +20,8 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeAlias
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from .errors import GraphError, ShapeError
 
 __all__ = [
     "VJP", "Forward", "Grads", "Kernel", "Needs", "Node", "Watch",
-    "backward", "mark_changed", "mode", "op_name", "saved_arrays",
+    "backward", "mark_changed", "mode", "op_name", "saved_arrays", "switched",
 ]  # fmt: skip
 
 Needs: TypeAlias = Sequence[bool]
@@ -87,6 +88,19 @@ class _Mode(threading.local):
 
 
 mode = _Mode()
+
+
+@contextmanager
+def switched(**fields: Any) -> Iterator[None]:
+    """Set fields of `mode` inside the `with` block, in this thread."""
+    before = {name: getattr(mode, name) for name in fields}
+    try:
+        for name, value in fields.items():
+            setattr(mode, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(mode, name, value)
 
 
 def op_name(kernel: Kernel) -> str:

@@ -19,6 +19,7 @@ from .graph import Node as Node
 from .graph import mode as mode
 from .graph import op_name as op_name
 from .graph import saved_arrays as saved_arrays
+from .graph import switched as switched
 from .interop import Interop
 from .methods import Methods
 
@@ -355,8 +356,5 @@ def no_grad() -> Iterator[None]:
     >>> y.requires_grad
     False
     """
-    before, mode.recording = mode.recording, False
-    try:
+    with switched(recording=False):
         yield
-    finally:
-        mode.recording = before

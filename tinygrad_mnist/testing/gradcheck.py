@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import GradcheckError, GradientMismatch, GraphError, NonDeterministicError, ShapeError
 from ..nn import Module
-from ..tensor import Grads, Kernel, Node, Tensor, from_numpy, gradients, mode, op_name, saved_arrays, unwrap
+from ..tensor import Grads, Kernel, Node, Tensor, from_numpy, gradients, op_name, saved_arrays, switched, unwrap
 from .numeric import Central, Complex, place
 
 __all__ = ["gradcheck"]
@@ -163,14 +163,12 @@ def gradcheck(
     if method not in ("central", "complex"):
         raise ValueError(f'gradcheck: expected method "central" or "complex", got {method!r}')
     function = _Function(f, inputs)
-    watch, before = _Manners(), (mode.watch, mode.recording)
-    mode.watch, mode.recording = watch, True
+    watch = _Manners()
     try:
-        y, seed, analytic = _behaviour(function)
+        with switched(watch=watch, recording=True):
+            y, seed, analytic = _behaviour(function)
     except (ShapeError, GraphError) as error:
         raise GradcheckError(f"{function.name}: {error}") from error
-    finally:
-        mode.watch, mode.recording = before
     rtol = (1e-5 if method == "central" else 1e-9) if rtol is None else rtol
     atol = (1e-7 if method == "central" else 1e-11) if atol is None else atol
     scale = max(1.0, float(np.abs(np.where(np.isfinite(y), seed * y, 0)).sum()))
