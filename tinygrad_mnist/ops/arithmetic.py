@@ -119,16 +119,19 @@ def square(x: TensorLike) -> Tensor:
     return apply(_square, x)
 
 
+def _dealt(g: Array, needs: Needs, takers: tuple[Array, Array], shapes: tuple[tuple[int, ...], ...]) -> Grads:
+    """Give g to each input where that takes it; not by a product: an infinite g must leave no nan where it does not go."""
+    zero = g.dtype.type(0)
+    both = zip(takers, shapes, needs, strict=True)
+    return [unbroadcast(np.where(takes, g, zero), shape) if need else None for takes, shape, need in both]
+
+
 def _pick(x: Array, y: Array, first: Array) -> Forward:
     """Take x where `first` is true, else y; the gradient goes where the value came from, halved at ties."""
-    ties = x.real == y.real
-    x_shape, y_shape = x.shape, y.shape
+    ties, shapes = x.real == y.real, (x.shape, y.shape)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        share, zero = np.where(ties, g * 0.5, g), g.dtype.type(0)
-        gx = unbroadcast(np.where(first | ties, share, zero), x_shape) if needs[0] else None
-        gy = unbroadcast(np.where(first, zero, share), y_shape) if needs[1] else None
-        return gx, gy
+        return _dealt(np.where(ties, g * 0.5, g), needs, (first | ties, ~first), shapes)
 
     return np.where(first, x, y), vjp
 
@@ -152,13 +155,10 @@ def minimum(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def _where(x: Array, y: Array, *, condition: Array) -> Forward:
-    x_shape, y_shape = x.shape, y.shape
+    shapes = (x.shape, y.shape)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        zero = g.dtype.type(0)  # not g * condition: an infinite g must not leave a nan where it does not go
-        gx = unbroadcast(np.where(condition, g, zero), x_shape) if needs[0] else None
-        gy = unbroadcast(np.where(condition, zero, g), y_shape) if needs[1] else None
-        return gx, gy
+        return _dealt(g, needs, (condition, ~condition), shapes)
 
     return np.where(condition, x, y), vjp
 
