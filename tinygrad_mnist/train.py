@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from .datasets import Batches
 from .errors import AnomalyError, CheckpointError
 from .nn import Module
 from .optim import Schedule
-from .optim.sgd import Stepper
 from .tensor import Tensor, from_numpy, no_grad
 
 __all__ = ["EarlyStopping", "History", "Metrics", "evaluate", "fit", "predict"]
@@ -56,6 +55,17 @@ class Metrics(NamedTuple):
     """The fraction of examples whose largest output is the true class; nan where the targets are no classes."""
     confusion: Array | None
     """Counts of shape (C, C): rows are true classes, columns predicted ones; None where the targets are no classes."""
+
+
+class Stepper(Protocol):
+    """What `fit` asks of an optimizer: an `Optimizer` has it, and a `parallel.DistributedOptimizer`."""
+
+    @property
+    def lr(self) -> float: ...
+
+    def zero_grad(self) -> None: ...
+
+    def step(self) -> None: ...
 
 
 class EarlyStopping:
@@ -168,7 +178,7 @@ def fit(
         batches = ranks.shard(batches)
     first = comm is None or comm.rank == 0
     history = History()
-    exists = os.path.exists if comm is None else ranks.exists
+    exists, measure = (os.path.exists, evaluate) if comm is None else (ranks.exists, ranks.evaluate)
     if resume and checkpoint is not None and exists(checkpoint):
         about = checkpoints.load(checkpoint, model, optimizer=inner, schedule=schedule)
         if not about.keys() >= {"history", "rng"}:
@@ -178,8 +188,8 @@ def fit(
     best = _Best(model, early_stopping, checkpoint, history, first)
     with closing(_Progress(progress if first else False, epochs, len(batches), len(history["lr"]))) as shown:
         while len(history["lr"]) < epochs and not (early_stopping and history["lr"] and early_stopping.wants_stop(history)):
-            mean_loss, accuracy = _epoch(model, loss, optimizer, schedule, batches, shown)
-            measure = evaluate if comm is None else ranks.evaluate
+            sums = _epoch(model, loss, optimizer, schedule, batches, shown)
+            mean_loss, accuracy = _means(sums if comm is None else comm.allreduce(sums))
             measured = measure(model, loss, validation) if validation is not None else Metrics(math.nan, math.nan, None)
             history.add(
                 train_loss=mean_loss, train_accuracy=accuracy,
@@ -194,12 +204,10 @@ def fit(
     return history
 
 
-def _epoch(
-    model: Module, loss: Loss, optimizer: Stepper, schedule: Schedule | None, batches: Any, shown: "_Progress"
-) -> tuple[float, float]:
-    """Run one pass of training and return the mean loss and the accuracy on the way."""
+def _epoch(model: Module, loss: Loss, optimizer: Stepper, schedule: Schedule | None, batches: Any, shown: "_Progress") -> Array:
+    """Run one pass of training; return sums of losses and right answers, numbers of examples and of those with a class."""
     model.train()
-    sums = np.zeros(4)  # of losses, of right answers; the number of examples, of those with a class
+    sums = np.zeros(4)
     for x, y in batches:
         optimizer.zero_grad()
         if len(x):  # a rank's share of a small batch may be empty
@@ -219,8 +227,7 @@ def _epoch(
         if schedule is not None:
             schedule.step()
         shown.step(*_means(sums))
-    comm = getattr(optimizer, "comm", None)
-    return _means(sums if comm is None else comm.allreduce(sums))
+    return sums
 
 
 def _means(sums: Array) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,17 +11,6 @@ from ..errors import GraphError
 from ..tensor import Tensor
 
 __all__ = ["SGD", "Optimizer", "clip_grad_norm"]
-
-
-class Stepper(Protocol):
-    """What `fit` asks of an optimizer: an `Optimizer` has it, and a `parallel.DistributedOptimizer`."""
-
-    @property
-    def lr(self) -> float: ...
-
-    def zero_grad(self) -> None: ...
-
-    def step(self) -> None: ...
 
 
 class Optimizer:
