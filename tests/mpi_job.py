@@ -132,21 +132,12 @@ def main():
         model = network(np.float32, 0)
         optimizer = DistributedOptimizer(optim.SGD(model.parameters(), 0.1), model, comm)
         path = f"{rest[0]}/{comm.rank}.safetensors"
-        fit(
-            model,
-            tg.softmax_cross_entropy,
-            optimizer,
-            problem(np.float32),
-            epochs=1,
-            batch_size=8,
-            checkpoint=path,
-            progress=False,
-        )
-        comm.Barrier()
-        fit(
-            model, tg.softmax_cross_entropy, optimizer, problem(np.float32), epochs=2, batch_size=8, checkpoint=path,
-            resume=True, progress=False,
-        )  # fmt: skip
+        for epochs in (1, 2):  # the second time there is a file to resume from, which each rank sees under another name
+            fit(
+                model, tg.softmax_cross_entropy, optimizer, problem(np.float32), epochs=epochs, batch_size=8, checkpoint=path,
+                resume=True, progress=False,
+            )  # fmt: skip
+            comm.Barrier()
     elif task == "kill":
         if comm.rank == comm.size - 1:
             os.kill(os.getpid(), signal.SIGKILL)

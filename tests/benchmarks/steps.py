@@ -1,4 +1,4 @@
-"""Time one training step in this library and its peers: python tests/benchmarks/steps.py [--quick].
+"""Time one training step in this library and its peers: python tests/benchmarks/steps.py [--rounds N].
 
 Each system runs in a process of its own; the rounds are interleaved, and the best window of each system's rounds counts:
 a window is about ten milliseconds, so that some are free of other work on the machine. The ratio to ours is what to quote. After the timing the losses of all systems, which began with the same weights, must agree.
