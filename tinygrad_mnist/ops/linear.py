@@ -12,6 +12,17 @@ from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
 __all__ = ["einsum", "linear", "matmul"]
 
 
+def _times_transposed(a: Array, b: Array) -> Array:
+    """Return a @ b.T, of stacks of matrices too; where `a` has few rows and `b` many as the transpose of b @ a.T.
+
+    BLAS repacks its second operand, by columns twice as slowly, and few rows do not repay that: let the small one be it.
+    """
+    if a.ndim == b.ndim == 2 and 1 < len(a) <= 64 and 4 * len(a) <= len(b):
+        return np.ascontiguousarray((b @ a.T).T)
+    product: Array = a @ b.swapaxes(-1, -2)
+    return product
+
+
 def _matmul(x: Array, y: Array) -> Forward:
     if x.ndim == 0 or y.ndim == 0 or x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
         raise ShapeError(f"matmul: the inner sizes of shapes {x.shape} and {y.shape} differ")
@@ -22,7 +33,7 @@ def _matmul(x: Array, y: Array) -> Forward:
         b = y[:, np.newaxis] if y.ndim == 1 else y
         g = g.reshape(*g.shape[: g.ndim - (x.ndim > 1) - (y.ndim > 1)], a.shape[-2], b.shape[-1])
         if needs[0]:
-            gx = unbroadcast(g @ b.swapaxes(-1, -2), a.shape).reshape(x.shape)
+            gx = unbroadcast(_times_transposed(g, b), a.shape).reshape(x.shape)
         if needs[1]:
             gy = unbroadcast(a.swapaxes(-1, -2) @ g, b.shape).reshape(y.shape)
         return gx, gy
@@ -56,7 +67,7 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
         raise ShapeError(f"linear: expected x of shape (..., in) and weight (out, in), got {x.shape} and {weight.shape}")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
-    y = x @ weight.T
+    y = _times_transposed(x, weight)
     if bias is not None:
         y = add_into(y, bias)
 
