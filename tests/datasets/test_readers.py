@@ -164,6 +164,7 @@ def first_pixel(text):
         (first_pixel("-1"), "line 2, column 2: .*got '-1'"),
         (first_pixel("0.5"), "line 2, column 2: .*got '0.5'"),
         (first_pixel(""), "line 2, column 2: .*got ''"),
+        (first_pixel("300"), "got '300'"),
         (first_pixel("1234"), "got '1234'"),
         (first_pixel("x"), "got 'x'"),
         (first_pixel("1,2"), "line 2: expected 785 columns, got 786"),
