@@ -234,9 +234,9 @@ def npy(array, allow_pickle=False):
     ("x", "words"),
     [
         (npy(IMAGES)[:-5], "expected 10976 bytes"),
-        (npy(IMAGES.astype(float)), "expected integers"),
-        (npy(np.array([{}], object), True), "expected integers"),
-        (b"nonsense", "expected a npz file"),
+        (npy(IMAGES.astype(float)), "x_train: expected an array of integers, got float64"),
+        (npy(np.array([{}], object), True), "expected a npz file of integers: ValueError: Object arrays cannot be loaded"),
+        (b"nonsense", "x_train: expected an array of integers"),
         (npy(np.zeros(3, np.uint8)).replace(b"(3,), ", b"(999999999999999,), ")[:500], "expected"),
     ],
 )

@@ -50,7 +50,7 @@ def _table(lines: Iterable[tuple[int, str]], columns: int, path: Path) -> Array:
 
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", "loadtxt")  # of no rows; before NumPy 2.4, of numbers that are no integers
+            warnings.filterwarnings("error", "loadtxt")  # of no rows, and older NumPys of numbers that are no integers
             return np.loadtxt(rows(), np.uint8, delimiter=",", comments=None, ndmin=2)
     except DataError:
         raise
