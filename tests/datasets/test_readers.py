@@ -77,7 +77,11 @@ LAYOUTS = {
     "kaggle from a spreadsheet": (
         lambda f: [
             (f / f"mnist_{part}.csv").write_text(
-                "\ufeff" + rows(IMAGES[chosen], LABELS[chosen]).replace(",", '", "') + "\n\n", "utf-8"
+                "\ufeff"
+                + (f'"label",{PIXEL_NAMES}\n' if part == "train" else "")
+                + rows(IMAGES[chosen], LABELS[chosen]).replace(",", '", "')
+                + "\n\n",
+                "utf-8",
             )
             for part, chosen in (("train", TRAIN), ("test", TEST))
         ],

@@ -26,7 +26,7 @@ def _lines(path: Path) -> Generator[tuple[int, str], None, None]:
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             for number, content in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
-                line = content.decode("latin-1").strip()
+                line = content.decode("latin-1").removeprefix("\xef\xbb\xbf").strip()  # a byte order mark, as Excel writes it
                 if any(mark in line for mark in " '\""):
                     line = ",".join(value.strip(" '\"") for value in line.split(","))
                 if line:
@@ -92,7 +92,6 @@ def read_csv(path: Path, *, label_first: bool = True) -> tuple[Array, Array | No
     path = Path(path)
     with closing(_lines(path)) as lines:
         _, head = next(lines, (1, ""))
-        head = head.removeprefix("\xef\xbb\xbf")  # a byte order mark, as Excel writes it
         names = head.lower().split(",")
         columns = len(names)
         if columns not in (PIXELS, PIXELS + 1):
