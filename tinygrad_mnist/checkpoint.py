@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,22 +20,18 @@ _OPTIMIZER = "optimizer/"  # before the names of an optimizer's arrays, so that 
 _UNSIGNED = "0" * 64
 
 
-class Model(Protocol):
-    """What a checkpoint asks of a model; every `nn.Module` has it."""
-
-    def state_dict(self) -> dict[str, Array]: ...
-
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None: ...
-
-    def named_generators(self) -> Any: ...
-
-
 class Stateful(Protocol):
     """What a checkpoint asks of an optimizer or a schedule."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: Any) -> None: ...
+
+
+class Model(Stateful, Protocol):
+    """What a checkpoint asks of a model; every `nn.Module` has it."""
+
+    def named_generators(self) -> Any: ...
 
 
 def save(
@@ -73,7 +69,7 @@ def save(
     from safetensors.numpy import save as pack
 
     path = Path(path)
-    tensors = {name: np.asarray(array, order="C") for name, array in model.state_dict().items()}
+    tensors = dict(model.state_dict())
     about: dict[str, Any] = {
         "version": VERSION,
         "model": type(model).__name__,
@@ -82,8 +78,8 @@ def save(
     }
     if optimizer is not None:
         about["optimizer"] = {"kind": type(optimizer).__name__, **optimizer.state_dict()}
-        arrays = about["optimizer"].pop("arrays")
-        tensors |= {_OPTIMIZER + name: np.asarray(array, order="C") for name, array in arrays.items()}
+        tensors |= {_OPTIMIZER + name: array for name, array in about["optimizer"].pop("arrays").items()}
+    tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}  # which safetensors writes as they lie
     wrong = [f"{name} of {a.dtype}" for name, a in tensors.items() if a.dtype.kind not in "biufc" or a.dtype.itemsize > 8]
     if wrong:
         raise CheckpointError(f"{path}: expected numbers of at most 8 bytes, which safetensors holds, got {', '.join(wrong)}")
@@ -114,9 +110,8 @@ def _write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
     if hasattr(os, "O_DIRECTORY"):  # make the rename itself last through a power cut
         folder = os.open(path.parent, os.O_DIRECTORY)
         try:
@@ -175,33 +170,30 @@ def load(
     tensors, about = read(path)
     state = {name: a for name, a in tensors.items() if not name.startswith(_OPTIMIZER)}
     arrays = {name[len(_OPTIMIZER) :]: a for name, a in tensors.items() if name.startswith(_OPTIMIZER)}
-    before = model.state_dict()
-    for name in before.keys() & state.keys():
-        if before[name].dtype != state[name].dtype:
-            raise CheckpointError(
-                f"{path}: {name} is {state[name].dtype}, expected {before[name].dtype}; convert the model with astype()"
-            )
-    parts: list[tuple[Stateful, dict[str, Any]]] = []
+    own = model.state_dict()
+    for name in own.keys() & state.keys():
+        mine, its = own[name].dtype, state[name].dtype
+        if mine != its:
+            raise CheckpointError(f"{path}: {name} is {its}, expected {mine}; convert the model with astype()")
+    parts: list[tuple[Stateful, dict[str, Any]]] = [(model, state)]
     for key, part in (("optimizer", optimizer), ("schedule", schedule)):
         if part is not None:
-            kind = about.get(key, {}).get("kind")
+            saved = dict(about.get(key, {}))
+            kind = saved.pop("kind", None)
             if kind != type(part).__name__:
                 raise CheckpointError(f"{path}: expected the state of {type(part).__name__} as its {key}, got {kind}")
-            saved = {k: v for k, v in about[key].items() if k != "kind"}
             parts.append((part, {**saved, "arrays": arrays} if key == "optimizer" else saved))
-    undo: list[Callable[[], object]] = []
     try:
-        for part, saved in ((model, state), *parts):
-            previous = part.state_dict()
-            part.load_state_dict(saved)
-            undo.append(partial(part.load_state_dict, previous))
-        for name, generator in model.named_generators():
-            if name in about.get("generators", {}):
-                undo.append(partial(setattr, generator.bit_generator, "state", generator.bit_generator.state))
-                generator.bit_generator.state = about["generators"][name]
+        with ExitStack() as undo:  # what is loaded before an error is put back
+            for part, saved in parts:
+                previous = part.state_dict()
+                part.load_state_dict(saved)
+                undo.callback(part.load_state_dict, previous)
+            for name, generator in model.named_generators():
+                if name in about.get("generators", {}):
+                    undo.callback(setattr, generator.bit_generator, "state", generator.bit_generator.state)
+                    generator.bit_generator.state = about["generators"][name]
+            undo.pop_all()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        for restore in reversed(undo):
-            restore()
         raise CheckpointError(f"{path}: {error}") from error
-    metadata: dict[str, Any] = about.get("metadata", {})
-    return metadata
+    return dict(about.get("metadata", {}))

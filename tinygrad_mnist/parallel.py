@@ -1,14 +1,12 @@
 """Data-parallel training over MPI: n ranks with batches of B/n take the step of one process with batches of B."""
 
-import hashlib
 import os
 import sys
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +15,6 @@ from .datasets import Batches
 from .errors import CheckpointError
 from .nn import Module
 from .optim import Optimizer
-from .tensor import Tensor
 from .train import Data, Loss, Metrics, evaluate
 
 __all__ = ["DistributedOptimizer", "ShardedBatches", "broadcast", "communicator", "share_cores"]
@@ -38,8 +35,8 @@ def communicator() -> Any:
     world = MPI.COMM_WORLD
     if world.size > 1 and sys.excepthook is sys.__excepthook__:
 
-        def abort(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-            text = "".join(traceback.format_exception(kind, error, trace))
+        def abort(_kind: Any, error: BaseException, _trace: Any) -> None:
+            text = "".join(traceback.format_exception(error))
             print(f"rank {world.rank} of {world.size}:\n{text}", file=sys.stderr, flush=True)
             time.sleep(0.3)  # for mpiexec to pass the text on, before it ends all that it started
             world.Abort(1)  # else the other ranks would wait for this one for ever
@@ -57,10 +54,9 @@ def broadcast(model: Module, comm: Any) -> None:
         On every rank, if the names, shapes or dtypes differ between ranks.
     """
     state = model.state_dict()
-    description = repr([(name, a.shape, a.dtype.str) for name, a in state.items()])
-    digests = comm.allgather(hashlib.sha256(description.encode()).hexdigest())
-    if len(set(digests)) > 1:
-        others = [rank for rank, digest in enumerate(digests) if digest != digests[0]]
+    described = comm.allgather([(name, a.shape, a.dtype.str) for name, a in state.items()])
+    others = [rank for rank, description in enumerate(described) if description != described[0]]
+    if others:
         raise ValueError(f"broadcast: the model of rank(s) {others} differs from that of rank 0 in names, shapes or dtypes")
     for a in state.values():
         comm.Bcast(a, root=0)
@@ -87,6 +83,8 @@ class DistributedOptimizer:
     statistics are averaged over the ranks after each epoch, and each rank's `Dropout` draws numbers of its own.
     """
 
+    lr: float  # the optimizer's own
+
     def __init__(self, optimizer: Optimizer, model: Module, comm: Any = None) -> None:
         self.optimizer, self.model = optimizer, model
         self.comm = communicator() if comm is None else comm
@@ -94,20 +92,18 @@ class DistributedOptimizer:
         if self.comm.size > 1:
             broadcast(model, self.comm)
 
-    if TYPE_CHECKING:
-        lr: float
-
-        def zero_grad(self) -> None: ...  # noqa: D102
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self.optimizer, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        inner = vars(self).get("optimizer")
-        if inner is not None and name not in vars(self) and hasattr(inner, name):
-            setattr(inner, name, value)  # a rate, a momentum: they are used there
+        if name not in vars(self) and hasattr(vars(self).get("optimizer"), name):
+            setattr(self.optimizer, name, value)  # a rate, a momentum: they are used there
         else:
             object.__setattr__(self, name, value)
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to None."""
+        self.optimizer.zero_grad()
 
     def step(self) -> None:
         """Average the gradients over the ranks, and update."""
@@ -118,27 +114,22 @@ class DistributedOptimizer:
     def _average_gradients(self) -> None:
         from mpi4py import MPI
 
-        by_dtype: dict[np.dtype[Any], list[Tensor]] = {}
-        for p in self.optimizer.params:
-            if p.requires_grad:
-                by_dtype.setdefault(p.dtype, []).append(p)
-        for dtype, params in by_dtype.items():
+        trained = [p for p in self.optimizer.params if p.requires_grad]
+        for dtype in dict.fromkeys(p.dtype for p in trained):
+            params = [p for p in trained if p.dtype == dtype]
             # a rank whose share of a batch is empty has no gradients, and adds zeros; the flags at the end tell which
             # parameters have a gradient on some rank: one that has none anywhere keeps none, as in a single process
             flags = np.array([p.grad is not None for p in params], dtype)
-            parts = [np.zeros(p.size, dtype) if (g := p.grad) is None else g.ravel() for p in params]
-            packed = np.concatenate([*parts, flags], out=empty((sum(map(len, parts)) + len(params),), dtype))
-            packed *= dtype.type(self.weight / self.comm.size)
-            packed[-len(params) :] = flags
+            parts = [*(np.zeros(p.size, dtype) if (g := p.grad) is None else g.ravel() for p in params), flags]
+            packed = np.concatenate(parts, out=empty((sum(map(len, parts)),), dtype))
+            packed[: -len(params)] *= dtype.type(self.weight / self.comm.size)
             self.comm.Allreduce(MPI.IN_PLACE, packed)
-            place = 0
-            for p, live in zip(params, packed[-len(params) :] != 0, strict=True):
-                mean = packed[place : place + p.size].reshape(p.shape)
-                place += p.size
+            *means, flags = np.split(packed, np.cumsum([p.size for p in params]))
+            for p, mean, live in zip(params, means, flags != 0, strict=True):
                 if p.grad is not None:
-                    np.copyto(p.grad, mean)
+                    np.copyto(p.grad, mean.reshape(p.shape))
                 elif live:
-                    p.grad = mean
+                    p.grad = mean.reshape(p.shape)
 
     # What `fit` asks for by itself
 
@@ -190,9 +181,6 @@ class ShardedBatches:
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         comm, (x, y), size = self.optimizer.comm, (self.batches.inputs, self.batches.targets), self.batches.batch_size
-        if comm.size == 1:
-            yield from self.batches
-            return
         order = comm.bcast(self.batches.order())  # rank 0's: Dropout may draw from the same generator, differently on each rank
         for _, generator in self.optimizer.model.named_generators():  # to numbers of each rank's own, far ahead of rank 0's
             bits: Any = generator.bit_generator

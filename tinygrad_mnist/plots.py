@@ -54,8 +54,10 @@ def _same_number(images: Array, **others: Any) -> None:
             raise ShapeError(f"plots: expected as many {name} as images, got {len(other)} and {len(images)}")
 
 
-def _grid(images: Array, rows: int, columns: int, titles: Sequence[str], wrong: Sequence[bool], title: str) -> "Figure":
-    """Draw images in a grid, each with its title; wrong ones are framed, and their titles bold."""
+def _grid(
+    title: str, images: Array, rows: int, columns: int, titles: Sequence[str], wrong: Sequence[int] = (), **style: Any
+) -> "Figure":
+    """Draw the first images in a grid, each with its title; those at the places in `wrong` are framed, their titles bold."""
     if rows < 1 or columns < 1:
         raise ValueError(f"plots: expected at least one row and one column, got {rows} and {columns}")
     count = min(len(images), rows * columns)
@@ -63,18 +65,13 @@ def _grid(images: Array, rows: int, columns: int, titles: Sequence[str], wrong: 
     rows = math.ceil(count / columns)
     figure = _figure(1.05 * columns + 0.4, 1.35 * rows + 0.7, title)
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        axes.set_xticks([])
-        axes.set_yticks([])
-        if i >= count:
-            axes.set_visible(False)
-            continue
-        axes.imshow(images[i], cmap="gray_r")
-        if titles:
-            style: dict[str, Any] = {"color": _WRONG, "fontweight": "bold"} if wrong[i] else {}
-            axes.set_title(titles[i], fontsize=9, **style)
-        if wrong[i]:
-            for spine in axes.spines.values():
-                spine.set(color=_WRONG, linewidth=2.5)
+        axes.set(xticks=[], yticks=[], visible=i < count)
+        if i < count:
+            axes.imshow(images[i], **{"cmap": "gray_r", **style})
+            axes.set_title(titles[i], fontsize=9)
+        if i in wrong:
+            axes.title.set(color=_WRONG, fontweight="bold")
+            axes.spines[:].set(color=_WRONG, linewidth=2.5)
     return figure
 
 
@@ -84,8 +81,8 @@ def samples(
     """Draw the first images in a grid, with their labels as titles."""
     pictures = _images(images)
     _same_number(pictures, labels=labels)
-    titles = [] if labels is None else [str(int(label)) for label in labels[: rows * columns]]
-    return _grid(pictures, rows, columns, titles, [False] * len(pictures), "Samples")
+    titles = [""] * len(pictures) if labels is None else [str(int(label)) for label in labels]
+    return _grid("Samples", pictures, rows, columns, titles)
 
 
 def predictions(
@@ -96,15 +93,12 @@ def predictions(
     pictures = _images(images)
     _same_number(pictures, predictions=predicted, labels=labels)
     if labels is None:
-        titles, wrong, title = [str(int(p)) for p in predicted], [False] * len(pictures), "Predictions"
-    else:
-        wrong = [int(p) != int(t) for p, t in zip(predicted, labels, strict=True)]
-        titles = [
-            f"{int(p)}, not {int(t)}" if w else f"{int(p)} = {int(t)}" for p, t, w in zip(predicted, labels, wrong, strict=True)
-        ]
-        shown = min(len(pictures), rows * columns)
-        title = f"Predicted = true digit: {sum(wrong[:shown])} of these {shown} wrong (framed)"
-    return _grid(pictures, rows, columns, titles, wrong, title)
+        return _grid("Predictions", pictures, rows, columns, [str(int(digit)) for digit in predicted])
+    pairs = [(int(p), int(t)) for p, t in zip(predicted, labels, strict=True)][: rows * columns]
+    titles = [f"{p} = {t}" if p == t else f"{p}, not {t}" for p, t in pairs]
+    wrong = [i for i, (p, t) in enumerate(pairs) if p != t]
+    title = f"Predicted = true digit: {len(wrong)} of these {len(pairs)} wrong (framed)"
+    return _grid(title, pictures, rows, columns, titles, wrong)
 
 
 def mistakes(
@@ -129,8 +123,8 @@ def mistakes(
         raise ValueError("mistakes: expected at least one wrong prediction, got none")
     worst = wrong[np.argsort(-p[wrong, predicted[wrong]], kind="stable")][: rows * columns]
     titles = [f"{predicted[i]} ({p[i, predicted[i]]:.0%}), not {true[i]}" for i in worst]
-    figure = _grid(pictures[worst], rows, columns, titles, [False] * len(worst), f"Most confident of {len(wrong)} mistakes")
-    figure.set_size_inches(1.5 * min(columns, len(worst)) + 0.4, figure.get_figheight())
+    figure = _grid(f"Most confident of {len(wrong)} mistakes", pictures[worst], rows, columns, titles)
+    figure.set_figwidth(1.5 * min(columns, len(worst)) + 0.4)
     return figure
 
 
@@ -147,13 +141,11 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "Lea
         raise ValueError("learning_curves: expected a history of at least one epoch, got none")
     figure = _figure(10, 4, title)
     for axes, (kind, best) in zip(figure.subplots(1, 2), (("loss", np.nanargmin), ("accuracy", np.nanargmax)), strict=True):
-        for part, colour, style in (("train", _TRAIN, "-"), ("val", _VALIDATION, "--")):
+        for part, name, colour, style in (("train", "training", _TRAIN, "-"), ("val", "validation", _VALIDATION, "--")):
             values = np.asarray(history.get(f"{part}_{kind}", ()), float)
-            if len(values) == 0 or np.isnan(values).all():
+            if np.isnan(values).all():  # or there are none
                 continue
-            epochs = np.arange(1, len(values) + 1)
-            name = "training" if part == "train" else "validation"
-            marker = "o" if len(values) <= 30 else None
+            epochs, marker = np.arange(1, len(values) + 1), "o" if len(values) <= 30 else None
             axes.plot(epochs, values, style, color=colour, label=name, marker=marker, markersize=4)
             if part == "val":
                 i = int(best(values))
@@ -181,9 +173,9 @@ def confusion_matrix(confusion: npt.ArrayLike, class_names: Sequence[str] | None
     for (i, j), count in np.ndenumerate(counts):
         if count:
             axes.text(j, i, f"{count}", ha="center", va="center", fontsize=9, color="white" if share[i, j] > 0.5 else "black")
-    axes.set(xlabel="predicted", ylabel="true", xticks=range(len(names)), yticks=range(len(names)))
-    axes.set_xticklabels(names)
-    axes.set_yticklabels(names)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
     figure.colorbar(picture, label="share of the true class")
     return figure
 
@@ -194,18 +186,12 @@ def first_layer_weights(weight: npt.ArrayLike, shape: tuple[int, int] = (28, 28)
     if w.ndim != 2 or w.shape[1] != shape[0] * shape[1] or len(w) == 0:
         raise ShapeError(f"first_layer_weights: expected a weight of shape (units, {shape[0] * shape[1]}), got {w.shape}")
     strongest = np.argsort(-np.square(w).sum(axis=1), kind="stable")[:count]
-    columns = min(8, len(strongest))
-    rows = math.ceil(len(strongest) / columns)
     limit = float(np.abs(w[strongest]).max()) or 1.0
-    figure = _figure(1.1 * columns + 1, 1.2 * rows + 0.6, f"The {len(strongest)} strongest of {len(w)} first-layer units")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    pictures = []
-    for i, axes in enumerate(grid.flat):
-        axes.set_axis_off()
-        if i < len(strongest):
-            pictures.append(axes.imshow(w[strongest[i]].reshape(shape), cmap="RdBu_r", vmin=-limit, vmax=limit))
-            axes.set_title(f"{strongest[i]}", fontsize=8)
-    figure.colorbar(pictures[-1], ax=grid, label="weight", shrink=0.8)
+    title = f"The {len(strongest)} strongest of {len(w)} first-layer units"
+    pictures, titles = w[strongest].reshape(-1, *shape), [str(i) for i in strongest]
+    figure = _grid(title, pictures, count, 8, titles, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    figure.set_figwidth(figure.get_figwidth() + 1)  # for the bar
+    figure.colorbar(figure.axes[0].images[0], ax=figure.axes, label="weight", shrink=0.8)
     return figure
 
 
@@ -222,29 +208,25 @@ def probabilities(image: npt.ArrayLike, probability: npt.ArrayLike, *, title: st
     best = int(p.argmax())
     bars = right.bar(range(len(p)), p, color=["#bbbbbb" if i != best else _TRAIN for i in range(len(p))])
     right.bar_label(bars, [f"{v:.0%}" if v >= 0.005 else "" for v in p], fontsize=8)
-    right.set(
-        xticks=range(len(p)), ylim=(0, 1.1), xlabel="digit", ylabel="probability", title=f"predicted: {best} ({p[best]:.1%})"
-    )
+    right.set(xticks=range(len(p)), ylim=(0, 1.1), xlabel="digit", ylabel="probability")
+    right.set_title(f"predicted: {best} ({p[best]:.1%})")
     return figure
 
 
-def _nodes(tensor: Any) -> list[Any]:
-    """Return the nodes of a Tensor's graph in order of their creation."""
+def _graph(tensor: Any, names: Mapping[str, Any] | None) -> tuple[dict[Any, str], list[tuple[Any, Any]]]:
+    """Return the nodes of a Tensor's graph with their labels, and the edges from parent to node, as they were created."""
     if not hasattr(tensor, "_node"):
         raise TypeError(f"plots: expected a Tensor, got {type(tensor).__name__}")
-    found: dict[int, Any] = {}
-    stack = [tensor._node]
+    found, stack = set(), [tensor._node]
     while stack:
         node = stack.pop()
-        if node is not None and node.number not in found:
-            found[node.number] = node
+        if node is not None and node not in found:
+            found.add(node)
             stack.extend(node.parents)
-    return [found[number] for number in sorted(found)]
-
-
-def _label(node: Any, names: Mapping[Any, str]) -> str:
-    shape = "x".join(map(str, node.shape)) or "scalar"
-    return f"{names.get(node) or node.name or 'leaf'}\n{shape}"
+    nodes = sorted(found, key=lambda node: node.number)
+    called = {t._node: name for name, t in (names or {}).items()}
+    labels = {n: f"{called.get(n) or n.name or 'leaf'}\n{'x'.join(map(str, n.shape)) or 'scalar'}" for n in nodes}
+    return labels, [(parent, node) for node in nodes for parent in node.parents if parent is not None]
 
 
 def graph_dot(tensor: Any, *, names: Mapping[str, Any] | None = None) -> str:
@@ -269,13 +251,12 @@ def graph_dot(tensor: Any, *, names: Mapping[str, Any] | None = None) -> str:
       ... -> ...
     }
     """
-    called = {t._node: name for name, t in (names or {}).items()}
+    labels, edges = _graph(tensor, names)
     lines = ["digraph {", "  rankdir=LR"]
-    nodes = _nodes(tensor)
-    for node in nodes:
-        text = _label(node, called).replace('"', r"\"").replace("\n", r"\n")
+    for node, label in labels.items():
+        text = label.replace('"', r"\"").replace("\n", r"\n")
         lines.append(f'  n{node.number} [shape={"ellipse" if node.is_leaf else "box"} label="{text}"]')
-    lines += [f"  n{parent.number} -> n{node.number}" for node in nodes for parent in node.parents if parent is not None]
+    lines += [f"  n{parent.number} -> n{node.number}" for parent, node in edges]
     return "\n".join([*lines, "}"])
 
 
@@ -296,17 +277,15 @@ def draw_graph(tensor: Any, path: str | Path, *, names: Mapping[str, Any] | None
 
 def graph_figure(tensor: Any, *, names: Mapping[str, Any] | None = None) -> "Figure":
     """Draw the graph behind a Tensor with matplotlib alone: leaves to the left, the result to the right."""
-    called = {t._node: name for name, t in (names or {}).items()}
-    nodes = _nodes(tensor)
-    depth: dict[Any, int] = {}
-    for node in nodes:  # parents come first
-        depth[node] = 1 + max((depth[p] for p in node.parents if p is not None), default=-1)
-    for node in reversed(nodes):  # a leaf stands just before its first use
-        uses = [depth[n] for n in nodes if any(p is node for p in n.parents)]
-        if node.is_leaf and uses:
-            depth[node] = min(uses) - 1
+    labels, edges = _graph(tensor, names)
+    depth = dict.fromkeys(labels, 0)
+    for parent, node in edges:  # parents come first
+        depth[node] = max(depth[node], depth[parent] + 1)
+    for parent, _ in edges:  # a leaf stands just before its first use
+        if parent.is_leaf:
+            depth[parent] = min(depth[node] for leaf, node in edges if leaf is parent) - 1
     layers: dict[int, list[Any]] = {}
-    for node in nodes:
+    for node in labels:
         layers.setdefault(depth[node], []).append(node)
     place = {n: (d, -(i - (len(layer) - 1) / 2)) for d, layer in layers.items() for i, n in enumerate(layer)}
     tall = max(map(len, layers.values()), default=1)
@@ -314,13 +293,11 @@ def graph_figure(tensor: Any, *, names: Mapping[str, Any] | None = None) -> "Fig
     axes = figure.subplots()
     axes.set_axis_off()
     boxes = {}
-    for node in nodes:
+    for node, label in labels.items():
         box = {"boxstyle": f"{'round' if node.is_leaf else 'square'},pad=0.5", "fc": "#fff3d6" if node.is_leaf else "#dcebf7"}
-        text = axes.text(*place[node], _label(node, called), ha="center", va="center", fontsize=9, bbox=box)
-        boxes[node] = text.get_bbox_patch()
-    for node in nodes:
-        for parent in filter(None, node.parents):
-            ends = {"patchA": boxes[parent], "patchB": boxes[node], "shrinkA": 0, "shrinkB": 1}
-            axes.annotate("", place[node], place[parent], arrowprops={"arrowstyle": "->", "color": "#555555", **ends})
+        boxes[node] = axes.text(*place[node], label, ha="center", va="center", fontsize=9, bbox=box).get_bbox_patch()
+    for parent, node in edges:
+        ends = {"patchA": boxes[parent], "patchB": boxes[node], "shrinkA": 0, "shrinkB": 1}
+        axes.annotate("", place[node], place[parent], arrowprops={"arrowstyle": "->", "color": "#555555", **ends})
     axes.set(xlim=(-0.6, max(layers, default=0) + 0.6), ylim=(-tall / 2 - 0.1, tall / 2 + 0.1))
     return figure

@@ -4,7 +4,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -100,7 +100,7 @@ class EarlyStopping:
         sign = 1 if self.metric.endswith("accuracy") else -1
         best, epoch = -math.inf, 0
         for i, value in enumerate(history[self.metric]):
-            if sign * value > best + (self.min_delta if i else 0):
+            if sign * value > best + self.min_delta:
                 best, epoch = sign * value, i
         return epoch
 
@@ -157,6 +157,8 @@ def fit(
     ValueError
         If sizes do not fit or are out of range.
     """
+    from tqdm import tqdm
+
     if epochs < 0:
         raise ValueError(f"fit: expected epochs >= 0, got {epochs}")
     if resume and checkpoint is None:
@@ -177,34 +179,49 @@ def fit(
     if comm is not None:
         batches = ranks.shard(batches)
     first = comm is None or comm.rank == 0
-    history = History()
     exists, measure = (os.path.exists, evaluate) if comm is None else (ranks.exists, ranks.evaluate)
+    # the best epoch so far is kept beside the checkpoint, too, so that it outlives the process
+    best_path = None if checkpoint is None else Path(checkpoint).with_suffix(".best" + Path(checkpoint).suffix)
+    restore_best = early_stopping is not None and early_stopping.restore_best
+    best: dict[str, Array] | None = None
+    history = History()
     if resume and checkpoint is not None and exists(checkpoint):
         about = checkpoints.load(checkpoint, model, optimizer=inner, schedule=schedule)
         if not about.keys() >= {"history", "rng"}:
             raise CheckpointError(f"{checkpoint}: expected a checkpoint that fit wrote, got metadata of {sorted(about)}")
         history = History(about["history"])
         rng.bit_generator.state = about["rng"]
-    best = _Best(model, early_stopping, checkpoint, history, first)
-    with closing(_Progress(progress if first else False, epochs, len(batches), len(history["lr"]))) as shown:
-        while len(history["lr"]) < epochs and not (early_stopping and history["lr"] and early_stopping.wants_stop(history)):
-            sums = _epoch(model, loss, optimizer, schedule, batches, shown)
+        if restore_best and best_path is not None and best_path.exists():  # else none was kept before
+            best = checkpoints.read(best_path)[0]
+    done, steps = len(history["lr"]), len(batches)
+    every = (math.ceil(epochs / 20) if progress is True else int(progress)) if first else 0
+    interval = 0.1 if sys.stderr.isatty() else 10  # a log file is no screen
+    with tqdm(total=epochs * steps, initial=done * steps, disable=not every, unit="step", mininterval=interval) as bar:
+        for epoch in range(done + 1, epochs + 1):
+            if early_stopping is not None and early_stopping.wants_stop(history):
+                break
+            sums = _epoch(model, loss, optimizer, schedule, batches, bar)
             mean_loss, accuracy = _means(sums if comm is None else comm.allreduce(sums))
             measured = measure(model, loss, validation) if validation is not None else Metrics(math.nan, math.nan, None)
             history.add(
                 train_loss=mean_loss, train_accuracy=accuracy,
                 val_loss=measured.loss, val_accuracy=measured.accuracy, lr=optimizer.lr,
             )  # fmt: skip
-            best.update(history)
+            if early_stopping is not None and restore_best and early_stopping.best(history) == epoch - 1:
+                best = model.state_dict()
+                if best_path is not None and first:
+                    checkpoints.save(best_path, model)
             if checkpoint is not None and first:
-                about = {"epoch": len(history["lr"]), "history": history, "rng": rng.bit_generator.state}
+                about = {"epoch": epoch, "history": history, "rng": rng.bit_generator.state}
                 checkpoints.save(checkpoint, model, optimizer=inner, schedule=schedule, metadata=about)
-            shown.epoch(history)
-    best.restore()
+            if every and (epoch % every == 0 or epoch == epochs):
+                bar.write(f"epoch {epoch}/{epochs}  {history.last()}")
+    if best is not None:
+        model.load_state_dict(best)
     return history
 
 
-def _epoch(model: Module, loss: Loss, optimizer: Stepper, schedule: Schedule | None, batches: Any, shown: "_Progress") -> Array:
+def _epoch(model: Module, loss: Loss, optimizer: Stepper, schedule: Schedule | None, batches: Any, bar: Any) -> Array:
     """Run one pass of training; return sums of losses and right answers, numbers of examples and of those with a class."""
     model.train()
     sums = np.zeros(4)
@@ -226,66 +243,16 @@ def _epoch(model: Module, loss: Loss, optimizer: Stepper, schedule: Schedule | N
         optimizer.step()
         if schedule is not None:
             schedule.step()
-        shown.step(*_means(sums))
+        if not bar.disable:
+            mean_loss, accuracy = _means(sums)
+            bar.set_postfix_str(f"loss {mean_loss:.4f}, accuracy {accuracy:.4f}", refresh=False)
+            bar.update()
     return sums
 
 
 def _means(sums: Array) -> tuple[float, float]:
     losses, right, examples, classified = sums.tolist()
     return losses / examples if examples else math.nan, right / classified if classified else math.nan
-
-
-class _Best:
-    """Keeps the parameters of the best epoch; beside the checkpoint, too, so that they outlive the process."""
-
-    def __init__(self, model: Module, stopping: EarlyStopping | None, checkpoint: Any, history: History, writes: bool) -> None:
-        self.model, self.writes = model, writes
-        self.stopping = stopping if stopping is not None and stopping.restore_best else None
-        self.path = None if checkpoint is None else Path(checkpoint).with_suffix(".best" + Path(checkpoint).suffix)
-        self.state: dict[str, Array] | None = None
-        if self.stopping and history["lr"] and self.path is not None and self.path.exists():  # else none was kept before
-            self.state = checkpoints.read(self.path)[0]
-
-    def update(self, history: History) -> None:
-        if self.stopping and self.stopping.best(history) == len(history["lr"]) - 1:
-            self.state = self.model.state_dict()
-            if self.path is not None and self.writes:
-                checkpoints.save(self.path, self.model)
-
-    def restore(self) -> None:
-        if self.state is not None:
-            self.model.load_state_dict(self.state)
-
-
-class _Progress:
-    """A bar over all steps, and a line every few epochs."""
-
-    def __init__(self, progress: bool | int, epochs: int, steps: int, done: int) -> None:
-        from tqdm import tqdm
-
-        self.every = math.ceil(epochs / 20) if progress is True else int(progress)
-        self.epochs, self.stride = epochs, max(steps // 50, 1)
-        interval = 0.1 if sys.stderr.isatty() else 10  # a log file is no screen
-        self.bar = tqdm(total=epochs * steps, initial=done * steps, disable=not self.every, unit="step", mininterval=interval)
-
-    def close(self) -> None:
-        self.bar.close()
-
-    def step(self, loss: float, accuracy: float) -> None:
-        self.bar.update()
-        if self.every and self.bar.n % self.stride == 0:
-            self.bar.set_postfix_str(f"loss {loss:.4f}, accuracy {accuracy:.4f}", refresh=False)
-
-    def epoch(self, history: History) -> None:
-        number = len(history["lr"])
-        if self.every and (number % self.every == 0 or number == self.epochs):
-            self.bar.write(f"epoch {number}/{self.epochs}  {history.last()}")
-
-
-def _starts(inputs: Array, batch_size: int) -> range:
-    if batch_size < 1:
-        raise ValueError(f"expected a batch_size of at least 1, got {batch_size}")
-    return range(0, max(len(inputs), 1), batch_size)
 
 
 @contextmanager
@@ -326,8 +293,7 @@ def evaluate(model: Module, loss: Loss, data: Data, *, batch_size: int = 1024) -
         raise ValueError(f"evaluate: expected as many inputs as targets, and some, got {len(inputs)} and {len(targets)}")
     total, confusion = 0.0, None
     with _evaluating(model):
-        for i in _starts(inputs, batch_size):
-            x, y = inputs[i : i + batch_size], targets[i : i + batch_size]
+        for x, y in Batches(inputs, targets, batch_size, shuffle=False):
             outputs = model(from_numpy(x))
             total += float(loss(outputs, y).item()) * len(x)
             classes = _classes(outputs.data, y)
@@ -348,6 +314,6 @@ def predict(model: Module, inputs: Array, *, batch_size: int = 1024) -> Array:
     inputs : ndarray of shape (N, ...)
     batch_size : int
     """
+    batches = [x for x, _ in Batches(inputs, inputs, batch_size, shuffle=False)] or [inputs]  # no inputs are a batch, too
     with _evaluating(model):
-        starts = _starts(inputs, batch_size)
-        return np.concatenate([model(from_numpy(inputs[i : i + batch_size])).data for i in starts])
+        return np.concatenate([model(from_numpy(x)).data for x in batches])

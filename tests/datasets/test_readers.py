@@ -77,7 +77,11 @@ LAYOUTS = {
     "kaggle from a spreadsheet": (
         lambda f: [
             (f / f"mnist_{part}.csv").write_text(
-                "\ufeff" + rows(IMAGES[chosen], LABELS[chosen]).replace(",", '", "') + "\n\n", "utf-8"
+                "\ufeff"
+                + (f'"label",{PIXEL_NAMES}\n' if part == "train" else "")
+                + rows(IMAGES[chosen], LABELS[chosen]).replace(",", '", "')
+                + "\n\n",
+                "utf-8",
             )
             for part, chosen in (("train", TRAIN), ("test", TEST))
         ],
@@ -164,6 +168,7 @@ def first_pixel(text):
         (first_pixel("-1"), "line 2, column 2: .*got '-1'"),
         (first_pixel("0.5"), "line 2, column 2: .*got '0.5'"),
         (first_pixel(""), "line 2, column 2: .*got ''"),
+        (first_pixel("300"), "got '300'"),
         (first_pixel("1234"), "got '1234'"),
         (first_pixel("x"), "got 'x'"),
         (first_pixel("1,2"), "line 2: expected 785 columns, got 786"),
@@ -233,9 +238,9 @@ def npy(array, allow_pickle=False):
     ("x", "words"),
     [
         (npy(IMAGES)[:-5], "expected 10976 bytes"),
-        (npy(IMAGES.astype(float)), "expected integers"),
-        (npy(np.array([{}], object), True), "expected integers"),
-        (b"nonsense", "expected a npz file"),
+        (npy(IMAGES.astype(float)), "x_train: expected an array of integers, got float64"),
+        (npy(np.array([{}], object), True), "expected a npz file of integers: ValueError: Object arrays cannot be loaded"),
+        (b"nonsense", "x_train: expected an array of integers"),
         (npy(np.zeros(3, np.uint8)).replace(b"(3,), ", b"(999999999999999,), ")[:500], "expected"),
     ],
 )

@@ -161,8 +161,6 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         order = self.order()
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            chosen = slice(start, start + self.batch_size)
-            if order is None:
-                yield self.inputs[chosen], self.targets[chosen]
-            else:
-                yield self.inputs.take(order[chosen], axis=0), self.targets.take(order[chosen], axis=0)
+            batch = slice(start, start + self.batch_size)
+            chosen = batch if order is None else order[batch]
+            yield self.inputs[chosen], self.targets[chosen]

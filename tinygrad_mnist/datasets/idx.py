@@ -57,15 +57,14 @@ def parse_idx(content: bytes, name: object, ndim: int) -> Array:
         raise DataError(f"{name}: expected the magic number {magic.hex()} at byte 0, got {head[:4].hex() or 'an empty file'}")
     if len(head) < start:
         raise DataError(f"{name}: expected a header of {start} bytes, got {len(head)}")
-    shape = tuple(int(n) for n in np.frombuffer(head, ">u4", ndim, 4))
+    shape = tuple(np.frombuffer(head, ">u4", ndim, 4).tolist())
     promised = math.prod(shape)
     if promised == 0 or promised > 1032 * len(content):  # gzip makes no more of a byte
         raise DataError(f"{name}: expected the bytes of an array after the header, got the shape {shape}: a truncated file")
     there = len(body := inflate(content, name, start + promised + 1)) - start
     if there != promised:
-        what = "trailing bytes" if there > promised else "a truncated file"
-        got = "more" if there > promised else there
-        raise DataError(f"{name}: expected {promised} bytes after the header of shape {shape}, got {got}: {what}")
+        got = "more: trailing bytes" if there > promised else f"{there}: a truncated file"
+        raise DataError(f"{name}: expected {promised} bytes after the header of shape {shape}, got {got}")
     array = np.array(np.frombuffer(body, np.uint8, promised, start).reshape(shape))  # a copy, which may be written to
     if ndim == 1 and array.max() > 9:
         row = int(np.flatnonzero(array > 9)[0])

