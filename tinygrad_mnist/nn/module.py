@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -56,20 +56,7 @@ class Module:
 
     def _walk(self) -> Iterator[tuple[str, Any, Any, Any]]:
         """Yield (name, container, key, value) of all that is held, depth first, each shared thing once."""
-        seen = {id(self)}
-        stack: list[Iterator[tuple[str, Any, Any, Any]]] = [_items("", self)]
-        while stack:
-            for name, container, key, value in stack[-1]:
-                if isinstance(value, (Module, Tensor, np.ndarray, np.random.Generator, list, tuple, dict)):
-                    if id(value) in seen:
-                        continue
-                    seen.add(id(value))
-                    yield name, container, key, value
-                    if isinstance(value, (Module, list, tuple, dict)):
-                        stack.append(_items(name + ".", value))
-                        break
-            else:
-                stack.pop()
+        return _below("", self, {id(self)})
 
     def modules(self) -> Iterator[Module]:
         """Yield this module and every module below it."""
@@ -86,8 +73,7 @@ class Module:
 
     def parameters(self) -> Iterator[Tensor]:
         """Yield each parameter once, frozen ones (`requires_grad = False`) too."""
-        for _, parameter in self.named_parameters():
-            yield parameter
+        return (parameter for _, parameter in self.named_parameters())
 
     def named_buffers(self) -> Iterator[tuple[str, Array]]:
         """Yield each buffer's array, with its name: state that is no parameter, such as running statistics."""
@@ -195,13 +181,19 @@ class Module:
 
 
 def _items(prefix: str, holder: Any) -> Iterator[tuple[str, Any, Any, Any]]:
-    if isinstance(holder, Module):
-        holder = vars(holder)
-        pairs: Iterable[tuple[Any, Any]] = ((k, v) for k, v in list(holder.items()) if not k.startswith("_"))
-    else:
-        pairs = list(holder.items()) if isinstance(holder, dict) else enumerate(holder)
-    for key, value in pairs:
-        yield f"{prefix}{key}", holder, key, value
+    container = vars(holder) if isinstance(holder, Module) else holder
+    for key, value in list(container.items() if isinstance(container, dict) else enumerate(container)):
+        if not (isinstance(holder, Module) and str(key).startswith("_")):
+            yield f"{prefix}{key}", container, key, value
+
+
+def _below(prefix: str, holder: Any, seen: set[int]) -> Iterator[tuple[str, Any, Any, Any]]:
+    for name, container, key, value in _items(prefix, holder):
+        if isinstance(value, (Module, Tensor, np.ndarray, np.random.Generator, list, tuple, dict)) and id(value) not in seen:
+            seen.add(id(value))
+            yield name, container, key, value
+            if isinstance(value, (Module, list, tuple, dict)):
+                yield from _below(name + ".", value, seen)
 
 
 def _children(prefix: str, holder: Any) -> Iterator[tuple[str, Module]]:
