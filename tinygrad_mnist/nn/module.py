@@ -61,15 +61,11 @@ class Module:
     def modules(self) -> Iterator[Module]:
         """Yield this module and every module below it."""
         yield self
-        for _, _, _, value in self._walk():
-            if isinstance(value, Module):
-                yield value
+        yield from (value for *_, value in self._walk() if isinstance(value, Module))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Yield each parameter once, with its name, such as `blocks.0.weight`."""
-        for name, _, _, value in self._walk():
-            if isinstance(value, Tensor) and value._is_parameter:
-                yield name, value
+        return ((name, value) for name, *_, value in self._walk() if isinstance(value, Tensor) and value._is_parameter)
 
     def parameters(self) -> Iterator[Tensor]:
         """Yield each parameter once, frozen ones (`requires_grad = False`) too."""
@@ -77,7 +73,7 @@ class Module:
 
     def named_buffers(self) -> Iterator[tuple[str, Array]]:
         """Yield each buffer's array, with its name: state that is no parameter, such as running statistics."""
-        for name, _, _, value in self._walk():
+        for name, *_, value in self._walk():
             if isinstance(value, np.ndarray):
                 yield name, value
             elif isinstance(value, Tensor) and value.is_leaf and not value._is_parameter:
@@ -85,9 +81,7 @@ class Module:
 
     def named_generators(self) -> Iterator[tuple[str, np.random.Generator]]:
         """Yield each random generator, with its name, so that a checkpoint can keep its state."""
-        for name, _, _, value in self._walk():
-            if isinstance(value, np.random.Generator):
-                yield name, value
+        return ((name, value) for name, *_, value in self._walk() if isinstance(value, np.random.Generator))
 
     def state_dict(self) -> dict[str, Array]:
         """Return a copy of every parameter and buffer, by name."""
@@ -197,7 +191,7 @@ def _below(prefix: str, holder: Any, seen: set[int]) -> Iterator[tuple[str, Any,
 
 
 def _children(prefix: str, holder: Any) -> Iterator[tuple[str, Module]]:
-    for name, _, _, value in _items(prefix, holder):
+    for name, *_, value in _items(prefix, holder):
         if isinstance(value, Module):
             yield name, value
         elif isinstance(value, (list, tuple, dict)):
