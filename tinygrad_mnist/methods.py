@@ -86,11 +86,7 @@ class Methods:
         def max_pool2d(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Self: ...
         def avg_pool2d(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Self: ...
         def softmax_cross_entropy(
-            self,
-            labels: TensorLike,
-            *,
-            reduction: str = "mean",
-            label_smoothing: float = 0.0,
-            weight: npt.ArrayLike | None = None,
-        ) -> Self: ...
+            self, labels: TensorLike,
+            *, reduction: str = "mean", label_smoothing: float = 0.0, weight: npt.ArrayLike | None = None,
+        ) -> Self: ...  # fmt: skip
         def mse(self, target: TensorLike, *, reduction: str = "mean") -> Self: ...
