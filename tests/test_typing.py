@@ -53,7 +53,11 @@ def test_pyright_sees_what_users_are_promised():
 
 def stubs():
     tree = ast.parse((ROOT / "tinygrad_mnist" / "methods.py").read_text())
-    return {node.name: node.args for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    found = {node.name: node.args for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):  # __radd__ = ... = __add__
+            found |= {target.id: found[node.value.id] for target in node.targets}
+    return found
 
 
 def bound():

@@ -54,7 +54,7 @@ def _first(a: Array) -> str:
 
 
 def _checksum(a: Array) -> int:
-    return zlib.crc32(np.ascontiguousarray(a).view(np.uint8).data) if a.size else 0
+    return zlib.crc32(np.ascontiguousarray(a).data)
 
 
 def _user_line() -> str:

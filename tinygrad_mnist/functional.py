@@ -22,12 +22,9 @@ def _evaluate(f: Scalar, args: Sequence[Any], argnums: int | Sequence[int]) -> t
     """Call f with the chosen arguments as leaves and the other arrays as constants; return its value and the leaves."""
     chosen = [argnums] if isinstance(argnums, (int, np.integer)) else list(argnums)
     name = getattr(f, "__name__", "f")
-    for k in chosen:
-        if not -len(args) <= k < len(args):
-            raise ValueError(f"argnums: expected a number below {len(args)}, the arguments of {name}, got {k}")
     inputs = [Tensor(a) if isinstance(a, (np.ndarray, np.generic, float, list)) else a for a in args]
     for k in chosen:
-        inputs[k] = Tensor(inputs[k], requires_grad=True)
+        inputs[k] = Tensor(_argument(name, args, k), requires_grad=True)
     with switched(recording=True):  # a no_grad() around the call is the caller's affair, as in PyTorch
         y = f(*inputs)
     if not isinstance(y, Tensor) or y.shape != ():
@@ -161,13 +158,12 @@ def hessian(f: Scalar, x: npt.ArrayLike, *others: Any, argnums: int = 0) -> Arra
            [1., 0.]])
     """
     point = _argument("hessian", [x, *others], argnums)
-    rows = np.empty((point.size, *point.shape), point.dtype)
-    for k, direction in enumerate(np.eye(point.size, dtype=point.dtype)):
-        rows[k] = hvp(f, x, direction.reshape(point.shape), *others, argnums=argnums)
-    return rows.reshape(point.shape * 2)
+    directions = np.eye(point.size).reshape(point.size, *point.shape)
+    rows = [hvp(f, x, direction, *others, argnums=argnums) for direction in directions]
+    return np.array(rows, point.dtype).reshape(point.shape * 2)
 
 
-def _argument(name: str, args: Sequence[Any], argnums: int) -> Array:
-    if not isinstance(argnums, int) or not -len(args) <= argnums < len(args):
-        raise ValueError(f"{name}: expected argnums as one number below {len(args)}, got {argnums}")
-    return as_array(unwrap(args[argnums]))
+def _argument(name: str, args: Sequence[Any], k: int) -> Array:
+    if not isinstance(k, (int, np.integer)) or not -len(args) <= k < len(args):
+        raise ValueError(f"{name}: expected argnums as one number below {len(args)}, the number of arguments, got {k}")
+    return as_array(unwrap(args[k]))

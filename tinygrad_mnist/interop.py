@@ -1,8 +1,5 @@
 """How NumPy and Python's own functions meet a Tensor: conversion, ufuncs, np.sum and the like, numbers and sequences."""
 
-import functools
-import inspect
-import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,17 +15,6 @@ __all__ = ["NUMPY_FUNCTIONS", "Interop"]
 
 # Filled by `ops`: which operation stands for a NumPy function (or ufunc) when it meets a Tensor.
 NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
-
-
-@functools.cache
-def _most_positional(func: Callable[..., Any]) -> float:
-    """Return how many arguments a NumPy function may have by position before its dtype or out would be taken for ours."""
-    try:
-        theirs, ours = inspect.signature(func).parameters, inspect.signature(NUMPY_FUNCTIONS[func]).parameters
-    except ValueError:  # those of NumPy 1 that are written in C show no signature; none of them is a reduction
-        return math.inf
-    pairs = enumerate(zip(theirs, ours, strict=False))
-    return min((i for i, (their, our) in pairs if their in ("dtype", "out") and our in ("keepdims", "ddof")), default=math.inf)
 
 
 class Interop:
@@ -66,10 +52,11 @@ class Interop:
     def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func not in NUMPY_FUNCTIONS:
             raise TypeError(f"np.{func.__name__} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist")
-        if len(args) > _most_positional(func):  # ours have other parameters in the places of these
+        op = NUMPY_FUNCTIONS[func]
+        if len(args) > 2 and "keepdims" in op.__annotations__:  # a reduction: where ours has keepdims or ddof
             raise TypeError(f"np.{func.__name__} on a Tensor takes neither dtype nor out; pass keepdims or ddof by keyword")
         try:
-            return NUMPY_FUNCTIONS[func](*args, **kwargs)
+            return op(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"np.{func.__name__} on a Tensor: {error}") from error
 

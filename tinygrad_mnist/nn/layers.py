@@ -31,7 +31,7 @@ def _weight_and_bias(
     """Make the parameters; by default both uniform in +-1/sqrt(fan in), as PyTorch does, else a bias of zeros."""
     if weight_init is not None:
         return _parameter(weight_init(shape, np.random.default_rng(rng))), _parameter(np.zeros(shape[0])) if bias else None
-    rng, bound = np.random.default_rng(rng), 1 / math.sqrt(max(init.fans(shape)[0], 1))
+    rng, bound = np.random.default_rng(rng), 1 / math.sqrt(init.fans(shape)[0])
     weight = _parameter(rng.uniform(-bound, bound, shape))
     return weight, _parameter(rng.uniform(-bound, bound, shape[0])) if bias else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -56,42 +56,24 @@ class Module:
 
     def _walk(self) -> Iterator[tuple[str, Any, Any, Any]]:
         """Yield (name, container, key, value) of all that is held, depth first, each shared thing once."""
-        seen = {id(self)}
-        stack: list[Iterator[tuple[str, Any, Any, Any]]] = [_items("", self)]
-        while stack:
-            for name, container, key, value in stack[-1]:
-                if isinstance(value, (Module, Tensor, np.ndarray, np.random.Generator, list, tuple, dict)):
-                    if id(value) in seen:
-                        continue
-                    seen.add(id(value))
-                    yield name, container, key, value
-                    if isinstance(value, (Module, list, tuple, dict)):
-                        stack.append(_items(name + ".", value))
-                        break
-            else:
-                stack.pop()
+        return _below("", self, {id(self)})
 
     def modules(self) -> Iterator[Module]:
         """Yield this module and every module below it."""
         yield self
-        for _, _, _, value in self._walk():
-            if isinstance(value, Module):
-                yield value
+        yield from (value for *_, value in self._walk() if isinstance(value, Module))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Yield each parameter once, with its name, such as `blocks.0.weight`."""
-        for name, _, _, value in self._walk():
-            if isinstance(value, Tensor) and value._is_parameter:
-                yield name, value
+        return ((name, value) for name, *_, value in self._walk() if isinstance(value, Tensor) and value._is_parameter)
 
     def parameters(self) -> Iterator[Tensor]:
         """Yield each parameter once, frozen ones (`requires_grad = False`) too."""
-        for _, parameter in self.named_parameters():
-            yield parameter
+        return (parameter for _, parameter in self.named_parameters())
 
     def named_buffers(self) -> Iterator[tuple[str, Array]]:
         """Yield each buffer's array, with its name: state that is no parameter, such as running statistics."""
-        for name, _, _, value in self._walk():
+        for name, *_, value in self._walk():
             if isinstance(value, np.ndarray):
                 yield name, value
             elif isinstance(value, Tensor) and value.is_leaf and not value._is_parameter:
@@ -99,9 +81,7 @@ class Module:
 
     def named_generators(self) -> Iterator[tuple[str, np.random.Generator]]:
         """Yield each random generator, with its name, so that a checkpoint can keep its state."""
-        for name, _, _, value in self._walk():
-            if isinstance(value, np.random.Generator):
-                yield name, value
+        return ((name, value) for name, *_, value in self._walk() if isinstance(value, np.random.Generator))
 
     def state_dict(self) -> dict[str, Array]:
         """Return a copy of every parameter and buffer, by name."""
@@ -195,17 +175,23 @@ class Module:
 
 
 def _items(prefix: str, holder: Any) -> Iterator[tuple[str, Any, Any, Any]]:
-    if isinstance(holder, Module):
-        holder = vars(holder)
-        pairs: Iterable[tuple[Any, Any]] = ((k, v) for k, v in list(holder.items()) if not k.startswith("_"))
-    else:
-        pairs = list(holder.items()) if isinstance(holder, dict) else enumerate(holder)
-    for key, value in pairs:
-        yield f"{prefix}{key}", holder, key, value
+    container = vars(holder) if isinstance(holder, Module) else holder
+    for key, value in list(container.items() if isinstance(container, dict) else enumerate(container)):
+        if not (isinstance(holder, Module) and str(key).startswith("_")):
+            yield f"{prefix}{key}", container, key, value
+
+
+def _below(prefix: str, holder: Any, seen: set[int]) -> Iterator[tuple[str, Any, Any, Any]]:
+    for name, container, key, value in _items(prefix, holder):
+        if isinstance(value, (Module, Tensor, np.ndarray, np.random.Generator, list, tuple, dict)) and id(value) not in seen:
+            seen.add(id(value))
+            yield name, container, key, value
+            if isinstance(value, (Module, list, tuple, dict)):
+                yield from _below(name + ".", value, seen)
 
 
 def _children(prefix: str, holder: Any) -> Iterator[tuple[str, Module]]:
-    for name, _, _, value in _items(prefix, holder):
+    for name, *_, value in _items(prefix, holder):
         if isinstance(value, Module):
             yield name, value
         elif isinstance(value, (list, tuple, dict)):

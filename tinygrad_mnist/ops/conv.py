@@ -4,7 +4,7 @@ The memory behind a result lies in the order (C, H, W, N), seen through a transp
 product for the whole batch, and each element of the kernel meets long unbroken runs of pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,46 +33,42 @@ def _full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
 
 
 class _Windows:
-    """The windows of a sliding kernel over padded images, element by element of the kernel."""
+    """A kernel that slides over padded images: `views` of what each element of it meets, and the way back, `add_up`."""
 
     def __init__(self, op: str, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> None:
         if x.ndim != 4:
             raise ShapeError(f"{op}: expected images of shape (N, C, H, W), got {x.shape}")
         self.kernel = _pair(op, "kernel_size", kernel, 1)
-        self.stride, self.padding = _pair(op, "stride", stride, 1), _pair(op, "padding", padding, 0)
+        (sh, sw), self.padding = _pair(op, "stride", stride, 1), _pair(op, "padding", padding, 0)
         n, c, *sides = x.shape
         padded = [side + 2 * p for side, p in zip(sides, self.padding, strict=True)]
         if any(k > side for k, side in zip(self.kernel, padded, strict=True)):
             raise ShapeError(f"{op}: a kernel of {self.kernel} does not fit images {x.shape} padded by {self.padding}")
-        self.shape = (c, *((side - k) // s + 1 for side, k, s in zip(padded, self.kernel, self.stride, strict=True)), n)
-        self.padded_shape = (c, *padded, n)
+        rows, columns = ((side - k) // s + 1 for side, k, s in zip(padded, self.kernel, (sh, sw), strict=True))
+        self.shape, self.padded_shape = (c, rows, columns, n), (c, *padded, n)
+        self.inside = (slice(None), *(slice(p, p + side) for p, side in zip(self.padding, sides, strict=True)))
+        self.indices = [  # for each element of the kernel, of the pixels that it meets as it slides
+            (slice(None), slice(i, i + sh * (rows - 1) + 1, sh), slice(j, j + sw * (columns - 1) + 1, sw))
+            for i, j in np.ndindex(self.kernel)
+        ]
 
-    def pad(self, x: Array, fill: float = 0.0) -> Array:
-        """Return the images in the order (C, H, W, N), with their padding."""
+    def views(self, x: Array, fill: float = 0.0) -> list[Array]:
+        """Return the pixels that each element of the kernel meets, in the order (C, H, W, N), of the padded images x."""
         x = x.transpose(_INSIDE)
         if self.padding == (0, 0):
-            return np.ascontiguousarray(x)
-        out = _full(self.padded_shape, fill, x.dtype)
-        out[self._inner] = x
-        return out
+            padded = np.ascontiguousarray(x)
+        else:
+            padded = _full(self.padded_shape, fill, x.dtype)
+            padded[self.inside] = x
+        return [padded[index] for index in self.indices]
 
-    def crop(self, x: Array) -> Array:
-        """Undo `pad`."""
-        images: Array = x[self._inner].transpose(_OUTSIDE)
+    def add_up(self, parts: Iterable[Array], dtype: np.dtype[Any]) -> Array:
+        """Return the gradient of the images from those of their views."""
+        total = _full(self.padded_shape, 0, dtype)
+        for index, part in zip(self.indices, parts, strict=True):
+            total[index] += part
+        images: Array = total[self.inside].transpose(_OUTSIDE)
         return images
-
-    @property
-    def _inner(self) -> tuple[slice, ...]:
-        rows, columns = self.padded_shape[1:3]
-        (ph, pw) = self.padding
-        return (slice(None), slice(ph, rows - ph), slice(pw, columns - pw))
-
-    def __iter__(self) -> Iterator[tuple[slice, ...]]:
-        """Yield, for each element of the kernel, the index of the pixels that it meets as it slides."""
-        (sh, sw), (rows, columns) = self.stride, self.shape[1:3]
-        for i in range(self.kernel[0]):
-            for j in range(self.kernel[1]):
-                yield (slice(None), slice(i, i + sh * (rows - 1) + 1, sh), slice(j, j + sw * (columns - 1) + 1, sw))
 
 
 def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair, padding: Pair) -> Forward:
@@ -82,11 +78,11 @@ def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair,
         raise ShapeError(f"conv2d: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
     windows = _Windows("conv2d", x, weight.shape[2:], stride, padding)
     channels, rows, columns, n = windows.shape
-    padded, places = windows.pad(x), rows * columns * n
-    kernels = weight.reshape(len(weight), weight.size // len(weight))
-    patches = empty((channels, windows.kernel[0] * windows.kernel[1], rows, columns, n), x.dtype)
-    for k, window in enumerate(windows):
-        patches[:, k] = padded[window]
+    places = rows * columns * n
+    kernels = weight.reshape(len(weight), -1)
+    patches = empty((channels, len(windows.indices), rows, columns, n), x.dtype)
+    for k, view in enumerate(windows.views(x)):
+        patches[:, k] = view
     matrix = patches.reshape(kernels.shape[1], places)
     y = np.matmul(kernels, matrix, out=empty((len(weight), places), np.result_type(kernels, matrix)))
     if bias is not None:
@@ -97,10 +93,7 @@ def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair,
         gx = None
         if needs[0]:
             spread = np.matmul(kernels.T, g, out=empty(matrix.shape, np.result_type(kernels, g))).reshape(patches.shape)
-            gx = _full(windows.padded_shape, 0, spread.dtype)
-            for k, window in enumerate(windows):
-                gx[window] += spread[:, k]
-            gx = windows.crop(gx)
+            gx = windows.add_up(spread.swapaxes(0, 1), spread.dtype)
         gw = (g @ matrix.T).reshape(weight.shape) if needs[1] else None
         return (gx, gw) if bias is None else (gx, gw, g.sum(axis=1) if needs[2] else None)
 
@@ -136,24 +129,20 @@ def conv2d(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, *,
 def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
     x = floating(x)
     windows = _pooling("max_pool2d", x, kernel, stride, padding)
-    padded = windows.pad(x, -np.inf)
+    views = windows.views(x, -np.inf)
     best = _full(windows.shape, -np.inf, x.real.dtype)
-    for window in windows:
-        np.maximum(best, padded.real[window], out=best)
+    for view in views:
+        np.maximum(best, view.real, out=best)
     y: Array = best
     if x.dtype.kind == "c":  # the mean of the ties, as the gradient has it
-        ties = [padded.real[window] == best for window in windows]
-        total = sum(np.where(t, padded[w], 0) for t, w in zip(ties, windows, strict=True))
-        y = np.divide(total, sum(t.astype(float) for t in ties))
+        ties = [view.real == best for view in views]
+        y = sum(np.where(tie, view, 0) for tie, view in zip(ties, views, strict=True)) / np.add.reduce(ties)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        ties = [padded.real[window] == best for window in windows]
+        ties = [view.real == best for view in views]
         count = np.add.reduce(ties, dtype=x.real.dtype)
         share = np.divide(g.transpose(_INSIDE), count, out=empty(windows.shape, g.dtype))
-        gx = _full(windows.padded_shape, 0, g.dtype)
-        for tie, window in zip(ties, windows, strict=True):
-            gx[window] += share * tie
-        return (windows.crop(gx),)
+        return (windows.add_up((share * tie for tie in ties), g.dtype),)
 
     return y.transpose(_OUTSIDE), vjp
 
@@ -190,18 +179,14 @@ def max_pool2d(x: TensorLike, kernel_size: Pair, stride: Pair | None = None, pad
 def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
     x = floating(x)
     windows = _pooling("avg_pool2d", x, kernel, stride, padding)
-    padded, count = windows.pad(x), windows.kernel[0] * windows.kernel[1]
-    y = _full(windows.shape, 0, x.dtype)
-    for window in windows:
-        y += padded[window]
+    y, count = _full(windows.shape, 0, x.dtype), len(windows.indices)
+    for view in windows.views(x):
+        y += view
     y /= count
 
     def vjp(g: Array, needs: Needs) -> Grads:
         share = g.transpose(_INSIDE) / count
-        gx = _full(windows.padded_shape, 0, g.dtype)
-        for window in windows:
-            gx[window] += share
-        return (windows.crop(gx),)
+        return (windows.add_up([share] * count, g.dtype),)
 
     return y.transpose(_OUTSIDE), vjp
 

@@ -34,11 +34,7 @@ def _log_softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
     y = x - x.real.max(axis=axis, keepdims=True)
     y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (np.subtract(g, np.exp(y) * g.sum(axis=axis, keepdims=True), out=g),)
-
-    return y, vjp
+    return y, lambda g, needs: (np.subtract(g, np.exp(y) * g.sum(axis=axis, keepdims=True), out=g),)
 
 
 def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
@@ -47,31 +43,29 @@ def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 
 def _normalize(
-    x: Array, *affine: Array,
-    axes: tuple[int, ...], shape: tuple[int, ...], eps: float, given: tuple[Array, Array] | None = None,
+    x: Array, weight: Array | None = None, bias: Array | None = None,
+    *, axes: tuple[int, ...], shape: tuple[int, ...], eps: float, given: tuple[Array, Array] | None = None,
 ) -> Forward:  # fmt: skip
     """Centre and scale x, by its own mean and variance over `axes` or by given ones; then a weight and a bias of `shape`."""
-    own = given is None
     centred = x - (x.mean(axis=axes, keepdims=True) if given is None else given[0])
     var = (centred * centred).mean(axis=axes, keepdims=True) if given is None else given[1]
     scale = 1 / np.sqrt(var + eps)
     unit = centred * scale
-    weight = affine[0].reshape(shape) if affine else None
-    y = unit if weight is None else unit * weight
-    if len(affine) > 1:
-        y = y + affine[1].reshape(shape)
+    y = unit if weight is None else unit * weight.reshape(shape)
+    if bias is not None:
+        y = y + bias.reshape(shape)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         gx = gw = gb = None
-        if len(affine) > 1 and needs[2]:
-            gb = unbroadcast(g, shape).reshape(affine[1].shape)
-        if affine and needs[1]:
-            gw = unbroadcast(g * unit, shape).reshape(affine[0].shape)
+        if bias is not None and needs[2]:
+            gb = unbroadcast(g, shape).reshape(bias.shape)
+        if weight is not None and needs[1]:
+            gw = unbroadcast(g * unit, shape).reshape(weight.shape)
         if needs[0]:
-            gx = g * scale if weight is None else g * (scale * weight)
-            if own:  # the statistics depend on x, too: take out the parts of g along 1 and along x
+            gx = g * scale if weight is None else g * (scale * weight.reshape(shape))
+            if given is None:  # the statistics depend on x, too: take out the parts of g along 1 and along x
                 gx -= gx.mean(axis=axes, keepdims=True) + unit * (gx * unit).mean(axis=axes, keepdims=True)
-        return (gx, gw, gb)[: 1 + len(affine)]
+        return (gx, gw, gb)[: len(needs)]
 
     return y, vjp
 
@@ -123,8 +117,7 @@ def batch_norm(
             raise ShapeError(f"batch_norm: expected {name} of shape ({channels},) for x {data.shape}, got {a.shape}")
     axes, shape = (0, *range(2, data.ndim)), (1, channels, *(1,) * (data.ndim - 2))
     if training:
-        count = data.size // max(channels, 1)
-        if count < 2:
+        if data.size < 2 * max(channels, 1):
             raise ValueError(f"batch_norm: expected more than one value a channel in training, got x of shape {data.shape}")
         y = apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
         for running, batch in ((running_mean, data.mean(axis=axes)), (running_var, data.var(axis=axes, ddof=1))):
@@ -167,10 +160,7 @@ def layer_norm(
 
 
 def _dropout(x: Array, *, mask: Array) -> Forward:
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (np.multiply(g, mask, out=g),)
-
-    return x * mask, vjp
+    return x * mask, lambda g, needs: (np.multiply(g, mask, out=g),)
 
 
 def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | int | None = None) -> Tensor:

@@ -1,7 +1,6 @@
 """Reductions over axes: sum, mean, variance, extremes, products, the logarithm of a sum of exponentials; and cumsum."""
 
 import math
-import operator
 
 import numpy as np
 
@@ -12,31 +11,22 @@ __all__ = ["cumsum", "logsumexp", "max", "mean", "min", "prod", "std", "sum", "v
 
 
 def _axes(axis: Axis, x: Array) -> tuple[int, ...]:
-    """Return the axes as a tuple of numbers from 0; AxisError where one is out of range or named twice."""
+    """Return the axes as a tuple; whether x has them, and has none of them twice, NumPy's reduction finds out."""
     if axis is None:
         return tuple(range(x.ndim))
-    given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    for a in given:
-        if not -x.ndim <= operator.index(a) < x.ndim:
-            raise np.exceptions.AxisError(a, x.ndim)
-    axes = tuple(a % x.ndim for a in given)
-    if len(set(axes)) < len(axes):
-        raise ValueError(f"axis {axis} names an axis twice")
-    return axes
+    return tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
 
 
 def _spread(g: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Put the reduced axes back into `g`, with size 1, where they are not kept."""
-    return g if keepdims or not axes else np.expand_dims(g, axes)
+    return g if keepdims else np.expand_dims(g, axes)
 
 
 def _sum(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
     shape, axes = x.shape, _axes(axis, x)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        out = np.empty(shape, g.dtype)
-        out[...] = _spread(g, axes, keepdims)
-        return (out,)
+        return (np.full(shape, _spread(g, axes, keepdims), g.dtype),)
 
     return x.sum(axis=axes, keepdims=keepdims), vjp
 
@@ -48,14 +38,13 @@ def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def _mean(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
     shape, axes = x.shape, _axes(axis, x)
+    y = x.mean(axis=axes, keepdims=keepdims)
     count = math.prod(shape[i] for i in axes)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        out = np.empty(shape, g.dtype)
-        out[...] = _spread(g, axes, keepdims) / count if count else 0
-        return (out,)
+        return (np.full(shape, _spread(g, axes, keepdims) / count, g.dtype),)
 
-    return x.mean(axis=axes, keepdims=keepdims), vjp
+    return y, vjp
 
 
 def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -65,8 +54,8 @@ def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def _var(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
     axes = _axes(axis, x)
-    free = math.prod(x.shape[i] for i in axes) - ddof
     centred = x - x.mean(axis=axes, keepdims=True)
+    free = math.prod(x.shape[i] for i in axes) - ddof
 
     def vjp(g: Array, needs: Needs) -> Grads:
         return (_spread(g, axes, keepdims) * centred * (2 / free if free > 0 else np.nan),)
@@ -82,11 +71,7 @@ def var(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False)
 def _std(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
     variance, var_vjp = _var(x, axis=axis, ddof=ddof, keepdims=keepdims)
     y = np.sqrt(variance)
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return var_vjp(g * np.where(y == 0, 0, 0.5 / y), needs)
-
-    return y, vjp
+    return y, lambda g, needs: var_vjp(g * np.where(y == 0, 0, 0.5 / y), needs)
 
 
 def std(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
@@ -94,7 +79,9 @@ def std(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False)
     return apply(_std, x, axis=axis, ddof=ddof, keepdims=keepdims)
 
 
-def _extreme(x: Array, best: Array, axes: tuple[int, ...], keepdims: bool) -> Forward:
+def _extreme(choose: np.ufunc, x: Array, axis: Axis, keepdims: bool) -> Forward:
+    axes = _axes(axis, x)
+    best = np.asarray(choose.reduce(x.real, axis=axes, keepdims=True))
     ties = x.real == best
     count = ties.sum(axis=axes, keepdims=True)
     if x.dtype.kind == "c":  # the mean of the ties, as the gradient has it
@@ -107,8 +94,7 @@ def _extreme(x: Array, best: Array, axes: tuple[int, ...], keepdims: bool) -> Fo
 
 
 def _max(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
-    axes = _axes(axis, x)
-    return _extreme(x, np.asarray(x.real.max(axis=axes, keepdims=True)), axes, keepdims)
+    return _extreme(np.maximum, x, axis, keepdims)
 
 
 def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -117,8 +103,7 @@ def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _min(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
-    axes = _axes(axis, x)
-    return _extreme(x, np.asarray(x.real.min(axis=axes, keepdims=True)), axes, keepdims)
+    return _extreme(np.minimum, x, axis, keepdims)
 
 
 def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:

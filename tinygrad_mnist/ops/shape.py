@@ -18,11 +18,7 @@ __all__ = [
 
 def _reshape(x: Array, *, shape: Any) -> Forward:
     before = x.shape
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (g.reshape(before),)
-
-    return x.reshape(shape), vjp
+    return x.reshape(shape), lambda g, needs: (g.reshape(before),)
 
 
 def reshape(x: TensorLike, shape: int | Sequence[int], *more: int) -> Tensor:
@@ -33,11 +29,7 @@ def reshape(x: TensorLike, shape: int | Sequence[int], *more: int) -> Tensor:
 def _transpose(x: Array, *, axes: Sequence[int]) -> Forward:
     y = x.transpose(axes)
     back = np.argsort([axis % x.ndim for axis in axes])
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (g.transpose(back),)
-
-    return y, vjp
+    return y, lambda g, needs: (g.transpose(back),)
 
 
 def transpose(x: TensorLike, axes: int | Sequence[int] | None = None, *more: int) -> Tensor:
@@ -48,10 +40,7 @@ def transpose(x: TensorLike, axes: int | Sequence[int] | None = None, *more: int
 
 
 def _swapaxes(x: Array, *, axis1: int, axis2: int) -> Forward:
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (g.swapaxes(axis1, axis2),)
-
-    return x.swapaxes(axis1, axis2), vjp
+    return x.swapaxes(axis1, axis2), lambda g, needs: (g.swapaxes(axis1, axis2),)
 
 
 def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
@@ -79,11 +68,7 @@ def expand_dims(x: TensorLike, axis: int | tuple[int, ...]) -> Tensor:
 
 def _broadcast_to(x: Array, *, shape: Any) -> Forward:
     before = x.shape
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (unbroadcast(g, before),)
-
-    return np.broadcast_to(x, shape).copy(), vjp
+    return np.broadcast_to(x, shape).copy(), lambda g, needs: (unbroadcast(g, before),)
 
 
 def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
@@ -139,13 +124,9 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
 
 def _pad(x: Array, *, width: Any, value: float) -> Forward:
     y = np.pad(x, width, constant_values=value)
-    pairs = np.broadcast_to(np.asarray(width, dtype=int), (x.ndim, 2))
+    pairs = np.broadcast_to(width, (x.ndim, 2))
     inner = tuple(slice(before, before + size) for (before, _), size in zip(pairs, x.shape, strict=True))
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (g[inner],)
-
-    return y, vjp
+    return y, lambda g, needs: (g[inner],)
 
 
 def pad(x: TensorLike, pad_width: int | Sequence[Any], mode: str = "constant", constant_values: float = 0.0) -> Tensor:
@@ -187,11 +168,7 @@ def _astype(x: Array, *, dtype: npt.DTypeLike) -> Forward:
     before = x.dtype
     if before.kind == "c" and np.dtype(dtype).kind == "f":
         dtype = np.result_type(dtype, np.complex64)  # a complex step goes through a cast, at the precision asked for
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return ((g if before.kind == "c" else g.real).astype(before),)
-
-    return x.astype(dtype), vjp
+    return x.astype(dtype), lambda g, needs: ((g if before.kind == "c" else g.real).astype(before),)
 
 
 def astype(x: TensorLike, dtype: npt.DTypeLike) -> Tensor:

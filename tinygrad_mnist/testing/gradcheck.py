@@ -36,15 +36,11 @@ class _Manners:
                 raise GradcheckError(f"{node.name}: gradient {i} has shape {g.shape}, its input {parent.shape}")
             if g.dtype != parent.dtype and not mixed:
                 raise GradcheckError(f"{node.name}: gradient {i} has dtype {g.dtype}, its input {parent.dtype}")
-            if any(_overlap(g, array) for array in self.saved):
+            if any(np.shares_memory(g, array) for array in self.saved):
                 raise GradcheckError(f"{node.name}: gradient {i} aliases an array that the vjp saved; return a copy")
             for j, other, _ in given:
-                if j < i and _overlap(g, other):
+                if j < i and np.shares_memory(g, other):
                     raise GradcheckError(f"{node.name}: gradients {j} and {i} alias each other; return a copy of one")
-
-
-def _overlap(a: Array, b: Array) -> bool:
-    return bool(np.may_share_memory(a, b)) and a.size > 0 and b.size > 0 and bool(np.shares_memory(a, b))
 
 
 class _Function:
@@ -60,12 +56,11 @@ class _Function:
         wanted = any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
         for k, x in enumerate(self.inputs):
             if isinstance(x, (Tensor, np.ndarray, np.floating, float)):
-                data = np.asarray(unwrap(x))
+                data = np.array(unwrap(x))
                 constant = isinstance(x, Tensor) and wanted and not x.requires_grad
                 if data.dtype.kind == "f" and not constant:
                     found.append((k, f"input {k}", data))
-                elif isinstance(x, (Tensor, np.ndarray)):
-                    data = data.copy()
+                else:
                     self.inputs[k] = from_numpy(data) if isinstance(x, Tensor) else data
                     self.constants.append((f"input {k}", data))
         for module in modules.values():
@@ -83,15 +78,12 @@ class _Function:
     def __call__(self, arrays: Sequence[Array], needs: Sequence[bool] | None = None) -> tuple[Tensor, list[Tensor]]:
         args, leaves = list(self.inputs), []
         for k, (slot, array) in enumerate(zip(self.slots, arrays, strict=True)):
-            need = needs is not None and needs[k]
+            leaf = from_numpy(array, requires_grad=needs is not None and needs[k])
             if isinstance(slot, Tensor):
-                slot.requires_grad = False
-                slot._data = array
-                slot.requires_grad = need
-                leaves.append(slot)
+                slot._data, slot._node = leaf._data, leaf._node
             else:
-                args[slot] = from_numpy(array, requires_grad=need)
-                leaves.append(args[slot])
+                args[slot] = leaf
+            leaves.append(leaf)
         y = self.f(*args)
         if not isinstance(y, Tensor) or y.dtype.kind not in "fc":
             got = y.dtype if isinstance(y, Tensor) else type(y).__name__
@@ -189,19 +181,17 @@ def gradcheck(
 def _behaviour(function: _Function) -> tuple[Array, Array, list[Array]]:
     """Check everything but the values; return the result, the seed and the gradients."""
     name, arrays = function.name, function.arrays
-    watched = [*zip(function.labels, arrays, strict=True), *function.constants]
-    kept = [a.copy() for _, a in watched]
+    watched = [(label, a, a.copy()) for label, a in (*zip(function.labels, arrays, strict=True), *function.constants)]
     every = [True] * len(arrays)
     y = function(arrays)[0].numpy().copy()
-    _check_unchanged(name, watched, kept)
+    _check_unchanged(name, watched)
     if not np.array_equal(y, function(arrays)[0].numpy(), equal_nan=True):
         raise NonDeterministicError(f"{name}: two runs on the same inputs gave different results; fix its seed, or call eval()")
     rng = np.random.default_rng(0)
     seed = rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape)
-    watched.append(("the seed", seed))
-    kept.append(seed.copy())
+    watched.append(("the seed", seed, seed.copy()))
     analytic = function.pull(arrays, every, seed)
-    _check_unchanged(name, watched, kept)
+    _check_unchanged(name, watched)
     again = function.pull(arrays, every, seed)
     alone = [function.pull(arrays, [i == k for i in range(len(arrays))], seed)[k] for k in range(len(arrays))]
     spread = [_strided(a) for a in arrays]
@@ -214,7 +204,7 @@ def _behaviour(function: _Function) -> tuple[Array, Array, list[Array]]:
             raise GradcheckError(
                 f"{name}: the gradient of {label} depends on `needs`: it differs when no other input requires grad"
             )
-        if any(_overlap(g, a) for a in arrays) or any(_overlap(g, other) for other in analytic[:k]):
+        if any(np.shares_memory(g, a) for a in arrays) or any(np.shares_memory(g, other) for other in analytic[:k]):
             raise GradcheckError(f"{name}: the gradient of {label} aliases an input or another gradient; return a copy")
         if not np.allclose(g, strided[k], rtol=1e-8, atol=1e-10, equal_nan=True):
             raise GradcheckError(f"{name}: the gradient of {label} differs for inputs that are not contiguous")
@@ -223,18 +213,17 @@ def _behaviour(function: _Function) -> tuple[Array, Array, list[Array]]:
     return y, seed, analytic
 
 
-def _check_unchanged(name: str, watched: Sequence[tuple[str, Array]], kept: Sequence[Array]) -> None:
-    for (label, a), b in zip(watched, kept, strict=True):
-        if not np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"):
+def _check_unchanged(name: str, watched: Sequence[tuple[str, Array, Array]]) -> None:
+    for label, a, before in watched:
+        if not np.array_equal(a, before, equal_nan=a.dtype.kind in "fc"):
             raise GradcheckError(f"{name}: {label} was mutated")
 
 
 def _strided(a: Array) -> Array:
     """Return an equal array that is neither contiguous nor in C order."""
-    if a.ndim == 0:
-        return np.array(a)
     wide = np.full([2 * n for n in a.shape[::-1]], np.nan)
-    view: Array = wide[tuple(slice(None, None, -2) for _ in a.shape)].transpose()
+    every_other: tuple[Any, ...] = (*[slice(None, None, -2)] * a.ndim, ...)
+    view: Array = wide[every_other].transpose()
     view[...] = a
     return view
 
@@ -258,25 +247,21 @@ def _mismatch(
 
 def _smallest_call(function: _Function, k: int, index: tuple[int, ...], options: Any) -> str:
     """Return a call that fails: that of one entry by itself, if all inputs have its shape and it fails as well."""
-    a = function.arrays[k]
-    alike = all(isinstance(slot, int) and b.shape == a.shape for slot, b in zip(function.slots, function.arrays, strict=True))
-    if alike and index and a.size > 1:
-        alone = [np.array([b[index]]) for b in function.arrays]
+    arrays, shape = function.arrays, function.arrays[k].shape
+    alike = all(isinstance(slot, int) and a.shape == shape for slot, a in zip(function.slots, arrays, strict=True))
+    if alike and index and arrays[k].size > 1:
+        alone = [np.array([a[index]]) for a in arrays]
         inputs = list(function.inputs)
-        for slot, b in zip(function.slots, alone, strict=True):
-            inputs[int(slot)] = b
+        for slot, a in zip(function.slots, alone, strict=True):
+            inputs[int(slot)] = a
         try:
             gradcheck(function.f, *inputs, **options)
         except GradientMismatch:
-            return _call(function, alone, options["method"])
+            arrays = alone
         except Exception:  # the function does not take one entry: keep the whole call
             pass
-    return _call(function, function.arrays, options["method"])
-
-
-def _call(function: _Function, arrays: Sequence[Array], method: str) -> str:
     args: list[str] = [getattr(x, "__name__", type(x).__name__) for x in function.inputs]
     for slot, a in zip(function.slots, arrays, strict=True):
         if isinstance(slot, int):
             args[slot] = f"np.array({a.tolist()})" if a.size <= 12 else f"<array of shape {a.shape}>"
-    return f"gradcheck({', '.join([function.name, *args])}, method={method!r})"
+    return f"gradcheck({', '.join([function.name, *args])}, method={options['method']!r})"

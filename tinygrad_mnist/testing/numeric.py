@@ -15,9 +15,11 @@ _EPS = float(np.finfo(np.float64).eps)
 class Central:
     """Slopes by central differences, the step scaled to each entry; tells kinks by one-sided slopes at two steps."""
 
+    eps = _EPS ** (1 / 3)
+
     def __init__(self, function: Any, y: Array, seed: Array, eps: float | None, rtol: float, atol: float) -> None:
         self.function, self.y, self.seed, self.rtol, self.atol = function, y, seed, rtol, atol
-        self.eps = _EPS ** (1 / 3) if eps is None else eps
+        self.eps = self.eps if eps is None else eps
 
     def sides(self, k: int, direction: Any, step: float) -> tuple[float, float]:
         """Return the slopes to the right and to the left."""
@@ -58,29 +60,27 @@ class Central:
         return best, step
 
 
-class Complex:
+class Complex(Central):
     """Slopes by a complex step; two real ones beside it look for a kink, on either side of which it is blind."""
 
-    def __init__(self, function: Any, y: Array, seed: Array, eps: float | None, rtol: float, atol: float) -> None:
-        self.function, self.seed, self.step = function, seed, 1e-100 if eps is None else eps
-        self.real = Central(function, y, seed, None, rtol, atol)
+    eps = 1e-100
 
     def slope(self, k: int, direction: Any, expected: float) -> tuple[float, float]:
         """Return the slope by entry (or along direction) of array k, and the step that gave it."""
         arrays = list(self.function.arrays)
         size = _size(arrays[k], direction)
         try:
-            self.real.smooth_sides(k, direction, 1e-9 * size)  # so small that only a kink right here counts
+            self.smooth_sides(k, direction, 1e-9 * size)  # so small that only a kink right here counts
         except NonDifferentiableError:  # or rounding, which the usual step does not see
-            self.real.smooth_sides(k, direction, self.real.eps * size)
-        arrays[k] = _moved(arrays[k].astype(np.complex128), direction, 1j * self.step)
+            self.smooth_sides(k, direction, Central.eps * size)
+        arrays[k] = _moved(arrays[k].astype(np.complex128), direction, 1j * self.eps)
         try:
             y = self.function(arrays)[0].numpy()
         except TypeError as error:
             raise GradcheckError(f'{self.function.name}: not analytic ({error}); use method="central"') from error
         if y.dtype.kind != "c":
             raise GradcheckError(f'{self.function.name}: not analytic (its result lost the complex step); use method="central"')
-        return float((self.seed * y.imag).sum() / self.step), self.step
+        return float((self.seed * y.imag).sum() / self.eps), self.eps
 
 
 def _size(a: Array, direction: Any) -> float:

@@ -14,15 +14,13 @@ __all__ = ["away_from", "broadcastable", "labels", "shapes", "tensors"]
 
 Strategy = st.SearchStrategy
 
+# of moderate size, so that no operation overflows and finite differences are exact enough
+_NUMBERS: Strategy[Any] = st.floats(-8, 8).map(lambda v: round(v, 4))
+
 
 def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 4) -> Strategy[tuple[int, ...]]:
     """Return a strategy of shapes; it shrinks to few and short axes."""
     return hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
-
-
-def _elements(dtype: np.dtype[Any]) -> Strategy[Any]:
-    """Numbers of moderate size, so that no operation overflows and finite differences are exact enough."""
-    return st.floats(-8, 8, width=32 if dtype.itemsize <= 4 else 64).map(lambda v: round(v, 4))
 
 
 def tensors(
@@ -41,7 +39,7 @@ def tensors(
     requires_grad : bool
     """
     kind = np.dtype(dtype)
-    fitting = (_elements(kind) if elements is None else elements).map(lambda v: kind.type(v).item())  # rounded as the dtype is
+    fitting = (_NUMBERS if elements is None else elements).map(lambda v: kind.type(v).item())  # rounded as the dtype is
     arrays = hnp.arrays(kind, shapes() if shape is None else shape, elements=fitting)
     return arrays.map(lambda a: Tensor(a, requires_grad=requires_grad))
 
