@@ -1,5 +1,6 @@
 """Data-parallel training, in real mpiexec jobs on this machine."""
 
+import copy
 import json
 import os
 import shutil
@@ -119,7 +120,7 @@ def test_what_is_set_on_the_wrapper_reaches_the_optimizer():
     inner = optim.SGD(model.parameters(), 0.1)
     wrapper = DistributedOptimizer(inner, model)
     wrapper.momentum, wrapper.lr = 0.5, 0.2
-    assert (inner.momentum, inner.lr, wrapper.lr) == (0.5, 0.2, 0.2)
+    assert (inner.momentum, inner.lr, wrapper.lr, copy.copy(wrapper).lr) == (0.5, 0.2, 0.2, 0.2)
     with pytest.raises(ValueError, match="momentum"):
         wrapper.momentum = 2.0
 

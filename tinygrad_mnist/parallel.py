@@ -93,7 +93,7 @@ class DistributedOptimizer:
             broadcast(model, self.comm)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.optimizer, name)
+        return getattr(object.__getattribute__(self, "optimizer"), name)  # no endless search where there is none yet
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in vars(self) and hasattr(vars(self).get("optimizer"), name):

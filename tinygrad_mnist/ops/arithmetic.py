@@ -72,10 +72,7 @@ def divide(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def _negative(x: Array) -> Forward:
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (np.negative(g, out=g),)
-
-    return -x, vjp
+    return -x, lambda g, needs: (np.negative(g, out=g),)
 
 
 def negative(x: TensorLike) -> Tensor:
@@ -108,10 +105,7 @@ def power(x: TensorLike, p: TensorLike) -> Tensor:
 
 
 def _square(x: Array) -> Forward:
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (np.multiply(g, x + x, out=g),)
-
-    return x * x, vjp
+    return x * x, lambda g, needs: (np.multiply(g, x + x, out=g),)
 
 
 def square(x: TensorLike) -> Tensor:
@@ -156,11 +150,7 @@ def minimum(x: TensorLike, y: TensorLike) -> Tensor:
 
 def _where(x: Array, y: Array, *, condition: Array) -> Forward:
     shapes = (x.shape, y.shape)
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return _dealt(g, needs, (condition, ~condition), shapes)
-
-    return np.where(condition, x, y), vjp
+    return np.where(condition, x, y), lambda g, needs: _dealt(g, needs, (condition, ~condition), shapes)
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
@@ -170,11 +160,8 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
 
 def _clip(x: Array, *, low: Any, high: Any) -> Forward:
     inside: Array = (x.real >= (-np.inf if low is None else low)) & (x.real <= (np.inf if high is None else high))
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (unbroadcast(masked(g, inside), x.shape),)
-
-    return np.where(inside, x, np.clip(x.real, low, high)), vjp
+    y = np.where(inside, x, np.clip(x.real, low, high))
+    return y, lambda g, needs: (unbroadcast(masked(g, inside), x.shape),)
 
 
 def clip(x: TensorLike, low: npt.ArrayLike | None = None, high: npt.ArrayLike | None = None) -> Tensor:
