@@ -5,7 +5,7 @@ import math
 import operator
 from typing import Any
 
-from .sgd import Optimizer
+from .sgd import Optimizer, checked
 
 __all__ = ["CosineLR", "OneCycleLR", "Schedule", "StepLR"]
 
@@ -70,18 +70,12 @@ def _at_least_one(kind: str, name: str, value: int) -> int:
     return number
 
 
-def _at_least_zero(kind: str, name: str, value: float) -> float:
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{kind}: expected a finite {name} of at least 0, got {value}")
-    return float(value)
-
-
 class StepLR(Schedule):
     """Staircase: the base rate times gamma ** (steps // step_size)."""
 
     def __init__(self, opt: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size = _at_least_one("StepLR", "step_size", step_size)
-        self.gamma = _at_least_zero("StepLR", "gamma", gamma)
+        self.gamma = float(checked("StepLR", "gamma", gamma))
         super().__init__(opt)
 
     def rate(self, steps: int) -> float:
@@ -94,7 +88,7 @@ class CosineLR(Schedule):
 
     def __init__(self, opt: Optimizer, total_steps: int, min_lr: float = 0.0) -> None:
         self.total_steps = _at_least_one("CosineLR", "total_steps", total_steps)
-        self.min_lr = _at_least_zero("CosineLR", "min_lr", min_lr)
+        self.min_lr = float(checked("CosineLR", "min_lr", min_lr))
         super().__init__(opt)
 
     def rate(self, steps: int) -> float:
@@ -127,7 +121,7 @@ class OneCycleLR(Schedule):
         *, pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
     ) -> None:  # fmt: skip
         self.total_steps = _at_least_one("OneCycleLR", "total_steps", total_steps)
-        self.max_lr = _at_least_zero("OneCycleLR", "max_lr", max_lr)
+        self.max_lr = float(checked("OneCycleLR", "max_lr", max_lr))
         if not 0 < pct_start < 1 or not 0 < div_factor < math.inf or not 0 < final_div_factor < math.inf:
             raise ValueError(
                 "OneCycleLR: expected pct_start in (0, 1) and finite factors above 0, "

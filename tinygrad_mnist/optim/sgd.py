@@ -57,7 +57,7 @@ class Optimizer:
         self._scratch: dict[tuple[int, tuple[int, ...], np.dtype[Any]], Array] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, _checked(type(self).__name__, name, value) if name in self._names else value)
+        object.__setattr__(self, name, checked(type(self).__name__, name, value) if name in self._names else value)
 
     def step(self) -> None:
         """Update every parameter that has a gradient, and leave the gradient as it is.
@@ -176,13 +176,13 @@ def _tensors(kind: str, params: Iterable[Tensor]) -> list[Tensor]:
     return found
 
 
-def _checked(kind: str, name: str, value: Any) -> Any:
+def checked(kind: str, name: str, value: Any) -> Any:
     """Return a hyper-parameter as a Python number: one of NumPy's would compute float32 steps in float64."""
     if name == "betas":
         pair = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
         if len(pair) != 2:
             raise ValueError(f"{kind}: expected betas to be two numbers, got {value!r}")
-        return tuple(_checked(kind, "each of betas", beta) for beta in pair)
+        return tuple(checked(kind, "each of betas", beta) for beta in pair)
     if isinstance(value, np.generic):
         value = value.item()
     if not isinstance(value, (int, float)):
