@@ -1,8 +1,14 @@
-"""Every exception of the library; each is also the built-in error that a caller would expect."""
+"""Every exception of the library, each also the built-in error that a caller would expect; and what a kernel's error says."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 __all__ = [
     "AnomalyError", "CheckpointError", "DataError", "GradcheckError", "GradientMismatch",
-    "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError",
+    "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError", "explained",
 ]  # fmt: skip
 
 
@@ -44,3 +50,23 @@ class NonDifferentiableError(GradcheckError):
 
 class NonDeterministicError(GradcheckError):
     """Two runs on the same inputs gave different results."""
+
+
+_ABOUT_SHAPES = re.compile("broadcast|mismatch|shape|dimension|axis|axes|zero-size|subscript|sequence")
+
+
+def explained(error: Exception, name: str, arrays: Sequence[Any]) -> Exception:
+    """Return the error of an operation's kernel with the name of the operation and its inputs' shapes in it."""
+    text = str(error)
+    if text.startswith(f"{name}:"):
+        return error
+    if not all(isinstance(a, np.ndarray) for a in arrays):
+        return TypeError(f"{name}: {text}")
+    about_shapes = f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}"
+    if type(error) is ValueError and _ABOUT_SHAPES.search(text):
+        return ShapeError(about_shapes)
+    if isinstance(error, np.exceptions.AxisError):
+        return np.exceptions.AxisError(about_shapes)
+    kinds = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
+    kind = TypeError if isinstance(error, TypeError) and type(error).__module__.startswith("numpy") else type(error)
+    return kind(f"{name}: {text}, with inputs {kinds}") if kind in (TypeError, ValueError, IndexError) else error

@@ -1,4 +1,4 @@
-"""How NumPy and Python's own functions meet a Tensor: conversion, ufuncs, np.sum and the like, numbers and sequences."""
+"""What a Tensor has of an ndarray, and how NumPy and Python's own functions meet it: ufuncs, np.sum, numbers, sequences."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,7 +18,7 @@ NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
 class Interop:
-    """The protocols of NumPy and of Python that a Tensor answers to."""
+    """The attributes of an ndarray, and the protocols of NumPy and of Python, that a Tensor answers to."""
 
     __slots__ = ()
 
@@ -30,6 +30,41 @@ class Interop:
         def requires_grad(self) -> bool: ...  # noqa: D102 - it is Tensor's
 
         def __getitem__(self, index: Any) -> Self: ...
+        def transpose(self) -> Self: ...  # noqa: D102
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size along each axis."""
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of its axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of its elements."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of its elements."""
+        dtype: np.dtype[Any] = self._data.dtype
+        return dtype
+
+    @property
+    def T(self) -> "Self":  # noqa: N802 - NumPy's name
+        """The tensor with its axes in reverse order."""
+        return self.transpose()
+
+    def numpy(self) -> Array:
+        """Return the values as an ndarray that shares their memory."""
+        return self._data
+
+    def item(self) -> Any:
+        """Return the value of a tensor of one element as a Python number."""
+        return self._data.item()
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         if self.requires_grad:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ __all__ = [
     "confusion_matrix", "draw_graph", "first_layer_weights", "graph_dot", "graph_figure",
     "learning_curves", "mistakes", "predictions", "probabilities", "samples",
 ]  # fmt: skip
+
+Labels: TypeAlias = Sequence[int] | Array
 
 _TRAIN, _VALIDATION, _WRONG = "#0072B2", "#D55E00", "#D55E00"  # colours that the colour-blind can tell apart
 
@@ -75,9 +77,7 @@ def _grid(
     return figure
 
 
-def samples(
-    images: npt.ArrayLike, labels: Sequence[int] | Array | None = None, *, rows: int = 5, columns: int = 10
-) -> "Figure":
+def samples(images: npt.ArrayLike, labels: Labels | None = None, *, rows: int = 5, columns: int = 10) -> "Figure":
     """Draw the first images in a grid, with their labels as titles."""
     pictures = _images(images)
     _same_number(pictures, labels=labels)
@@ -86,9 +86,8 @@ def samples(
 
 
 def predictions(
-    images: npt.ArrayLike, predicted: Sequence[int] | Array, labels: Sequence[int] | Array | None = None,
-    *, rows: int = 4, columns: int = 8,
-) -> "Figure":  # fmt: skip
+    images: npt.ArrayLike, predicted: Labels, labels: Labels | None = None, *, rows: int = 4, columns: int = 8
+) -> "Figure":
     """Draw images with the predicted digit beside the true one; errors are framed and say so."""
     pictures = _images(images)
     _same_number(pictures, predictions=predicted, labels=labels)
@@ -102,7 +101,7 @@ def predictions(
 
 
 def mistakes(
-    images: npt.ArrayLike, probabilities: npt.ArrayLike, labels: Sequence[int] | Array, *, rows: int = 2, columns: int = 8
+    images: npt.ArrayLike, probabilities: npt.ArrayLike, labels: Labels, *, rows: int = 2, columns: int = 8
 ) -> "Figure":
     """Draw the wrong predictions that the model was most confident of, with the probability it gave them.
 
@@ -200,10 +199,9 @@ def probabilities(image: npt.ArrayLike, probability: npt.ArrayLike, *, title: st
     picture, p = np.asarray(image), np.asarray(probability)
     if picture.size != 784 or p.ndim != 1 or p.size == 0:
         raise ShapeError(f"probabilities: expected an image (28, 28) and a vector, got {picture.shape} and {p.shape}")
-    picture = picture.reshape(28, 28)
     figure = _figure(7, 3, title)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
-    left.imshow(picture, cmap="gray_r")
+    left.imshow(picture.reshape(28, 28), cmap="gray_r")
     left.set(xticks=[], yticks=[], title="input, 28 x 28")
     best = int(p.argmax())
     bars = right.bar(range(len(p)), p, color=["#bbbbbb" if i != best else _TRAIN for i in range(len(p))])
@@ -248,7 +246,6 @@ def graph_dot(tensor: Any, *, names: Mapping[str, Any] | None = None) -> str:
       ... [shape=ellipse label="x\nscalar"]
       ... [shape=box label="multiply\nscalar"]
       ... -> ...
-      ... -> ...
     }
     """
     labels, edges = _graph(tensor, names)
@@ -290,8 +287,7 @@ def graph_figure(tensor: Any, *, names: Mapping[str, Any] | None = None) -> "Fig
     place = {n: (d, -(i - (len(layer) - 1) / 2)) for d, layer in layers.items() for i, n in enumerate(layer)}
     tall = max(map(len, layers.values()), default=1)
     figure = _figure(max(1.7 * len(layers), 4), 1 + 1.1 * tall, "Computational graph")
-    axes = figure.subplots()
-    axes.set_axis_off()
+    axes = figure.add_subplot(frameon=False, xticks=[], yticks=[])
     boxes = {}
     for node, label in labels.items():
         box = {"boxstyle": f"{'round' if node.is_leaf else 'square'},pad=0.5", "fc": "#fff3d6" if node.is_leaf else "#dcebf7"}

@@ -1,6 +1,5 @@
 """Tensor: an array that records how it was made; `apply` is how every operation makes one."""
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias, Union
@@ -10,7 +9,7 @@ import numpy.typing as npt
 
 from . import graph
 from .arrays import NUMPY_1, Array, as_array, constants, narrowed
-from .errors import GraphError, ShapeError
+from .errors import GraphError, ShapeError, explained
 from .graph import Forward as Forward
 from .graph import Grads as Grads
 from .graph import Kernel as Kernel
@@ -120,32 +119,6 @@ class Tensor(Methods, Interop):
         """Whether it was made by the user rather than by an operation that recorded it."""
         return self._node is None or self._node.is_leaf
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its size along each axis."""
-        return self._data.shape
-
-    @property
-    def ndim(self) -> int:
-        """The number of its axes."""
-        return self._data.ndim
-
-    @property
-    def size(self) -> int:
-        """The number of its elements."""
-        return self._data.size
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The NumPy dtype of its elements."""
-        dtype: np.dtype[Any] = self._data.dtype
-        return dtype
-
-    @property
-    def T(self) -> "Tensor":  # noqa: N802 - NumPy's name
-        """The tensor with its axes in reverse order."""
-        return self.transpose()
-
     # What it does
 
     def backward(self, gradient: npt.ArrayLike | None = None, retain_graph: bool = False) -> None:
@@ -191,15 +164,7 @@ class Tensor(Methods, Interop):
         """Return the same values, in the same memory, as a constant."""
         return _make(self._data, None)
 
-    def numpy(self) -> Array:
-        """Return the values as an ndarray that shares their memory."""
-        return self._data
-
-    def item(self) -> Any:
-        """Return the value of a tensor of one element as a Python number."""
-        return self._data.item()
-
-    # Conversions and protocols; those of NumPy are in interop.py
+    # Conversions; the attributes and protocols of an ndarray are in interop.py
 
     __hash__ = object.__hash__  # == is elementwise, as in NumPy and PyTorch
 
@@ -208,12 +173,6 @@ class Tensor(Methods, Interop):
         dtype = "" if self.dtype == np.float32 else f", dtype={self.dtype}"
         made = "" if self._node is None else ", requires_grad=True" if self.is_leaf else f", made by {self._node.name}"
         return f"Tensor({text}{dtype}{made})"
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
-        copy = Tensor.__new__(Tensor)
-        copy.__setstate__(self.__getstate__())
-        copy._data = copy._data.copy()
-        return copy
 
     def __getstate__(self) -> tuple[Array, bool, bool]:
         if not self.is_leaf:
@@ -303,7 +262,7 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
             arrays = constants(arrays)
         y, vjp = kernel(*arrays, **params)
     except (ValueError, TypeError, IndexError) as error:
-        raise _explain(error, kernel, arrays) from error
+        raise explained(error, op_name(kernel), arrays) from error
     if type(y) is not np.ndarray:  # NumPy's scalars, from arithmetic on 0-d arrays
         y = np.asarray(y)
     if NUMPY_1 and y.ndim == 0 and "dtype" not in params:
@@ -315,26 +274,6 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
     if mode.watch is not None:
         mode.watch.forward(kernel, arrays, y, node)
     return _make(y, node)
-
-
-_ABOUT_SHAPES = re.compile("broadcast|mismatch|shape|dimension|axis|axes|zero-size|subscript|sequence")
-
-
-def _explain(error: Exception, kernel: Kernel, arrays: list[Array]) -> Exception:
-    """Return the error of a kernel with the operation's name and its inputs' shapes in it."""
-    name = op_name(kernel)
-    text = str(error)
-    if text.startswith(f"{name}:"):
-        return error
-    if not all(isinstance(a, np.ndarray) for a in arrays):
-        return TypeError(f"{name}: {text}")
-    if type(error) is ValueError and _ABOUT_SHAPES.search(text):
-        return ShapeError(f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}")
-    if isinstance(error, np.exceptions.AxisError):
-        return np.exceptions.AxisError(f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}")
-    kinds = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
-    kind = TypeError if isinstance(error, TypeError) and type(error).__module__.startswith("numpy") else type(error)
-    return kind(f"{name}: {text}, with inputs {kinds}") if kind in (TypeError, ValueError, IndexError) else error
 
 
 def gradients(y: Tensor, leaves: Sequence[Tensor], seed: Array | None = None, retain_graph: bool = False) -> list[Array]:

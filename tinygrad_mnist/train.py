@@ -25,10 +25,9 @@ Loss: TypeAlias = Callable[[Tensor, Any], Tensor]
 
 
 class History(dict[str, list[float]]):
-    """What `fit` saw: `train_loss train_accuracy val_loss val_accuracy lr`, each a list with an entry an epoch.
+    """What `fit` saw, lists of an entry an epoch: `train_loss train_accuracy val_loss val_accuracy lr`.
 
-    Accuracies are fractions; an entry that does not exist (validation without validation data, the accuracy of
-    a regression) is nan.
+    Accuracies are fractions; what does not exist (validation without data, the accuracy of a regression) is nan.
     """
 
     NAMES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
@@ -60,11 +59,9 @@ class Metrics(NamedTuple):
 class Stepper(Protocol):
     """What `fit` asks of an optimizer: an `Optimizer` has it, and a `parallel.DistributedOptimizer`."""
 
-    @property
-    def lr(self) -> float: ...
+    lr: float
 
     def zero_grad(self) -> None: ...
-
     def step(self) -> None: ...
 
 
@@ -176,10 +173,9 @@ def fit(
     comm, inner = getattr(ranks, "comm", None), getattr(ranks, "optimizer", ranks)
     if schedule is not None and schedule.opt is not ranks and schedule.opt is not inner:
         raise ValueError("fit: expected a schedule of this optimizer, got one of another, which it would not change")
+    first, exists, measure = True, os.path.exists, evaluate
     if comm is not None:
-        batches = ranks.shard(batches)
-    first = comm is None or comm.rank == 0
-    exists, measure = (os.path.exists, evaluate) if comm is None else (ranks.exists, ranks.evaluate)
+        first, exists, measure, batches = comm.rank == 0, ranks.exists, ranks.evaluate, ranks.shard(batches)
     # the best epoch so far is kept beside the checkpoint, too, so that it outlives the process
     best_path = None if checkpoint is None else Path(checkpoint).with_suffix(".best" + Path(checkpoint).suffix)
     restore_best = early_stopping is not None and early_stopping.restore_best
@@ -232,10 +228,8 @@ def _epoch(model: Module, loss: Loss, optimizer: Stepper, schedule: Schedule | N
             value = loss(outputs, y)
             number = float(value.item())
             if not math.isfinite(number):
-                raise AnomalyError(
-                    f"fit: the loss is {number} after {int(sums[2])} examples of this epoch; try a lower learning rate, "
-                    "clip_grad_norm, or run a step inside detect_anomaly() to find the operation"
-                )
+                advice = "try a lower learning rate, clip_grad_norm, or a step inside detect_anomaly()"
+                raise AnomalyError(f"fit: the loss is {number} after {int(sums[2])} examples of this epoch; {advice}")
             value.backward()
             classes = _classes(outputs.data, y)
             right = 0 if classes is None else int((outputs.data.argmax(axis=1) == classes).sum())
@@ -244,8 +238,7 @@ def _epoch(model: Module, loss: Loss, optimizer: Stepper, schedule: Schedule | N
         if schedule is not None:
             schedule.step()
         if not bar.disable:
-            mean_loss, accuracy = _means(sums)
-            bar.set_postfix_str(f"loss {mean_loss:.4f}, accuracy {accuracy:.4f}", refresh=False)
+            bar.set_postfix_str("loss {:.4f}, accuracy {:.4f}".format(*_means(sums)), refresh=False)
             bar.update()
     return sums
 
@@ -256,13 +249,12 @@ def _means(sums: Array) -> tuple[float, float]:
 
 
 @contextmanager
-def _evaluating(model: Module) -> Iterator[None]:
+def _evaluating(model: Module) -> Iterator[Module]:
     """Put the model in evaluation mode, recording no graph, and each of its modules back afterwards."""
     before = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
         with no_grad():
-            yield
+            yield model.eval()
     finally:
         for module, training in before:
             module.training = training
@@ -277,11 +269,6 @@ def evaluate(model: Module, loss: Loss, data: Data, *, batch_size: int = 1024) -
     loss : function of (outputs, targets) that returns a scalar Tensor, the mean over the batch
     data : (inputs, targets), arrays of equal length
     batch_size : int
-
-    Returns
-    -------
-    Metrics
-        With `.loss`, `.accuracy` and `.confusion`.
 
     Raises
     ------
@@ -301,19 +288,12 @@ def evaluate(model: Module, loss: Loss, data: Data, *, batch_size: int = 1024) -
                 size = outputs.shape[1]
                 pairs = np.bincount(classes * size + outputs.data.argmax(axis=1), minlength=size * size)
                 confusion = pairs.reshape(size, size) + (0 if confusion is None else confusion)
-    accuracy = math.nan if confusion is None else float(np.trace(confusion) / len(inputs))
-    return Metrics(total / len(inputs), accuracy, confusion)
+    right = math.nan if confusion is None else float(np.trace(confusion))
+    return Metrics(total / len(inputs), right / len(inputs), confusion)
 
 
 def predict(model: Module, inputs: Array, *, batch_size: int = 1024) -> Array:
-    """Return the model's raw outputs (N, ...) for some inputs, in evaluation mode, recording no graph.
-
-    Parameters
-    ----------
-    model : Module
-    inputs : ndarray of shape (N, ...)
-    batch_size : int
-    """
+    """Return the model's raw outputs (N, ...) for inputs (N, ...), in evaluation mode, recording no graph."""
     batches = [x for x, _ in Batches(inputs, inputs, batch_size, shuffle=False)] or [inputs]  # no inputs are a batch, too
     with _evaluating(model):
         return np.concatenate([model(from_numpy(x)).data for x in batches])
