@@ -89,3 +89,14 @@ def test_losses_of_float32_stay_float32_beside_float64_targets():
 def test_bad_options(wrong):
     with pytest.raises(ValueError, match="expected"):
         softmax_cross_entropy(Tensor(np.zeros((2, 3))), [0, 1], **wrong)
+
+
+def test_float16_loses_no_large_batch_silently():
+    n = 100_000
+    prediction = Tensor(np.zeros(n, np.float16), requires_grad=True)
+    loss = mse(prediction, np.ones(n))
+    loss.backward()
+    assert (loss.dtype, loss.item()) == (np.float16, 1.0)
+    np.testing.assert_allclose(prediction.grad[0], -2 / n, rtol=1e-2)
+    with pytest.raises(ValueError, match="float16 cannot count beyond 65504, got 100000 examples"):
+        softmax_cross_entropy(np.zeros((n, 2), np.float16), np.zeros(n, int))

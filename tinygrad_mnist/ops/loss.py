@@ -118,6 +118,8 @@ def softmax_cross_entropy(
     _check_reduction(op, reduction, n)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"{op}: expected label_smoothing in [0, 1], got {label_smoothing}")
+    if reduction == "mean" and x.dtype == np.float16 and n > 65504:
+        raise ValueError(f"{op}: float16 cannot count beyond 65504, got {n} examples; convert with .astype(np.float32)")
     if weight is not None:
         weight = np.asarray(weight, x.data.real.dtype)
         if weight.shape != (classes,):
@@ -153,7 +155,10 @@ def _mse(prediction: Array, target: Array, *, reduction: str) -> Forward:
         gt = np.negative(gx) if needs[1] else None
         return (gx if needs[0] else None), gt
 
-    return y if reduction == "none" else np.asarray(y.sum() / scale), vjp
+    if reduction == "none":
+        return y, vjp
+    total = y.sum(dtype=np.float32) if y.dtype == np.float16 else y.sum()  # float16 has no room for many squares
+    return np.asarray(total / scale, y.dtype), vjp
 
 
 def mse(prediction: TensorLike, target: TensorLike, *, reduction: str = "mean") -> Tensor:
