@@ -303,6 +303,12 @@ def test_gather_of_repeated_indices_adds_up():
     np.testing.assert_array_equal(x.grad, [2.0, 0.0, 1.0])
 
 
+def test_the_widths_of_a_pad_may_have_a_small_dtype():
+    x = Tensor(np.ones(300), requires_grad=True)
+    tg.pad(x, np.array([1, 2], np.int8)).sum().backward()
+    np.testing.assert_array_equal(x.grad, np.ones(300))
+
+
 def test_statistics_without_freedom_are_not_finite():
     x = Tensor([3.0], requires_grad=True)
     with np.errstate(all="ignore"):
