@@ -11,7 +11,7 @@ import numpy as np
 from .. import ops
 from ..arrays import Array
 from ..errors import ShapeError
-from ..ops.conv import Pair
+from ..ops.conv import Pair, window
 from ..tensor import Tensor, from_numpy
 from . import init
 from .init import Rng
@@ -99,12 +99,9 @@ class Conv2d(Module):
         self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, bias: bool = True,
         *, rng: Rng = None, weight_init: Initializer | None = None,
     ) -> None:  # fmt: skip
-        for name, pair in (("kernel_size", kernel_size), ("stride", stride), ("padding", padding)):
-            if np.shape(pair) not in ((), (2,)):
-                raise ValueError(f"Conv2d: expected {name} as an integer, or two (rows, columns), got {pair!r}")
-        (kh, kw), steps = np.broadcast_to(kernel_size, 2).tolist(), np.broadcast_to(stride, 2).tolist()
-        _check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(kh, kw), stride=min(steps))
-        self.weight, self.bias = _weight_and_bias((out_channels, in_channels, kh, kw), bias, rng, weight_init)
+        _check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels)
+        kernel, *_ = window("Conv2d", kernel_size, stride, padding)
+        self.weight, self.bias = _weight_and_bias((out_channels, in_channels, *kernel), bias, rng, weight_init)
         self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
@@ -210,6 +207,7 @@ class Dropout(Module):
 
 class _Pool2d(Module):
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+        window(type(self).__name__, kernel_size, kernel_size if stride is None else stride, padding)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
 
     def extra_repr(self) -> str:
