@@ -63,6 +63,15 @@ def test_state_goes_out_as_copies_and_comes_back_cast():
     assert other.blocks[0].weight.dtype == np.float64
 
 
+def test_a_graph_from_before_a_load_refuses_to_go_backward():
+    net, x = Net(), Tensor(np.ones(2), requires_grad=True)
+    for saved in (net.fixed, net.blocks[0].weight):
+        y = (x * saved).sum()
+        net.load_state_dict(net.state_dict())
+        with pytest.raises(tg.GraphError, match="multiply saved an array .* changed in place"):
+            y.backward()
+
+
 def test_a_bad_load_lists_everything_and_changes_nothing():
     net = Net()
     before, state = net.state_dict(), net.state_dict()
