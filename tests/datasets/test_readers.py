@@ -3,7 +3,9 @@
 import gzip
 import io
 import struct
+import threading
 import tracemalloc
+import warnings
 import zipfile
 
 import numpy as np
@@ -206,6 +208,17 @@ def test_damaged_arff(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(DataError, match=words):
         read_arff(path)
+
+
+def test_tables_read_in_threads_leave_no_filter_of_warnings(tmp_path):
+    path, before = tmp_path / "mnist.csv", list(warnings.filters)
+    path.write_text(rows(np.tile(IMAGES, (20, 1, 1)), np.tile(LABELS, 20)))
+    threads = [threading.Thread(target=lambda: [read_csv(path) for _ in range(5)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert warnings.filters == before
 
 
 def test_quoted_classes_and_gzip(tmp_path):
