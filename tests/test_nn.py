@@ -63,6 +63,15 @@ def test_state_goes_out_as_copies_and_comes_back_cast():
     assert other.blocks[0].weight.dtype == np.float64
 
 
+def test_a_graph_from_before_a_load_refuses_to_go_backward():
+    net, x = Net(), Tensor(np.ones(2), requires_grad=True)
+    for saved in (net.fixed, net.blocks[0].weight):
+        y = (x * saved).sum()
+        net.load_state_dict(net.state_dict())
+        with pytest.raises(tg.GraphError, match="multiply saved an array .* changed in place"):
+            y.backward()
+
+
 def test_a_bad_load_lists_everything_and_changes_nothing():
     net = Net()
     before, state = net.state_dict(), net.state_dict()
@@ -217,7 +226,12 @@ def test_default_weights_lie_within_pytorchs_bounds():
         (lambda: nn.Linear(0, 3), ValueError, "in_features of at least 1, got 0"),
         (lambda: nn.Linear(3, 2.5), TypeError, "out_features"),
         (lambda: nn.Conv2d(1, 0, 3), ValueError, "out_channels"),
-        (lambda: nn.Conv2d(1, 1, 2.5), TypeError, "kernel_size to be an integer, got 2.5"),
+        (lambda: nn.Conv2d(1, 1, 2.5), ValueError, "Conv2d: expected kernel_size as an integer of at least 1.* got 2.5"),
+        (lambda: nn.Conv2d(1, 1, 3, stride=1.5), ValueError, "Conv2d: expected stride .* got 1.5"),
+        (lambda: nn.Conv2d(1, 1, 3, padding=-1), ValueError, "Conv2d: expected padding as an integer of at least 0.* got -1"),
+        (lambda: nn.MaxPool2d(0), ValueError, "MaxPool2d: expected kernel_size .* got 0"),
+        (lambda: nn.MaxPool2d(2, stride=0), ValueError, "MaxPool2d: expected stride .* got 0"),
+        (lambda: nn.AvgPool2d(2, padding=0.5), ValueError, "AvgPool2d: expected padding .* got 0.5"),
         (lambda: nn.Conv2d(1, 1, (3, 3, 3)), ValueError, r"Conv2d: expected kernel_size .* got \(3, 3, 3\)"),
         (lambda: nn.Conv2d(1, 1, 3, padding=[1]), ValueError, r"Conv2d: expected padding .* got \[1\]"),
         (lambda: nn.LayerNorm(-1), ValueError, "LayerNorm: expected normalized_shape of at least 1, got -1"),

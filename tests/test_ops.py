@@ -195,6 +195,15 @@ def test_matmul_of_any_shapes(data):
     gradcheck(tg.matmul, x, y, method="complex")
 
 
+def test_few_rows_through_a_large_weight(rng):
+    x, w, bias = rng.standard_normal((2, 256)), rng.standard_normal((9, 256)), rng.standard_normal(9)
+    t = Tensor(np.zeros((2, 9)), requires_grad=True)
+    tg.matmul(t, w).backward(x)
+    for product in (tg.linear(x, w, bias).data - bias, t.grad):
+        np.testing.assert_allclose(product, x @ w.T, rtol=1e-12, atol=1e-12)
+        assert product.flags.c_contiguous
+
+
 @given(data=st.data())
 def test_indexing_is_numpys(data):
     from hypothesis.extra.numpy import basic_indices
@@ -301,6 +310,12 @@ def test_gather_of_repeated_indices_adds_up():
     x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     x[np.array([0, 0, 2])].sum().backward()
     np.testing.assert_array_equal(x.grad, [2.0, 0.0, 1.0])
+
+
+def test_the_widths_of_a_pad_may_have_a_small_dtype():
+    x = Tensor(np.ones(300), requires_grad=True)
+    tg.pad(x, np.array([1, 2], np.int8)).sum().backward()
+    np.testing.assert_array_equal(x.grad, np.ones(300))
 
 
 def test_statistics_without_freedom_are_not_finite():

@@ -24,6 +24,7 @@ def test_samples_draws_each_with_its_label(images):
     assert len(shown(figure)) == 10
     assert texts(figure) == [str(i) for i in range(10)]
     assert len(shown(plots.samples(images[:3]))) == 3
+    assert texts(plots.samples(images, [1, 2, *[None] * 10], rows=1, columns=2)) == ["1", "2"]  # no label but the drawn ones'
 
 
 def test_predictions_mark_errors_in_words():

@@ -67,8 +67,7 @@ def test_only_tensor_imports_graph():
 def test_files_say_their_purpose_and_stay_short(path):
     text = path.read_text()
     assert ast.get_docstring(ast.parse(text)), "the first line says what the file is for"
-    code = [line for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
-    assert len(code) < 300
+    assert len(text.splitlines()) < 300
 
 
 def test_no_global_randomness_and_no_pickle():

@@ -184,7 +184,7 @@ CALLS = [
     (lambda: nn.Linear("a", 1), TypeError, "'a'"),
     (lambda: nn.Linear(True, 1), TypeError, "True"),
     (lambda: nn.Conv2d(1, 1, 0), ValueError, "kernel_size"),
-    (lambda: nn.Conv2d(1, 1, 3, stride=0), ValueError, "stride of at least 1, got 0"),
+    (lambda: nn.Conv2d(1, 1, 3, stride=0), ValueError, "stride as an integer of at least 1.*, got 0"),
     (lambda: nn.BatchNorm1d(0), ValueError, "num_features"),
     (lambda: nn.BatchNorm2d(3)(t()), ShapeError, "BatchNorm2d"),
     (lambda: nn.Dropout(2), ValueError, "Dropout"),

@@ -81,7 +81,7 @@ def samples(images: npt.ArrayLike, labels: Labels | None = None, *, rows: int = 
     """Draw the first images in a grid, with their labels as titles."""
     pictures = _images(images)
     _same_number(pictures, labels=labels)
-    titles = [""] * len(pictures) if labels is None else [str(int(label)) for label in labels]
+    titles = [""] * len(pictures) if labels is None else [str(int(label)) for label in labels[: rows * columns]]
     return _grid("Samples", pictures, rows, columns, titles)
 
 

@@ -3,7 +3,9 @@
 import gzip
 import io
 import struct
+import threading
 import tracemalloc
+import warnings
 import zipfile
 
 import numpy as np
@@ -208,6 +210,17 @@ def test_damaged_arff(tmp_path, text, words):
         read_arff(path)
 
 
+def test_tables_read_in_threads_leave_no_filter_of_warnings(tmp_path):
+    path, before = tmp_path / "mnist.csv", list(warnings.filters)
+    path.write_text(rows(np.tile(IMAGES, (20, 1, 1)), np.tile(LABELS, 20)))
+    threads = [threading.Thread(target=lambda: [read_csv(path) for _ in range(5)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert warnings.filters == before
+
+
 def test_quoted_classes_and_gzip(tmp_path):
     path = tmp_path / "mnist_784.arff"
     path.write_text(arff(rows(IMAGES[:1], ["7"], True).replace(",7\n", ",'7'\n")))
@@ -237,10 +250,14 @@ def npy(array, allow_pickle=False):
 @pytest.mark.parametrize(
     ("x", "words"),
     [
-        (npy(IMAGES)[:-5], "expected 10976 bytes"),
+        (npy(IMAGES)[:-5], "x_train: .* expected 10976 bytes"),
+        (npy(IMAGES) + b"x", r"x_train: .* more bytes than the shape \(14, 28, 28\) takes"),
         (npy(IMAGES.astype(float)), "x_train: expected an array of integers, got float64"),
-        (npy(np.array([{}], object), True), "expected a npz file of integers: ValueError: Object arrays cannot be loaded"),
-        (b"nonsense", "x_train: expected an array of integers"),
+        (
+            npy(np.array([{}], object), True),
+            "x_train: expected a npz file of integers: ValueError: Object arrays cannot be loaded",
+        ),
+        (b"nonsense", "x_train: expected a npz file of integers: .* magic string"),
         (npy(np.zeros(3, np.uint8)).replace(b"(3,), ", b"(999999999999999,), ")[:500], "expected"),
     ],
 )
@@ -252,9 +269,10 @@ def test_damaged_npz(tmp_path, x, words):
     write_npz(path, x_train=npy(IMAGES))
     with pytest.raises(DataError, match="missing y_train"):
         read_npz(path)
-    path.write_bytes(b"PK\x03\x04 no zip")
-    with pytest.raises(DataError, match="expected a npz file"):
-        read_npz(path)
+    for content in (b"PK\x03\x04 no zip", b"<html>", npy(IMAGES)):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="expected a npz file of integers: BadZipFile"):
+            read_npz(path)
 
 
 @pytest.mark.parametrize(

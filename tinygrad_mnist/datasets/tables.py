@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import re
+import threading
 import warnings
 import zlib
 from collections.abc import Generator, Iterable, Iterator
@@ -17,6 +18,7 @@ from ..errors import DataError
 __all__ = ["PIXELS", "read_arff", "read_csv"]
 
 PIXELS = 784
+_one_at_a_time = threading.Lock()  # the filters of warnings are all threads'
 _LONGEST = 1 << 20  # characters of a line; the rest of a longer one counts as the next, and has too few columns
 
 
@@ -49,7 +51,7 @@ def _table(lines: Iterable[tuple[int, str]], columns: int, path: Path) -> Array:
             yield line
 
     try:
-        with warnings.catch_warnings():
+        with _one_at_a_time, warnings.catch_warnings():
             warnings.filterwarnings("error", "loadtxt")  # of no rows, and older NumPys of numbers that are no integers
             return np.loadtxt(rows(), np.uint8, delimiter=",", comments=None, ndmin=2)
     except DataError:

@@ -11,7 +11,7 @@ import numpy as np
 from .. import ops
 from ..arrays import Array
 from ..errors import ShapeError
-from ..ops.conv import Pair
+from ..ops.conv import Pair, window
 from ..tensor import Tensor, from_numpy
 from . import init
 from .init import Rng
@@ -25,10 +25,8 @@ __all__ = [
 Initializer: TypeAlias = Callable[[Sequence[int], Rng], Array]
 
 
-def _weight_and_bias(
-    shape: tuple[int, ...], bias: bool, rng: Rng, weight_init: Initializer | None
-) -> tuple[Tensor, Tensor | None]:
-    """Make the parameters; by default both uniform in +-1/sqrt(fan in), as PyTorch does, else a bias of zeros."""
+def _affine(shape: tuple[int, ...], bias: bool, rng: Rng, weight_init: Initializer | None) -> tuple[Tensor, Tensor | None]:
+    """Make a weight and a bias; by default both uniform in +-1/sqrt(fan in), as PyTorch does, else a bias of zeros."""
     if weight_init is not None:
         return _parameter(weight_init(shape, np.random.default_rng(rng))), _parameter(np.zeros(shape[0])) if bias else None
     rng, bound = np.random.default_rng(rng), 1 / math.sqrt(init.fans(shape)[0])
@@ -70,14 +68,12 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None, weight_init: Initializer | None = None
     ) -> None:
         _check_sizes("Linear", in_features=in_features, out_features=out_features)
-        self.weight, self.bias = _weight_and_bias((out_features, in_features), bias, rng, weight_init)
+        self.weight, self.bias = _affine((out_features, in_features), bias, rng, weight_init)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x @ weight.T + bias."""
         return ops.linear.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        """Return the sizes."""
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}" + (", bias=False" if self.bias is None else "")
 
 
@@ -99,20 +95,15 @@ class Conv2d(Module):
         self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, bias: bool = True,
         *, rng: Rng = None, weight_init: Initializer | None = None,
     ) -> None:  # fmt: skip
-        for name, pair in (("kernel_size", kernel_size), ("stride", stride), ("padding", padding)):
-            if np.shape(pair) not in ((), (2,)):
-                raise ValueError(f"Conv2d: expected {name} as an integer, or two (rows, columns), got {pair!r}")
-        (kh, kw), steps = np.broadcast_to(kernel_size, 2).tolist(), np.broadcast_to(stride, 2).tolist()
-        _check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(kh, kw), stride=min(steps))
-        self.weight, self.bias = _weight_and_bias((out_channels, in_channels, kh, kw), bias, rng, weight_init)
+        _check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels)
+        kernel, *_ = window("Conv2d", kernel_size, stride, padding)
+        self.weight, self.bias = _affine((out_channels, in_channels, *kernel), bias, rng, weight_init)
         self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the convolution of x."""
         return ops.conv.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
 
     def extra_repr(self) -> str:
-        """Return the sizes."""
         out, into, *kernel = self.weight.shape
         return f"{into}, {out}, kernel_size={tuple(kernel)}, stride={self.stride}, padding={self.padding}"
 
@@ -129,7 +120,6 @@ class _BatchNorm(Module):
         self.eps, self.momentum = eps, momentum
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise by the batch in training, by the running statistics in evaluation."""
         if x.ndim not in self.ndims:
             raise ShapeError(f"{type(self).__name__}: expected an input of {self.ndims} axes, got shape {x.shape}")
         y = ops.norm.batch_norm(
@@ -139,7 +129,6 @@ class _BatchNorm(Module):
         return y
 
     def extra_repr(self) -> str:
-        """Return the number of channels."""
         return f"{self.weight.shape[0]}"
 
 
@@ -177,11 +166,9 @@ class LayerNorm(Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x normalised."""
         return ops.norm.layer_norm(x, self._shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        """Return the shape."""
         return f"{self._shape}"
 
 
@@ -200,20 +187,18 @@ class Dropout(Module):
         self.p, self.rng = p, np.random.default_rng(rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x with some elements zeroed, in training."""
         return ops.norm.dropout(x, self.p, self.training, rng=self.rng)
 
     def extra_repr(self) -> str:
-        """Return the probability."""
         return f"p={self.p}"
 
 
 class _Pool2d(Module):
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+        window(type(self).__name__, kernel_size, kernel_size if stride is None else stride, padding)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
 
     def extra_repr(self) -> str:
-        """Return the window."""
         return f"kernel_size={self.kernel_size}, stride={self.stride or self.kernel_size}, padding={self.padding}"
 
 
@@ -221,7 +206,6 @@ class MaxPool2d(_Pool2d):
     """The largest value of each window of images (N, C, H, W); the stride is the window's size by default."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the largest of each window."""
         return ops.conv.max_pool2d(x, self.kernel_size, self.stride, self.padding)
 
 
@@ -229,7 +213,6 @@ class AvgPool2d(_Pool2d):
     """The mean of each window of images (N, C, H, W), padding counted; the stride is the window's size by default."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the mean of each window."""
         return ops.conv.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
 
 
@@ -237,7 +220,6 @@ class Flatten(Module):
     """All axes but the first made one: (N, ...) to (N, D)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x of shape (N, D)."""
         return ops.shape.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
 
 
@@ -245,7 +227,6 @@ class ReLU(Module):
     """The rectifier max(x, 0)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return max(x, 0)."""
         return ops.elementwise.relu(x)
 
 
@@ -256,11 +237,9 @@ class LeakyReLU(Module):
         self.negative_slope = negative_slope
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x, or negative_slope * x below 0."""
         return ops.elementwise.leaky_relu(x, self.negative_slope)
 
     def extra_repr(self) -> str:
-        """Return the slope."""
         return f"{self.negative_slope}"
 
 
@@ -268,7 +247,6 @@ class Sigmoid(Module):
     """The logistic function 1 / (1 + e**-x)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return 1 / (1 + e**-x)."""
         return ops.elementwise.sigmoid(x)
 
 
@@ -276,7 +254,6 @@ class Tanh(Module):
     """The hyperbolic tangent."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return tanh(x)."""
         return ops.elementwise.tanh(x)
 
 
@@ -284,7 +261,6 @@ class GELU(Module):
     """The Gaussian error linear unit x * Phi(x)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x * Phi(x)."""
         return ops.elementwise.gelu(x)
 
 
@@ -308,7 +284,6 @@ class Sequential(Module):
             setattr(self, str(i), layer)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the last layer's output."""
         for layer in self:
             x = layer(x)
         return x

@@ -117,12 +117,11 @@ class Module:
                 complaints.append(f"{name} of dtype {array.dtype}, expected {mine.dtype}")
         if complaints:
             raise ValueError(f"{type(self).__name__} cannot load this state: {'; '.join(complaints)}")
-        for name, parameter in self.named_parameters():
-            if name in new:
-                parameter.data = new[name]
-        for name, buffer in self.named_buffers():
-            if name in new:
-                buffer[...] = new[name]
+        for name, _, _, held in self._walk():
+            if name in new and isinstance(held, Tensor) and held.is_leaf:
+                held.data = new[name]  # which marks it as changed, for graphs that saved it
+            elif name in new and isinstance(held, np.ndarray):
+                held[...] = new[name]
 
     def astype(self: M, dtype: npt.DTypeLike) -> M:
         """Convert floating-point parameters and buffers to another dtype, in place; gradients are dropped.

@@ -26,6 +26,11 @@ def _pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
+def window(op: str, kernel: Pair, stride: Pair, padding: Pair) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Return the kernel's size, stride and padding as pairs; ValueError where one is no integer, or too small."""
+    return _pair(op, "kernel_size", kernel, 1), _pair(op, "stride", stride, 1), _pair(op, "padding", padding, 0)
+
+
 def _full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
     out = empty(shape, dtype)
     out.fill(value)
@@ -38,8 +43,7 @@ class _Windows:
     def __init__(self, op: str, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> None:
         if x.ndim != 4:
             raise ShapeError(f"{op}: expected images of shape (N, C, H, W), got {x.shape}")
-        self.kernel = _pair(op, "kernel_size", kernel, 1)
-        (sh, sw), self.padding = _pair(op, "stride", stride, 1), _pair(op, "padding", padding, 0)
+        self.kernel, (sh, sw), self.padding = window(op, kernel, stride, padding)
         n, c, *sides = x.shape
         padded = [side + 2 * p for side, p in zip(sides, self.padding, strict=True)]
         if any(k > side for k, side in zip(self.kernel, padded, strict=True)):

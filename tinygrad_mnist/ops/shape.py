@@ -124,7 +124,7 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
 
 def _pad(x: Array, *, width: Any, value: float) -> Forward:
     y = np.pad(x, width, constant_values=value)
-    pairs = np.broadcast_to(width, (x.ndim, 2))
+    pairs = np.broadcast_to(np.asarray(width, int), (x.ndim, 2))  # a small dtype would overflow below
     inner = tuple(slice(before, before + size) for (before, _), size in zip(pairs, x.shape, strict=True))
     return y, lambda g, needs: (g[inner],)
 
