@@ -80,8 +80,9 @@ def test_a_damaged_schedule_changes_nothing():
     optimizer = optim.SGD(P, lr=0.5)
     schedule = optim.StepLR(optimizer, np.int64(3), np.float32(0.5))
     state = json.loads(json.dumps(schedule.state_dict()))
-    with pytest.raises(ValueError, match="StepLR cannot load this state"):
-        schedule.load_state_dict(state | {"steps": "x"})
+    for steps in ("x", -1):
+        with pytest.raises(ValueError, match="StepLR cannot load this state"):
+            schedule.load_state_dict(state | {"steps": steps})
     assert (optimizer.lr, schedule.state_dict()) == (0.5, state)
 
 

@@ -54,6 +54,8 @@ class Schedule:
         new = copy.copy(self)
         vars(new).update(state)
         try:
+            if new.steps < 0:
+                raise ValueError(f"expected steps of at least 0, got {new.steps}")
             self.opt.lr = new.rate(new.steps)
         except (TypeError, ValueError, ArithmeticError) as error:
             raise ValueError(f"{kind} cannot load this state: {error}") from error
