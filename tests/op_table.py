@@ -44,17 +44,9 @@ def reduction(op: Any, reference: Any, empty: bool = True, **options: Any) -> Ro
         ((),), ((4,),), ((2, 3),), ((2, 3), {"axis": 0}), ((2, 3), {"axis": -1, "keepdims": True}),
         ((2, 3, 2), {"axis": (0, 2)}), ((2, 3, 2), {"axis": (-1, 0), "keepdims": True}), ((2, 3), {"axis": ()}),
     ]  # fmt: skip
-    return Row(
-        op,
-        reference,
-        cases
-        + (
-            [((0,),), ((2, 0), {"axis": 1}), ((0, 2), {"axis": 1}), ((0, 2), {"axis": ()})]
-            if empty
-            else [((0, 2), {"axis": 1})]
-        ),
-        **options,
-    )
+    cases += [((0, 2), {"axis": 1})]
+    cases += [((0,),), ((2, 0), {"axis": 1}), ((0, 2), {"axis": ()})] if empty else []
+    return Row(op, reference, cases, **options)
 
 
 def sigmoid(x: Any) -> Any:

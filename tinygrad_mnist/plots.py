@@ -278,9 +278,8 @@ def graph_figure(tensor: Any, *, names: Mapping[str, Any] | None = None) -> "Fig
     depth = dict.fromkeys(labels, 0)
     for parent, node in edges:  # parents come first
         depth[node] = max(depth[node], depth[parent] + 1)
-    for parent, _ in edges:  # a leaf stands just before its first use
-        if parent.is_leaf:
-            depth[parent] = min(depth[node] for leaf, node in edges if leaf is parent) - 1
+    for leaf in (node for node in labels if node.is_leaf):  # it stands just before its first use
+        depth[leaf] = min((depth[node] for parent, node in edges if parent is leaf), default=1) - 1
     layers: dict[int, list[Any]] = {}
     for node in labels:
         layers.setdefault(depth[node], []).append(node)

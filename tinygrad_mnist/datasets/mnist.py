@@ -138,12 +138,12 @@ def _first_file(folder: Path, *names: str) -> Path | None:
 
 
 def _from_folder(folder: Path) -> MNIST:
-    found = {name: _first_file(folder, name, name.replace("-idx", ".idx")) for name in SHA256}
-    arrays = [read_idx(path, 3 if "images" in name else 1) for name, path in found.items() if path is not None]
-    if len(arrays) == 4:
+    found = {name: path for name in SHA256 if (path := _first_file(folder, name, name.replace("-idx", ".idx"))) is not None}
+    if len(found) == len(SHA256):
+        arrays = [read_idx(path, 3 if "images" in name else 1) for name, path in found.items()]
         return _mnist(f"MNIST in {folder}", *arrays)
-    if arrays:
-        missing = ", ".join(name for name, path in found.items() if path is None)
+    if found:
+        missing = ", ".join(name for name in SHA256 if name not in found)
         raise DataError(f"{folder}: expected the four IDX files, missing {missing}")
     table = _first_file(folder, "mnist.npz", "mnist_train.csv", "train.csv", "mnist_784.arff")
     if table is not None:
