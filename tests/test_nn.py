@@ -65,7 +65,8 @@ def test_state_goes_out_as_copies_and_comes_back_cast():
 
 def test_a_graph_from_before_a_load_refuses_to_go_backward():
     net, x = Net(), Tensor(np.ones(2), requires_grad=True)
-    for saved in (net.fixed, net.blocks[0].weight):
+    net.buffer = np.ones(2)
+    for saved in (net.fixed, net.blocks[0].weight, net.buffer):
         y = (x * saved).sum()
         net.load_state_dict(net.state_dict())
         with pytest.raises(tg.GraphError, match="multiply saved an array .* changed in place"):

@@ -15,6 +15,7 @@ from .graph import Grads as Grads
 from .graph import Kernel as Kernel
 from .graph import Needs as Needs
 from .graph import Node as Node
+from .graph import mark_changed as mark_changed
 from .graph import mode as mode
 from .graph import op_name as op_name
 from .graph import saved_arrays as saved_arrays
@@ -61,8 +62,7 @@ class Tensor(Methods, Interop):
 
     def __init__(self, data: TensorLike, requires_grad: bool = False, dtype: npt.DTypeLike | None = None) -> None:
         self._data = np.array(as_array(unwrap(data), dtype), order="C", subok=False)
-        self._node = None
-        self._is_parameter = False
+        self._node, self._is_parameter = None, False
         if requires_grad:
             self.requires_grad = True
 
@@ -80,7 +80,7 @@ class Tensor(Methods, Interop):
             if value.shape not in ((), self._data.shape):
                 raise ShapeError(f"data: expected an array of shape {self.shape}, got {value.shape}")
             self._data[...] = value
-        graph.mark_changed(self._data)
+        mark_changed(self._data)
 
     @property
     def grad(self) -> Array | None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Array
-from ..tensor import Tensor
+from ..tensor import Tensor, mark_changed
 
 __all__ = ["Module"]
 
@@ -117,11 +117,9 @@ class Module:
                 complaints.append(f"{name} of dtype {array.dtype}, expected {mine.dtype}")
         if complaints:
             raise ValueError(f"{type(self).__name__} cannot load this state: {'; '.join(complaints)}")
-        for name, _, _, held in self._walk():
-            if name in new and isinstance(held, Tensor) and held.is_leaf:
-                held.data = new[name]  # which marks it as changed, for graphs that saved it
-            elif name in new and isinstance(held, np.ndarray):
-                held[...] = new[name]
+        for name in own.keys() & new.keys():
+            own[name][...] = new[name]
+            mark_changed(own[name])  # graphs that saved it must not go backward any more
 
     def astype(self: M, dtype: npt.DTypeLike) -> M:
         """Convert floating-point parameters and buffers to another dtype, in place; gradients are dropped.
