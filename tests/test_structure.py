@@ -9,7 +9,7 @@ from helpers import ROOT
 
 PACKAGE = ROOT / "tinygrad_mnist"
 ORDER = [
-    "errors", "arrays", "graph", "methods", "interop", "tensor", "anomaly", "functional",
+    "errors", "arrays", "graph", "interop", "tensor", "anomaly", "functional",
     "ops", "nn", "optim", "testing", "train", "parallel",
 ]  # fmt: skip
 SIDE_ROOMS = {"datasets": {"arrays", "errors"}, "checkpoint": {"arrays", "errors"}, "plots": {"arrays", "errors"}}
@@ -22,9 +22,15 @@ def room(path):
 
 
 def imports(tree):
-    """Every module imported, as (level, dotted name, imported names, whether at the top of the file)."""
+    """Every module imported when it runs, as (level, dotted name, imported names, whether at the top of the file)."""
     top = set(map(id, tree.body))
+    for_checkers = {
+        id(inner) for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for statement in node.body for inner in ast.walk(statement)
+    }  # fmt: skip
     for node in ast.walk(tree):
+        if id(node) in for_checkers:
+            continue
         if isinstance(node, ast.Import):
             yield from ((0, alias.name, (), id(node) in top) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

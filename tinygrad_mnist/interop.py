@@ -1,15 +1,12 @@
 """What a Tensor has of an ndarray, and how NumPy and Python's own functions meet it: ufuncs, np.sum, numbers, sequences."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from .arrays import Array
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["NUMPY_FUNCTIONS", "Interop"]
 
@@ -23,14 +20,7 @@ class Interop:
     __slots__ = ()
 
     _data: Array
-
-    if TYPE_CHECKING:
-
-        @property
-        def requires_grad(self) -> bool: ...  # noqa: D102 - it is Tensor's
-
-        def __getitem__(self, index: Any) -> Self: ...
-        def transpose(self) -> Self: ...  # noqa: D102
+    _node: Any
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,11 +43,6 @@ class Interop:
         dtype: np.dtype[Any] = self._data.dtype
         return dtype
 
-    @property
-    def T(self) -> "Self":  # noqa: N802 - NumPy's name
-        """The tensor with its axes in reverse order."""
-        return self.transpose()
-
     def numpy(self) -> Array:
         """Return the values as an ndarray that shares their memory."""
         return self._data
@@ -67,7 +52,7 @@ class Interop:
         return self._data.item()
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        if self.requires_grad:
+        if self._node is not None:
             raise TypeError("a Tensor that requires grad does not turn into an array by itself; use .numpy()")
         if copy:
             return np.array(self._data, dtype)
@@ -97,9 +82,6 @@ class Interop:
 
     def __setitem__(self, index: NoReturn, value: NoReturn) -> NoReturn:
         raise TypeError("a Tensor takes no item assignment; build a new one with where, concatenate or stack")
-
-    def __iter__(self) -> "Iterator[Self]":
-        return (self[i] for i in range(len(self)))
 
     def __len__(self) -> int:
         if not self._data.shape:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -10,26 +10,24 @@ import numpy.typing as npt
 from . import graph
 from .arrays import NUMPY_1, Array, as_array, constants, narrowed
 from .errors import GraphError, ShapeError, explained
-from .graph import Forward as Forward
-from .graph import Grads as Grads
-from .graph import Kernel as Kernel
-from .graph import Needs as Needs
-from .graph import Node as Node
-from .graph import mark_changed as mark_changed
-from .graph import mode as mode
-from .graph import op_name as op_name
-from .graph import saved_arrays as saved_arrays
-from .graph import switched as switched
+from .graph import Forward, Grads, Kernel, Needs, Node, Watch, mark_changed, mode, op_name, saved_arrays, switched
 from .interop import Interop
-from .methods import Methods
 
-__all__ = ["Axis", "Tensor", "TensorLike", "apply", "from_numpy", "no_grad"]
+if TYPE_CHECKING:
+    from .ops.methods import Methods
+else:
+    Methods = object  # `ops`, which needs Tensor first, gives them to it
+
+__all__ = [
+    "Axis", "Forward", "Grads", "Kernel", "Needs", "Node", "Tensor", "TensorLike", "Watch", "apply", "from_numpy", "gradients",
+    "mark_changed", "mode", "no_grad", "op_name", "saved_arrays", "switched", "unwrap",
+]  # fmt: skip
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 TensorLike: TypeAlias = Union["Tensor", npt.ArrayLike]
 
 
-class Tensor(Methods, Interop):
+class Tensor(Interop, Methods):
     """An n-dimensional array that can remember the operations on it, and run them backward.
 
     Parameters
@@ -63,8 +61,7 @@ class Tensor(Methods, Interop):
     def __init__(self, data: TensorLike, requires_grad: bool = False, dtype: npt.DTypeLike | None = None) -> None:
         self._data = np.array(as_array(unwrap(data), dtype), order="C", subok=False)
         self._node, self._is_parameter = None, False
-        if requires_grad:
-            self.requires_grad = True
+        self.requires_grad = requires_grad
 
     # What it is
 
@@ -164,9 +161,15 @@ class Tensor(Methods, Interop):
         """Return the same values, in the same memory, as a constant."""
         return _make(self._data, None)
 
-    # Conversions; the attributes and protocols of an ndarray are in interop.py
+    # Conversions; the other attributes and protocols of an ndarray are in interop.py
 
-    __hash__ = object.__hash__  # == is elementwise, as in NumPy and PyTorch
+    @property
+    def T(self) -> "Tensor":  # noqa: N802 - NumPy's name
+        """The tensor with its axes in reverse order."""
+        return self.transpose()
+
+    def __iter__(self) -> "Iterator[Tensor]":
+        return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
         text = np.array2string(self._data, separator=", ", prefix="Tensor(")
@@ -186,9 +189,7 @@ class Tensor(Methods, Interop):
 
 def _make(data: Array, node: Node | None) -> Tensor:
     tensor = Tensor.__new__(Tensor)
-    tensor._data = data
-    tensor._node = node
-    tensor._is_parameter = False
+    tensor._data, tensor._node, tensor._is_parameter = data, node, False
     return tensor
 
 
@@ -208,8 +209,7 @@ def from_numpy(a: Array, requires_grad: bool = False) -> Tensor:
     if not isinstance(a, np.ndarray):
         raise TypeError(f"from_numpy: expected an ndarray, got {type(a).__name__}")
     tensor = _make(as_array(a).view(np.ndarray), None)
-    if requires_grad:
-        tensor.requires_grad = True
+    tensor.requires_grad = requires_grad
     return tensor
 
 
