@@ -123,7 +123,7 @@ def refused(folder, content):
     with pytest.raises(CheckpointError, match="damaged.safetensors"):
         checkpoint.load(path, model, optimizer=optimizer, schedule=schedule)
     assert bits(model) == before
-    assert optimizer.steps == 0
+    assert optimizer.state_dict()["arrays"] == {}
 
 
 def test_a_pickle_is_refused_unread(tmp_path):
@@ -142,7 +142,7 @@ def test_a_pickle_is_refused_unread(tmp_path):
         (lambda: (nn.Linear(3, 4), None, None), "missing weight, |missing weight; .*unexpected 0.weight"),
         (lambda: (network().astype(np.float64), None, None), "is float32, expected float64; convert the model"),
         (lambda: (network(), optim.SGD(network().parameters()), None), "state of SGD as its optimizer, got Adam"),
-        (lambda: (m := network(), optim.Adam(list(m.parameters())[:2]), None), "unexpected 2.mean"),
+        (lambda: (m := network(), optim.Adam(list(m.parameters())[:2]), None), "2.mean .* expected nothing"),
         (
             lambda: (m := network(), o := optim.Adam(m.parameters()), optim.StepLR(o, 3)),
             "state of StepLR as its schedule, got CosineLR",

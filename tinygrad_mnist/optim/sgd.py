@@ -52,7 +52,6 @@ class Optimizer:
         self._names = ("lr", *hyperparameters)
         for name, value in {"lr": lr, **hyperparameters}.items():
             setattr(self, name, value)
-        self.steps = 0
         self._state: list[dict[str, Array]] = [{} for _ in self.params]
         self._scratch: dict[tuple[int, tuple[int, ...], np.dtype[Any]], Array] = {}
 
@@ -72,7 +71,6 @@ class Optimizer:
             raise GraphError(
                 f"{type(self).__name__}: none of the {len(self.params)} parameters has a gradient; call backward first"
             )
-        self.steps += 1
         slots = [*self.slots, *[slot for slot, name in self.optional_slots.items() if getattr(self, name)]]
         for p, g, state in live:
             w = p.data
@@ -111,7 +109,6 @@ class Optimizer:
             "optimizer": type(self).__name__,
             "shapes": [list(p.shape) for p in self.params],
             "hyperparameters": {name: getattr(self, name) for name in self._names},
-            "steps": self.steps,
             "arrays": {f"{i}.{name}": a.copy() for i, state in enumerate(self._state) for name, a in state.items()},
         }
 
@@ -123,43 +120,36 @@ class Optimizer:
         ValueError
             Listing what does not fit; nothing has changed then.
         """
-        kind, parts = type(self).__name__, dict(state) if isinstance(state, Mapping) else {}
-        hyper, arrays = parts.get("hyperparameters"), parts.get("arrays")
+        kind = type(self).__name__
+        hyper, arrays = (state.get(part) if isinstance(state, Mapping) else None for part in ("hyperparameters", "arrays"))
         if not isinstance(hyper, Mapping) or not isinstance(arrays, Mapping):
             raise ValueError(f"{kind} cannot load this state: expected what state_dict() returns")
-        wrong = [f"state of {parts.get('optimizer')}"] if parts.get("optimizer") != kind else []
-        shapes = [list(p.shape) for p in self.params]
-        if parts.get("shapes") != shapes:
-            wrong.append(f"parameters of shapes {parts.get('shapes')}, expected {shapes}")
+        own = {"optimizer": kind, "shapes": [list(p.shape) for p in self.params]}
+        wrong = [f"{part} {state.get(part)}, expected {mine}" for part, mine in own.items() if state.get(part) != mine]
+        if hyper.keys() != set(self._names):
+            wrong.append(f"hyper-parameters {', '.join(hyper)}, expected {', '.join(self._names)}")
         new = copy.copy(self)  # takes the state, and gives it to self if all of it fits
-        for name in self._names:
+        for name in hyper.keys() & set(self._names):
             try:
                 setattr(new, name, hyper[name])
-            except KeyError:
-                wrong.append(f"missing hyper-parameter {name}")
             except (TypeError, ValueError) as error:
                 wrong.append(str(error))
-        wrong += [f"unexpected hyper-parameter {name}" for name in hyper if name not in self._names]
-        new.steps, new._state = parts.get("steps", -1), [{} for _ in self.params]
-        expected = {
-            f"{i}.{name}": (p.dtype, p.shape) for i, p in enumerate(self.params) for name in (*self.slots, *self.optional_slots)
-        }
-        expected |= {f"{i}.steps": (np.dtype(np.int64), ()) for i in range(len(self.params))}
+        new._state = [{} for _ in self.params]
+        expected: dict[str, str] = {}
+        for i, p in enumerate(self.params):
+            expected |= {f"{i}.{slot}": f"{p.dtype}{list(p.shape)}" for slot in (*self.slots, *self.optional_slots)}
+            expected[f"{i}.steps"] = "int64[]"
         for key, value in arrays.items():
             array = np.array(value)
-            if key not in expected:
-                wrong.append(f"unexpected {key}")
-            elif (array.dtype, array.shape) != expected[key]:
-                dtype, shape = expected[key]
-                wrong.append(f"{key} {array.dtype}{list(array.shape)}, expected {dtype}{list(shape)}")
+            got, due = f"{array.dtype}{list(array.shape)}", expected.get(key, "nothing")
+            if got == due:
+                number, name = key.split(".")
+                new._state[int(number)][name] = array
             else:
-                i, name = key.split(".")
-                new._state[int(i)][name] = array
+                wrong.append(f"{key} {got}, expected {due}")
         for i, mine in enumerate(new._state):
             if mine and not mine.keys() >= {*self.slots, "steps"}:
                 wrong.append(f"of parameter {i} only {', '.join(mine)}")
-        if not isinstance(new.steps, int) or new.steps < 0:
-            wrong.append(f"steps {new.steps}")
         if wrong:
             raise ValueError(f"{kind} cannot load this state: {'; '.join(wrong)}")
         vars(self).update(vars(new))
