@@ -8,15 +8,8 @@ import numpy as np
 from tinygrad_mnist import Tensor, nn
 
 
-def _window(kernel, stride, padding):
-    def pair(v):
-        return [v, v] if isinstance(v, int) else [int(n) for n in v]
-
-    return {"kernel_shape": pair(kernel), "strides": pair(stride), "pads": pair(padding) * 2}
-
-
-def _pool(layer):
-    return _window(layer.kernel_size, layer.kernel_size if layer.stride is None else layer.stride, layer.padding)
+def _window(layer):
+    return {"kernel_shape": layer.kernel_size, "strides": layer.stride, "pads": layer.padding * 2}
 
 
 def _weights(layer):
@@ -26,12 +19,12 @@ def _weights(layer):
 # For each layer: the ONNX operator, its attributes, and the arrays it takes after the input.
 RULES = {
     nn.Linear: lambda m: ("Gemm", {"transB": 1}, _weights(m)),
-    nn.Conv2d: lambda m: ("Conv", _window(m.weight.shape[2:], m.stride, m.padding), _weights(m)),
+    nn.Conv2d: lambda m: ("Conv", _window(m), _weights(m)),
     nn.BatchNorm1d: lambda m: ("BatchNormalization", {"epsilon": m.eps}, [*_weights(m), m.running_mean, m.running_var]),
     nn.BatchNorm2d: lambda m: RULES[nn.BatchNorm1d](m),
     nn.LayerNorm: lambda m: ("LayerNormalization", {"epsilon": m.eps, "axis": -m.weight.ndim}, _weights(m)),
-    nn.MaxPool2d: lambda m: ("MaxPool", _pool(m), []),
-    nn.AvgPool2d: lambda m: ("AveragePool", {**_pool(m), "count_include_pad": 1}, []),
+    nn.MaxPool2d: lambda m: ("MaxPool", _window(m), []),
+    nn.AvgPool2d: lambda m: ("AveragePool", {**_window(m), "count_include_pad": 1}, []),
     nn.Flatten: lambda m: ("Flatten", {"axis": 1}, []),
     nn.ReLU: lambda m: ("Relu", {}, []),
     nn.LeakyReLU: lambda m: ("LeakyRelu", {"alpha": m.negative_slope}, []),

@@ -219,7 +219,7 @@ def test_the_cnn_runs_and_leaves_what_the_mlp_does(digits, tmp_path):
     done = run("mnist_cnn.py", "--data", digits, "--out", tmp_path, "--epochs", 6, "--batch-size", 20)
     assert json.loads((tmp_path / "metrics.json").read_text())["test_accuracy"] > 0.8
     assert (tmp_path / "learning_curves.png").exists()
-    assert "Conv2d(1, 8" in done.stdout
+    assert "Conv2d(in_channels=1, out_channels=8" in done.stdout
 
 
 def test_transfer_compares_frozen_features_with_a_fresh_start(digits):

@@ -144,7 +144,9 @@ def test_names_shapes_and_reprs_are_pytorchs():
         "0.weight": (4, 1, 3, 3), "0.bias": (4,), "1.weight": (4,), "1.bias": (4,), "4.weight": (3, 16), "4.bias": (3,),
         "1.running_mean": (4,), "1.running_var": (4,), "1.num_batches_tracked": (),
     }  # fmt: skip
-    assert "(4): Linear(16, 3)" in repr(net)
+    assert repr(net[4]) == "Linear(in_features=16, out_features=3)"
+    assert "  (0): Conv2d(in_channels=1, out_channels=4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n" in repr(net)
+    assert repr(nn.Linear(16, 3, bias=False)) == "Linear(in_features=16, out_features=3, bias=None)"
     assert (len(net), net[-1].weight.shape) == (5, (3, 16))
 
 

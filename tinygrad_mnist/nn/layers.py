@@ -61,20 +61,18 @@ class Linear(Module):
     Examples
     --------
     >>> Linear(784, 10, rng=0)
-    Linear(784, 10)
+    Linear(in_features=784, out_features=10)
     """
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None, weight_init: Initializer | None = None
     ) -> None:
         _check_sizes("Linear", in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = in_features, out_features
         self.weight, self.bias = _affine((out_features, in_features), bias, rng, weight_init)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.linear.linear(x, self.weight, self.bias)
-
-    def extra_repr(self) -> str:
-        return f"{self.weight.shape[1]}, {self.weight.shape[0]}" + (", bias=False" if self.bias is None else "")
 
 
 class Conv2d(Module):
@@ -96,16 +94,12 @@ class Conv2d(Module):
         *, rng: Rng = None, weight_init: Initializer | None = None,
     ) -> None:  # fmt: skip
         _check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels)
-        kernel, *_ = window("Conv2d", kernel_size, stride, padding)
-        self.weight, self.bias = _affine((out_channels, in_channels, *kernel), bias, rng, weight_init)
-        self.stride, self.padding = stride, padding
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.stride, self.padding = window("Conv2d", kernel_size, stride, padding)
+        self.weight, self.bias = _affine((out_channels, in_channels, *self.kernel_size), bias, rng, weight_init)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.conv.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
-
-    def extra_repr(self) -> str:
-        out, into, *kernel = self.weight.shape
-        return f"{into}, {out}, kernel_size={tuple(kernel)}, stride={self.stride}, padding={self.padding}"
 
 
 class _BatchNorm(Module):
@@ -117,7 +111,7 @@ class _BatchNorm(Module):
         self.running_mean = np.zeros(num_features, np.float32)
         self.running_var = np.ones(num_features, np.float32)
         self.num_batches_tracked = np.zeros((), np.int64)  # PyTorch's files hold it, though nothing here reads it
-        self.eps, self.momentum = eps, momentum
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim not in self.ndims:
@@ -127,9 +121,6 @@ class _BatchNorm(Module):
         )
         self.num_batches_tracked += self.training
         return y
-
-    def extra_repr(self) -> str:
-        return f"{self.weight.shape[0]}"
 
 
 class BatchNorm1d(_BatchNorm):
@@ -161,15 +152,11 @@ class LayerNorm(Module):
         sizes = normalized_shape if isinstance(normalized_shape, (Sequence, np.ndarray)) else (normalized_shape,)
         for size in sizes:
             _check_sizes("LayerNorm", normalized_shape=size)
-        self._shape = tuple(map(int, sizes))
-        self.weight, self.bias = _parameter(np.ones(self._shape)), _parameter(np.zeros(self._shape))
-        self.eps = eps
+        self.normalized_shape, self.eps = tuple(map(int, sizes)), eps
+        self.weight, self.bias = _parameter(np.ones(self.normalized_shape)), _parameter(np.zeros(self.normalized_shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.norm.layer_norm(x, self._shape, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{self._shape}"
+        return ops.norm.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
 class Dropout(Module):
@@ -189,17 +176,11 @@ class Dropout(Module):
     def forward(self, x: Tensor) -> Tensor:
         return ops.norm.dropout(x, self.p, self.training, rng=self.rng)
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
-
 
 class _Pool2d(Module):
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
-        window(type(self).__name__, kernel_size, kernel_size if stride is None else stride, padding)
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride or self.kernel_size}, padding={self.padding}"
+        stride = kernel_size if stride is None else stride
+        self.kernel_size, self.stride, self.padding = window(type(self).__name__, kernel_size, stride, padding)
 
 
 class MaxPool2d(_Pool2d):
@@ -238,9 +219,6 @@ class LeakyReLU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.elementwise.leaky_relu(x, self.negative_slope)
-
-    def extra_repr(self) -> str:
-        return f"{self.negative_slope}"
 
 
 class Sigmoid(Module):

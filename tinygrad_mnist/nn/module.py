@@ -162,8 +162,10 @@ class Module:
             parameter.zero_grad()
 
     def extra_repr(self) -> str:
-        """Return what `repr` shows between the parentheses of a module without sub-modules."""
-        return ""
+        """Return what `repr` shows between the parentheses of a module without sub-modules: its numbers and shapes."""
+        attributes = {name: value if type(value) is tuple else (value,) for name, *_, value in _items("", self)}
+        plain = (name for name, values in attributes.items() if all(v is None or np.isscalar(v) for v in values))
+        return ", ".join(f"{name}={vars(self)[name]}" for name in plain if name != "training")
 
     def __repr__(self) -> str:
         children = [f"({name}): {module!r}".replace("\n", "\n  ") for name, module in _children("", self)]

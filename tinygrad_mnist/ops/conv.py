@@ -23,7 +23,7 @@ def _pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in pair):
         raise ValueError(f"{op}: expected {name} as an integer of at least {least}, or two (rows, columns), got {value!r}")
-    return pair[0], pair[1]
+    return int(pair[0]), int(pair[1])
 
 
 def window(op: str, kernel: Pair, stride: Pair, padding: Pair) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
