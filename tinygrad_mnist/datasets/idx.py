@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import DataError
 
-__all__ = ["inflate", "parse_idx", "read_idx"]
+__all__ = ["check_digits", "inflate", "parse_idx", "read_idx"]
 
 
 def inflate(content: bytes, name: object, most: int) -> bytes:
@@ -66,7 +67,13 @@ def parse_idx(content: bytes, name: object, ndim: int) -> Array:
         got = "more: trailing bytes" if there > promised else f"{there}: a truncated file"
         raise DataError(f"{name}: expected {promised} bytes after the header of shape {shape}, got {got}")
     array = np.array(np.frombuffer(body, np.uint8, promised, start).reshape(shape))  # a copy, which may be written to
-    if ndim == 1 and array.max() > 9:
-        row = int(np.flatnonzero(array > 9)[0])
-        raise DataError(f"{name}: expected labels from 0 to 9, got {array[row]} at position {row}, byte {start + row}")
+    if ndim == 1:
+        check_digits(array, lambda i: f"{name}: position {i}, byte {start + i}")
     return array
+
+
+def check_digits(labels: Array, place: Callable[[int], str]) -> None:
+    """Raise DataError at the first label that is no digit; `place` names the file, and where in it a position is."""
+    wrong = np.flatnonzero((labels < 0) | (labels > 9))
+    if len(wrong):
+        raise DataError(f"{place(int(wrong[0]))}: expected a label from 0 to 9, got {labels[wrong[0]]}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import DataError
-from .idx import inflate, parse_idx, read_idx
+from .idx import check_digits, inflate, parse_idx, read_idx
 from .npz import read_npz
 from .tables import PIXELS, read_arff, read_csv
 
@@ -113,21 +113,17 @@ def _mnist(name: str, images: Array, labels: Array | None, test_images: Array, t
 
 
 def _checked(name: str, part: str, images: Array, labels: Array | None) -> Split:
-    if images.shape[1:] != (28, 28) or images.dtype != np.uint8:
-        raise DataError(f"{name}: expected {part} images of shape (N, 28, 28), uint8, got {images.shape}, {images.dtype}")
-    if not len(images):
-        raise DataError(f"{name}: expected at least one {part} image, got none")
+    if images.shape[1:] != (28, 28) or not len(images) or images.dtype != np.uint8:
+        raise DataError(
+            f"{name}: expected {part} images of shape (N, 28, 28), N > 0, uint8, got {images.shape}, {images.dtype}"
+        )
     if labels is None:
         if part == "train":
             raise DataError(f"{name}: expected labels to train on, got images alone")
         return Split(images, None)
-    if labels.ndim != 1:
-        raise DataError(f"{name}: expected {part} labels of shape (N,), got {labels.shape}")
-    if len(labels) != len(images):
-        raise DataError(f"{name}: expected as many {part} labels as images, got {len(labels)} and {len(images)}")
-    if labels.min() < 0 or labels.max() > 9:
-        row = int(np.flatnonzero((labels < 0) | (labels > 9))[0])
-        raise DataError(f"{name}: expected {part} labels from 0 to 9, got {labels[row]} at position {row}")
+    if labels.shape != images.shape[:1]:
+        raise DataError(f"{name}: expected {part} labels of shape (N,), as many as images, got {labels.shape}, {images.shape}")
+    check_digits(labels, lambda i: f"{name}: position {i} of the {part} labels")
     return Split(images, labels.astype(np.int64))
 
 

@@ -31,12 +31,11 @@ def read_npz(path: Path) -> dict[str, Array]:
                     arrays[key] = np.lib.format.read_array(file)
                     if file.read(1):
                         raise ValueError(f"more bytes than the shape {arrays[key].shape} takes")
+                    if arrays[key].dtype.kind not in "iu":
+                        raise TypeError(f"got {arrays[key].dtype}")
     except Exception as error:  # zipfile and the npy header's parser raise a dozen kinds for damaged bytes
         raise DataError(f"{place}: expected a npz file of integers: {type(error).__name__}: {error}") from error
     missing = [key for key in _KEYS if key not in arrays]
     if missing:
         raise DataError(f"{path}: expected the arrays {', '.join(_KEYS)}, missing {', '.join(missing)}")
-    for key, array in arrays.items():
-        if array.dtype.kind not in "iu":
-            raise DataError(f"{path}: {key}: expected an array of integers, got {array.dtype}")
     return arrays

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import DataError
+from .idx import check_digits
 
 __all__ = ["PIXELS", "read_arff", "read_csv"]
 
@@ -64,13 +65,6 @@ def _table(lines: Iterable[tuple[int, str]], columns: int, path: Path) -> Array:
         raise DataError(f"{path}: expected rows of {columns} numbers, got none") from error
 
 
-def _digits(labels: Array, path: Path, first_line: int) -> Array:
-    if labels.max() > 9:
-        row = int(np.flatnonzero(labels > 9)[0])
-        raise DataError(f"{path}: line {first_line + row}: expected a label from 0 to 9, got {labels[row]}")
-    return labels.astype(np.int64)
-
-
 def read_csv(path: Path, *, label_first: bool = True) -> tuple[Array, Array | None]:
     """Read a CSV of images, one a line: 784 pixels, or a label and 784 pixels; a header line is optional.
 
@@ -108,7 +102,8 @@ def read_csv(path: Path, *, label_first: bool = True) -> tuple[Array, Array | No
     if columns == PIXELS:
         return table.reshape(-1, 28, 28), None
     labels, pixels = (table[:, 0], table[:, 1:]) if label_first else (table[:, -1], table[:, :-1])
-    return pixels.reshape(-1, 28, 28), _digits(labels, path, 2 if header else 1)
+    check_digits(labels, lambda i: f"{path}: line {1 + header + i}")
+    return pixels.reshape(-1, 28, 28), labels.astype(np.int64)
 
 
 def read_arff(path: Path) -> tuple[Array, Array]:
@@ -129,12 +124,11 @@ def read_arff(path: Path) -> tuple[Array, Array]:
             if word.startswith("@attribute"):
                 attributes += 1
             elif word and not word.startswith(("%", "@relation")):
-                raise DataError(
-                    f"{path}: line {number}: expected @relation, @attribute, @data or a % comment, got {line[:40]!r}"
-                )
+                raise DataError(f"{path}: line {number}: expected @attribute, @data or another @ or % line, got {line[:40]!r}")
         else:
             raise DataError(f"{path}: expected @data, got the end of the file")
         if attributes != PIXELS + 1:
             raise DataError(f"{path}: line {number}: expected {PIXELS + 1} attributes, pixels and the class, got {attributes}")
         table = _table(lines, attributes, path)
-    return table[:, :-1].reshape(-1, 28, 28), _digits(table[:, -1], path, number + 1)
+    check_digits(table[:, -1], lambda i: f"{path}: line {number + 1 + i}")
+    return table[:, :-1].reshape(-1, 28, 28), table[:, -1].astype(np.int64)
