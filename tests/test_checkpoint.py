@@ -164,7 +164,7 @@ def test_a_checkpoint_without_an_optimizer_says_so(tmp_path):
     model, optimizer, _ = parts()
     with pytest.raises(CheckpointError, match="state of Adam as its optimizer, got None"):
         checkpoint.load(tmp_path / "c.safetensors", model, optimizer=optimizer)
-    with pytest.raises(CheckpointError, match="no such file"):
+    with pytest.raises(CheckpointError, match="expected a checkpoint: No such file"):
         checkpoint.load(tmp_path / "none", model)
 
 
@@ -207,5 +207,5 @@ def test_a_dtype_that_numpy_lacks_is_named(tmp_path):
 
 
 def test_a_folder_is_no_checkpoint(tmp_path):
-    with pytest.raises(CheckpointError, match="got a folder"):
+    with pytest.raises(CheckpointError, match="expected a checkpoint: Is a directory"):
         checkpoint.load(tmp_path, nn.Linear(2, 2, rng=0))

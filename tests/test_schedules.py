@@ -97,7 +97,7 @@ def test_a_damaged_schedule_changes_nothing():
         (lambda: optim.OneCycleLR(optim.SGD(P), -1.0, 5), ValueError, "max_lr"),
         (lambda: optim.OneCycleLR(optim.SGD(P), 1.0, 5, pct_start=1.5), ValueError, "pct_start"),
         (lambda: optim.StepLR(nn.Linear(2, 2), 5), TypeError, "an optimizer, got Linear"),
-        (lambda: optim.CosineLR(optim.SGD(P), 2.5), ValueError, "integer, got 2.5"),
+        (lambda: optim.CosineLR(optim.SGD(P), 2.5), TypeError, "integer, got 2.5"),
         (lambda: optim.OneCycleLR(optim.SGD(P), 1.0, 5, div_factor=math.nan), ValueError, "nan"),
         (lambda: optim.OneCycleLR(optim.SGD(P), 1.0, 5, div_factor=0), ValueError, "above 0"),
         (lambda: optim.OneCycleLR(optim.SGD(P), 1.0, 5, div_factor=math.inf), ValueError, "finite"),

@@ -191,7 +191,7 @@ def test_progress_prints_every_so_many_epochs(capsys):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: run(-1), "epochs >= 0"),
+        (lambda: run(-1), "epochs of at least 0"),
         (lambda: run(1, batch_size=0), "batch_size of at least 1"),
         (
             lambda: fit(network(), mse, optim.SGD([Tensor(1.0)]), (np.ones((0, 4)), np.ones(0)), epochs=1, batch_size=1),

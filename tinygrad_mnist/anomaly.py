@@ -11,14 +11,14 @@ import numpy as np
 
 from .arrays import Array
 from .errors import AnomalyError
-from .tensor import Grads, Kernel, Node, mode, op_name, saved_arrays, switched
+from .tensor import Grads, Kernel, Node, Watch, mode, op_name, saved_arrays, switched
 
 __all__ = ["detect_anomaly"]
 
 _PACKAGE = os.path.join(os.path.dirname(__file__), "")  # with the separator, so that tinygrad_mnist_app is no part of it
 
 
-class _Detector:
+class _Detector(Watch):
     def __init__(self) -> None:
         self.checksums: WeakKeyDictionary[Node, list[tuple[Array, int]]] = WeakKeyDictionary()
 
@@ -34,18 +34,15 @@ class _Detector:
     def before_vjp(self, node: Node) -> None:
         for array, checksum in self.checksums.get(node, ()):
             if _checksum(array) != checksum:
-                raise AnomalyError(
-                    f"{node.name}: an array of shape {array.shape} that it saved was changed before backward; "
-                    f"created at {node.origin}"
-                )
+                saved = f"an array of shape {array.shape} that it saved"
+                raise AnomalyError(f"{node.name}: {saved} was changed before backward; created at {node.origin}")
 
     def after_vjp(self, node: Node, gradients: Grads) -> None:
         for i, gradient in enumerate(gradients):
             if gradient is not None and not np.isfinite(gradient).all():
                 origin = node.origin or "a line outside detect_anomaly()"
-                raise AnomalyError(
-                    f"{node.name}: backward gave {_first(np.asarray(gradient))} for input {i}; created at {origin}"
-                )
+                found = _first(np.asarray(gradient))
+                raise AnomalyError(f"{node.name}: backward gave {found} for input {i}; created at {origin}")
 
 
 def _first(a: Array) -> str:

@@ -70,12 +70,8 @@ def save(
 
     path = Path(path)
     tensors = dict(model.state_dict())
-    about: dict[str, Any] = {
-        "version": VERSION,
-        "model": type(model).__name__,
-        "metadata": dict(metadata or {}),
-        "generators": {name: g.bit_generator.state for name, g in model.named_generators()},
-    }
+    about: dict[str, Any] = {"version": VERSION, "model": type(model).__name__, "metadata": dict(metadata or {})}
+    about["generators"] = {name: g.bit_generator.state for name, g in model.named_generators()}
     if optimizer is not None:
         about["optimizer"] = {"kind": type(optimizer).__name__, **optimizer.state_dict()}
         tensors |= {_OPTIMIZER + name: array for name, array in about["optimizer"].pop("arrays").items()}
@@ -128,10 +124,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     path = Path(path)
     try:
         content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file; expected a checkpoint") from error
-    except IsADirectoryError as error:
-        raise CheckpointError(f"{path}: expected a checkpoint, got a folder") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: expected a checkpoint: {error.strerror}") from error
     try:
         size = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + size])
@@ -141,9 +135,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     except KeyError as error:
         raise CheckpointError(f"{path}: expected tensors of NumPy's dtypes, got some of {error}; convert them first") from error
     except (SafetensorError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path}: expected a safetensors file, got {len(content)} bytes that are none: {error}"
-        ) from error
+        raise CheckpointError(f"{path}: expected a safetensors file, got {len(content)} other bytes: {error}") from error
     if "tinygrad_mnist" in notes or "sha256" in notes:
         signature = str(notes.get("sha256"))
         unsigned = _signed(content, signature, _UNSIGNED)

@@ -1,4 +1,4 @@
-"""Every exception of the library, each also the built-in error that a caller would expect; and what a kernel's error says."""
+"""Every exception of the library, each also the built-in error that a caller would expect; and checks that raise them."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = [
     "AnomalyError", "CheckpointError", "DataError", "GradcheckError", "GradientMismatch",
-    "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError", "explained",
+    "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError", "at_least", "explained",
 ]  # fmt: skip
 
 
@@ -50,6 +50,16 @@ class NonDifferentiableError(GradcheckError):
 
 class NonDeterministicError(GradcheckError):
     """Two runs on the same inputs gave different results."""
+
+
+def at_least(least: int, op: str, **values: Any) -> list[int]:
+    """Return the values as integers; TypeError for one that is none, ValueError for one below `least`."""
+    for name, value in values.items():
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+            raise TypeError(f"{op}: expected {name} to be an integer, got {value!r}")
+        if value < least:
+            raise ValueError(f"{op}: expected {name} of at least {least}, got {value}")
+    return [int(value) for value in values.values()]
 
 
 _ABOUT_SHAPES = re.compile("broadcast|mismatch|shape|dimension|axis|axes|zero-size|subscript|sequence")

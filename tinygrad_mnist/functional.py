@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from .arrays import Array, as_array
 from .errors import GraphError, ShapeError
-from .tensor import Grads, Kernel, Node, Tensor, gradients, op_name, switched, unwrap
+from .tensor import Kernel, Node, Tensor, Watch, gradients, op_name, switched, unwrap
 
 __all__ = ["grad", "hessian", "hvp", "value_and_grad"]
 
@@ -86,18 +86,12 @@ def grad(f: Scalar, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     return lambda *args: both(*args)[1]
 
 
-class _Analytic:
+class _Analytic(Watch):
     """Watch for an operation that drops the complex step."""
 
     def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
         if y.dtype.kind == "f" and any(a.dtype.kind == "c" for a in arrays):
-            raise GraphError(
-                f"{op_name(kernel)}: not analytic (a complex input gave a real result), so it has no second derivative"
-            )
-
-    def before_vjp(self, node: Node) -> None: ...
-
-    def after_vjp(self, node: Node, gradients: Grads) -> None: ...
+            raise GraphError(f"{op_name(kernel)}: not analytic, so no second derivative: a complex input gave a real result")
 
 
 def hvp(f: Scalar, x: npt.ArrayLike, v: npt.ArrayLike, *others: Any, argnums: int = 0) -> Array:

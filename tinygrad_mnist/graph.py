@@ -21,7 +21,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -51,12 +51,8 @@ class Node:
     __slots__ = ("__weakref__", "dtype", "grad", "keeps_grad", "kernel", "number", "origin", "parents", "shape", "vjp")
 
     def __init__(self, y: Array, kernel: Kernel | None = None, vjp: VJP | None = None, parents: "Parents" = ()) -> None:
-        self.number = _count()
-        self.shape = y.shape
-        self.dtype = y.dtype
-        self.kernel = kernel
-        self.vjp = vjp
-        self.parents = parents
+        self.number, self.shape, self.dtype = _count(), y.shape, y.dtype
+        self.kernel, self.vjp, self.parents = kernel, vjp, parents
         self.keeps_grad = False  # set by retain_grad(); a leaf keeps its gradient in any case
         self.grad: Array | None = None
         self.origin = ""  # the user's line, filled in by detect_anomaly()
@@ -72,14 +68,17 @@ class Node:
         return "" if self.kernel is None else op_name(self.kernel)
 
 
-class Watch(Protocol):
+class Watch:
     """What sees every operation while it is set as `mode.watch`: an anomaly detector, a gradient checker."""
 
-    def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None: ...  # noqa: D102
+    def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
+        """See a kernel's result, and its node if it was recorded."""
 
-    def before_vjp(self, node: Node) -> None: ...  # noqa: D102
+    def before_vjp(self, node: Node) -> None:
+        """See a node before its vjp runs."""
 
-    def after_vjp(self, node: Node, gradients: Grads) -> None: ...  # noqa: D102
+    def after_vjp(self, node: Node, gradients: Grads) -> None:
+        """See what a node's vjp returned."""
 
 
 class _Mode(threading.local):
@@ -152,9 +151,8 @@ def backward(root: Node, seed: Array, *, retain_graph: bool = False) -> dict[Nod
                 if type(gradient) is not np.ndarray:  # NumPy's scalars, from arithmetic on 0-d arrays
                     gradient = np.asarray(gradient)
                 if gradient.shape != parent.shape:
-                    raise ShapeError(
-                        f"{node.name}: its vjp gave a gradient of shape {gradient.shape} for an input of shape {parent.shape}"
-                    )
+                    shapes = f"a gradient of shape {gradient.shape} for an input of shape {parent.shape}"
+                    raise ShapeError(f"{node.name}: its vjp gave {shapes}")
                 if gradient.dtype != parent.dtype:
                     gradient = (gradient if parent.dtype.kind == "c" else np.real(gradient)).astype(parent.dtype)
                 sums = kept if parent.vjp is None else pending  # nothing lies behind a leaf: it need not be visited
@@ -169,10 +167,7 @@ def backward(root: Node, seed: Array, *, retain_graph: bool = False) -> dict[Nod
 
 
 def _freed(g: Array, needs: Needs) -> Grads:
-    raise GraphError(
-        "backward: this part of the graph was freed by an earlier backward; "
-        "pass retain_graph=True to the first call, or compute the value anew"
-    )
+    raise GraphError("backward: an earlier backward has freed this graph; pass retain_graph=True to that, or compute it anew")
 
 
 def mark_changed(array: Array) -> None:
@@ -190,10 +185,8 @@ def _check_unchanged(node: Node) -> None:
     for array in saved_arrays(node.vjp):
         number, _ = _changes.get(id(owner(array)), (0, None))
         if number > node.number:
-            raise GraphError(
-                f"backward: {node.name} saved an array of shape {array.shape} that was changed in place since "
-                "(p.data -= ..., or an optimizer step); call backward before the change, or compute the value anew"
-            )
+            change = "was changed in place since (p.data -= ..., or an optimizer step); call backward before that"
+            raise GraphError(f"backward: {node.name} saved an array of shape {array.shape} that {change}")
 
 
 def saved_arrays(vjp: object) -> Iterator[Array]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import Array
-from .errors import ShapeError
+from .errors import ShapeError, at_least
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,8 +60,7 @@ def _grid(
     title: str, images: Array, rows: int, columns: int, titles: Sequence[str], wrong: Sequence[int] = (), **style: Any
 ) -> "Figure":
     """Draw the first images in a grid, each with its title; those at the places in `wrong` are framed, their titles bold."""
-    if rows < 1 or columns < 1:
-        raise ValueError(f"plots: expected at least one row and one column, got {rows} and {columns}")
+    at_least(1, "plots", rows=rows, columns=columns)
     count = min(len(images), rows * columns)
     columns = min(columns, count)
     rows = math.ceil(count / columns)

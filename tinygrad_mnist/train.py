@@ -13,7 +13,7 @@ import numpy as np
 from . import checkpoint as checkpoints
 from .arrays import Array
 from .datasets import Batches
-from .errors import AnomalyError, CheckpointError
+from .errors import AnomalyError, CheckpointError, at_least
 from .nn import Module
 from .optim import Schedule
 from .tensor import Tensor, from_numpy, no_grad
@@ -34,11 +34,6 @@ class History(dict[str, list[float]]):
 
     def __init__(self, values: dict[str, list[float]] | None = None) -> None:
         super().__init__({name: list((values or {}).get(name, [])) for name in self.NAMES})
-
-    def add(self, **entries: float) -> None:
-        """Append one epoch's entries."""
-        for name in self.NAMES:
-            self[name].append(float(entries[name]))
 
     def last(self) -> str:
         """Return the last epoch in one line, without what does not exist."""
@@ -156,8 +151,7 @@ def fit(
     """
     from tqdm import tqdm
 
-    if epochs < 0:
-        raise ValueError(f"fit: expected epochs >= 0, got {epochs}")
+    at_least(0, "fit", epochs=epochs)
     if resume and checkpoint is None:
         raise ValueError("fit: resume=True needs the path of a checkpoint")
     if early_stopping is not None and early_stopping.metric.startswith("val") and validation is None:
@@ -199,10 +193,8 @@ def fit(
             sums = _epoch(model, loss, optimizer, schedule, batches, bar)
             mean_loss, accuracy = _means(sums if comm is None else comm.allreduce(sums))
             measured = measure(model, loss, validation) if validation is not None else Metrics(math.nan, math.nan, None)
-            history.add(
-                train_loss=mean_loss, train_accuracy=accuracy,
-                val_loss=measured.loss, val_accuracy=measured.accuracy, lr=optimizer.lr,
-            )  # fmt: skip
+            for name, value in zip(History.NAMES, (mean_loss, accuracy, *measured[:2], optimizer.lr), strict=True):
+                history[name].append(float(value))
             if early_stopping is not None and restore_best and early_stopping.best(history) == epoch - 1:
                 best = model.state_dict()
                 if best_path is not None and first:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Array
+from ..errors import at_least
 
 __all__ = ["Batches", "normalize", "one_hot", "train_val_split"]
 
@@ -143,12 +144,8 @@ class Batches:
     ) -> None:  # fmt: skip
         self.inputs, self.targets = np.asarray(inputs), np.asarray(targets)
         _equal_length("Batches", self.inputs, self.targets)
-        if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool):
-            raise TypeError(f"Batches: expected an integer batch_size, got {batch_size!r}")
-        if batch_size < 1:
-            raise ValueError(f"Batches: expected a batch_size of at least 1, got {batch_size}")
-        self.batch_size, self.shuffle, self.drop_last = int(batch_size), shuffle, drop_last
-        self.rng = np.random.default_rng(rng)
+        [self.batch_size] = at_least(1, "Batches", batch_size=batch_size)
+        self.shuffle, self.drop_last, self.rng = shuffle, drop_last, np.random.default_rng(rng)
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.inputs), self.batch_size)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..arrays import Array
-from ..errors import ShapeError
+from ..errors import ShapeError, at_least
 from ..ops.conv import Pair, window
 from ..tensor import Tensor, from_numpy
 from . import init
@@ -38,14 +38,6 @@ def _parameter(a: Array) -> Tensor:
     return from_numpy(np.ascontiguousarray(a, np.float32), requires_grad=True)
 
 
-def _check_sizes(layer: str, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if not isinstance(size, (int, np.integer)) or isinstance(size, bool):
-            raise TypeError(f"{layer}: expected {name} to be an integer, got {size!r}")
-        if size < 1:
-            raise ValueError(f"{layer}: expected {name} of at least 1, got {size}")
-
-
 class Linear(Module):
     """Dense layer x @ weight.T + bias, for x of shape (..., in_features).
 
@@ -67,8 +59,7 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None, weight_init: Initializer | None = None
     ) -> None:
-        _check_sizes("Linear", in_features=in_features, out_features=out_features)
-        self.in_features, self.out_features = in_features, out_features
+        self.in_features, self.out_features = at_least(1, "Linear", in_features=in_features, out_features=out_features)
         self.weight, self.bias = _affine((out_features, in_features), bias, rng, weight_init)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,8 +84,7 @@ class Conv2d(Module):
         self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, bias: bool = True,
         *, rng: Rng = None, weight_init: Initializer | None = None,
     ) -> None:  # fmt: skip
-        _check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels)
-        self.in_channels, self.out_channels = in_channels, out_channels
+        self.in_channels, self.out_channels = at_least(1, "Conv2d", in_channels=in_channels, out_channels=out_channels)
         self.kernel_size, self.stride, self.padding = window("Conv2d", kernel_size, stride, padding)
         self.weight, self.bias = _affine((out_channels, in_channels, *self.kernel_size), bias, rng, weight_init)
 
@@ -106,19 +96,18 @@ class _BatchNorm(Module):
     ndims: tuple[int, ...] = ()  # how many axes an input may have
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        _check_sizes(type(self).__name__, num_features=num_features)
+        [self.num_features] = at_least(1, type(self).__name__, num_features=num_features)
         self.weight, self.bias = _parameter(np.ones(num_features)), _parameter(np.zeros(num_features))
         self.running_mean = np.zeros(num_features, np.float32)
         self.running_var = np.ones(num_features, np.float32)
         self.num_batches_tracked = np.zeros((), np.int64)  # PyTorch's files hold it, though nothing here reads it
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.eps, self.momentum = eps, momentum
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim not in self.ndims:
             raise ShapeError(f"{type(self).__name__}: expected an input of {self.ndims} axes, got shape {x.shape}")
-        y = ops.norm.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
-        )
+        statistics, affine = (self.running_mean, self.running_var), (self.weight, self.bias)
+        y = ops.norm.batch_norm(x, *statistics, *affine, self.training, self.momentum, self.eps)
         self.num_batches_tracked += self.training
         return y
 
@@ -150,9 +139,8 @@ class LayerNorm(Module):
 
     def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5) -> None:
         sizes = normalized_shape if isinstance(normalized_shape, (Sequence, np.ndarray)) else (normalized_shape,)
-        for size in sizes:
-            _check_sizes("LayerNorm", normalized_shape=size)
-        self.normalized_shape, self.eps = tuple(map(int, sizes)), eps
+        self.normalized_shape = tuple(at_least(1, "LayerNorm", normalized_shape=size)[0] for size in sizes)
+        self.eps = eps
         self.weight, self.bias = _parameter(np.ones(self.normalized_shape)), _parameter(np.zeros(self.normalized_shape))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -122,12 +122,8 @@ def _dealt(g: Array, needs: Needs, takers: tuple[Array, Array], shapes: tuple[tu
 
 def _pick(x: Array, y: Array, first: Array) -> Forward:
     """Take x where `first` is true, else y; the gradient goes where the value came from, halved at ties."""
-    ties, shapes = x.real == y.real, (x.shape, y.shape)
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return _dealt(np.where(ties, g * 0.5, g), needs, (first | ties, ~first), shapes)
-
-    return np.where(first, x, y), vjp
+    ties, shapes, z = x.real == y.real, (x.shape, y.shape), np.where(first, x, y)
+    return z, lambda g, needs: _dealt(np.where(ties, g * 0.5, g), needs, (first | ties, ~first), shapes)
 
 
 def _maximum(x: Array, y: Array) -> Forward:

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from ..arrays import Array, floating
 from ..errors import ShapeError
-from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, from_numpy
+from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, from_numpy, unwrap
 
 __all__ = ["mse", "softmax_cross_entropy"]
 
@@ -124,20 +124,14 @@ def softmax_cross_entropy(
         weight = np.asarray(weight, x.data.real.dtype)
         if weight.shape != (classes,):
             raise ShapeError(f"{op}: expected a weight of shape ({classes},), got {weight.shape}")
-    y = labels.data if isinstance(labels, Tensor) else np.asarray(labels)
-    if y.size == 0 and n == 0 and y.ndim == 1:
-        y = y.astype(np.intp)  # an empty list has no dtype of its own
+    y = np.asarray(unwrap(labels))
     params = {"weight": weight, "smoothing": label_smoothing, "reduction": reduction}
-    if y.dtype.kind in "fc" and y.ndim == 2:
-        if y.shape != x.shape:
-            raise ShapeError(f"{op}: expected probabilities of the logits' shape {x.shape}, got {y.shape}")
+    if y.dtype.kind in "fc" and y.shape == x.shape:
         return apply(_softmax_cross_entropy, x, labels if isinstance(labels, Tensor) else y.astype(x.data.real.dtype), **params)
-    if y.dtype.kind not in "iu" and y.ndim == 1:
-        raise TypeError(f"{op}: expected integer labels of shape ({n},), got {y.dtype}; convert them with .astype(int)")
-    if y.shape != (n,):
-        raise ShapeError(
-            f"{op}: expected integer labels of shape ({n},), or float probabilities of shape {x.shape}, got {y.dtype} {y.shape}"
-        )
+    if y.shape != (n,) or (n and y.dtype.kind not in "iu"):  # an empty list has no dtype of its own
+        wrong = TypeError if y.ndim == 1 and y.dtype.kind not in "iu" else ShapeError
+        expected = f"{op}: expected integer labels of shape ({n},), or float probabilities of shape {x.shape}"
+        raise wrong(f"{expected}, got {y.dtype} {y.shape}; convert labels with .astype(int)")
     y = y.astype(np.intp, copy=False)
     if n and y.view(np.uintp).max() >= classes:  # a negative label is a huge unsigned one
         bad = int(np.flatnonzero((y < 0) | (y >= classes))[0])

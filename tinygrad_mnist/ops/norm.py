@@ -70,14 +70,14 @@ def _normalize(
     return y, vjp
 
 
-def _check_affine(op: str, shape: tuple[int, ...], weight: TensorLike | None, bias: TensorLike | None) -> list[TensorLike]:
-    if weight is None and bias is not None:
+def _affine(op: str, shape: tuple[int, ...], **arrays: TensorLike | None) -> list[TensorLike]:
+    """Return the weight and the bias that there are; an error unless these, and all others, have the shape."""
+    for name, a in arrays.items():
+        if a is not None and np.shape(a) != shape:
+            raise ShapeError(f"{op}: expected {name} of shape {shape}, got {np.shape(a)}")
+    if arrays["weight"] is None and arrays["bias"] is not None:
         raise ValueError(f"{op}: a bias needs a weight beside it")
-    affine = [a for a in (weight, bias) if a is not None]
-    for a in affine:
-        if np.shape(a) != shape:
-            raise ShapeError(f"{op}: expected a weight and a bias of shape {shape}, got {np.shape(a)}")
-    return affine
+    return [a for name in ("weight", "bias") if (a := arrays[name]) is not None]
 
 
 def batch_norm(
@@ -111,10 +111,7 @@ def batch_norm(
     if data.ndim < 2:
         raise ShapeError(f"batch_norm: expected x of shape (N, C, ...), got {data.shape}")
     channels = data.shape[1]
-    affine = _check_affine("batch_norm", (channels,), weight, bias)
-    for name, a in (("running_mean", running_mean), ("running_var", running_var)):
-        if a is not None and a.shape != (channels,):
-            raise ShapeError(f"batch_norm: expected {name} of shape ({channels},) for x {data.shape}, got {a.shape}")
+    affine = _affine("batch_norm", (channels,), weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     axes, shape = (0, *range(2, data.ndim)), (1, channels, *(1,) * (data.ndim - 2))
     if training:
         if data.size < 2 * max(channels, 1):
@@ -155,7 +152,7 @@ def layer_norm(
     if not shape or whole[-len(shape) :] != shape:
         raise ShapeError(f"layer_norm: expected x of shape (..., {', '.join(map(str, shape))}), got {whole}")
     axes = tuple(range(len(whole) - len(shape), len(whole)))
-    affine = _check_affine("layer_norm", shape, weight, bias)
+    affine = _affine("layer_norm", shape, weight=weight, bias=bias)
     return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
 
 

@@ -24,11 +24,8 @@ def _spread(g: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
 
 def _sum(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
     shape, axes = x.shape, _axes(axis, x)
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (np.full(shape, _spread(g, axes, keepdims), g.dtype),)
-
-    return x.sum(axis=axes, keepdims=keepdims), vjp
+    y = x.sum(axis=axes, keepdims=keepdims)
+    return y, lambda g, needs: (np.full(shape, _spread(g, axes, keepdims), g.dtype),)
 
 
 def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -40,11 +37,7 @@ def _mean(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
     shape, axes = x.shape, _axes(axis, x)
     y = x.mean(axis=axes, keepdims=keepdims)
     count = math.prod(shape[i] for i in axes)
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (np.full(shape, _spread(g, axes, keepdims) / count, g.dtype),)
-
-    return y, vjp
+    return y, lambda g, needs: (np.full(shape, _spread(g, axes, keepdims) / count, g.dtype),)
 
 
 def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -56,11 +49,8 @@ def _var(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
     axes = _axes(axis, x)
     centred = x - x.mean(axis=axes, keepdims=True)
     free = math.prod(x.shape[i] for i in axes) - ddof
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (_spread(g, axes, keepdims) * centred * (2 / free if free > 0 else np.nan),)
-
-    return (centred * centred).sum(axis=axes, keepdims=keepdims) / (free if free > 0 else 0), vjp
+    y = (centred * centred).sum(axis=axes, keepdims=keepdims) / (free if free > 0 else 0)
+    return y, lambda g, needs: (_spread(g, axes, keepdims) * centred * (2 / free if free > 0 else np.nan),)
 
 
 def var(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
@@ -86,11 +76,8 @@ def _extreme(choose: np.ufunc, x: Array, axis: Axis, keepdims: bool) -> Forward:
     count = ties.sum(axis=axes, keepdims=True)
     if x.dtype.kind == "c":  # the mean of the ties, as the gradient has it
         best = np.where(ties, x, 0).sum(axis=axes, keepdims=True) / count
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (_spread(g, axes, keepdims) * ties / count.astype(x.real.dtype),)
-
-    return best if keepdims else best.squeeze(axes), vjp
+    y = best if keepdims else best.squeeze(axes)
+    return y, lambda g, needs: (_spread(g, axes, keepdims) * ties / count.astype(x.real.dtype),)
 
 
 def _max(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
@@ -135,11 +122,7 @@ def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def _cumsum(x: Array, *, axis: int | None) -> Forward:
     shape, along = x.shape, 0 if axis is None else axis
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (np.flip(np.cumsum(np.flip(g, along), along), along).reshape(shape),)
-
-    return np.cumsum(x, axis), vjp
+    return np.cumsum(x, axis), lambda g, needs: (np.flip(np.cumsum(np.flip(g, along), along), along).reshape(shape),)
 
 
 def cumsum(x: TensorLike, axis: int | None = None) -> Tensor:
@@ -155,11 +138,7 @@ def _logsumexp(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
         e = np.exp(x - top)
         total = e.sum(axis=axes, keepdims=True)
         y = np.log(total) + top
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        return (_spread(g, axes, keepdims) * (e / total),)
-
-    return y if keepdims else y.squeeze(axes), vjp
+    return y if keepdims else y.squeeze(axes), lambda g, needs: (_spread(g, axes, keepdims) * (e / total),)
 
 
 def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:

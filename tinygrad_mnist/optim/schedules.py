@@ -2,9 +2,9 @@
 
 import copy
 import math
-import operator
 from typing import Any
 
+from ..errors import at_least
 from .sgd import Optimizer, checked
 
 __all__ = ["CosineLR", "OneCycleLR", "Schedule", "StepLR"]
@@ -62,21 +62,11 @@ class Schedule:
         vars(self).update(state)
 
 
-def _at_least_one(kind: str, name: str, value: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise ValueError(f"{kind}: expected {name} to be an integer, got {value!r}") from None
-    if number < 1:
-        raise ValueError(f"{kind}: expected {name} of at least 1, got {value}")
-    return number
-
-
 class StepLR(Schedule):
     """Staircase: the base rate times gamma ** (steps // step_size)."""
 
     def __init__(self, opt: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size = _at_least_one("StepLR", "step_size", step_size)
+        [self.step_size] = at_least(1, "StepLR", step_size=step_size)
         self.gamma = float(checked("StepLR", "gamma", gamma))
         super().__init__(opt)
 
@@ -89,7 +79,7 @@ class CosineLR(Schedule):
     """Half a cosine from the base rate to `min_lr` over `total_steps`, and `min_lr` after it (Loshchilov & Hutter 2017)."""
 
     def __init__(self, opt: Optimizer, total_steps: int, min_lr: float = 0.0) -> None:
-        self.total_steps = _at_least_one("CosineLR", "total_steps", total_steps)
+        [self.total_steps] = at_least(1, "CosineLR", total_steps=total_steps)
         self.min_lr = float(checked("CosineLR", "min_lr", min_lr))
         super().__init__(opt)
 
@@ -122,13 +112,11 @@ class OneCycleLR(Schedule):
         self, opt: Optimizer, max_lr: float, total_steps: int,
         *, pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
     ) -> None:  # fmt: skip
-        self.total_steps = _at_least_one("OneCycleLR", "total_steps", total_steps)
+        [self.total_steps] = at_least(1, "OneCycleLR", total_steps=total_steps)
         self.max_lr = float(checked("OneCycleLR", "max_lr", max_lr))
         if not 0 < pct_start < 1 or not 0 < div_factor < math.inf or not 0 < final_div_factor < math.inf:
-            raise ValueError(
-                "OneCycleLR: expected pct_start in (0, 1) and finite factors above 0, "
-                f"got {pct_start}, {div_factor} and {final_div_factor}"
-            )
+            got = f"{pct_start}, {div_factor} and {final_div_factor}"
+            raise ValueError(f"OneCycleLR: expected pct_start in (0, 1) and finite factors above 0, got {got}")
         self.pct_start, self.div_factor, self.final_div_factor = float(pct_start), float(div_factor), float(final_div_factor)
         super().__init__(opt)
 
@@ -138,9 +126,8 @@ class OneCycleLR(Schedule):
         peak, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
         if steps <= peak:
             return _cosine(first, self.max_lr, steps / peak if peak > 0 else 1.0)
-        return _cosine(
-            self.max_lr, first / self.final_div_factor, min((steps - peak) / (last - peak), 1.0) if last > peak else 1.0
-        )
+        share = min((steps - peak) / (last - peak), 1.0) if last > peak else 1.0
+        return _cosine(self.max_lr, first / self.final_div_factor, share)
 
 
 def _cosine(start: float, end: float, share: float) -> float:

@@ -68,9 +68,7 @@ class Optimizer:
         """
         live = [(p, g, state) for p, state in zip(self.params, self._state, strict=True) if (g := p.grad) is not None]
         if not live:
-            raise GraphError(
-                f"{type(self).__name__}: none of the {len(self.params)} parameters has a gradient; call backward first"
-            )
+            raise GraphError(f"{type(self).__name__}: no parameter of {len(self.params)} has a gradient; call backward first")
         slots = [*self.slots, *[slot for slot, name in self.optional_slots.items() if getattr(self, name)]]
         for p, g, state in live:
             w = p.data
@@ -92,9 +90,8 @@ class Optimizer:
         key = (number, like.shape, like.dtype)
         buffer = self._scratch.get(key)
         if buffer is None:
-            whole = self._scratch.setdefault(
-                (number, (-1,), like.dtype), np.empty(max(p.size for p in self.params), like.dtype)
-            )
+            largest = np.empty(max(p.size for p in self.params), like.dtype)
+            whole = self._scratch.setdefault((number, (-1,), like.dtype), largest)
             buffer = self._scratch[key] = whole[: like.size].reshape(like.shape)
         return buffer
 

@@ -9,13 +9,13 @@ import numpy as np
 from ..arrays import Array
 from ..errors import GradcheckError, GradientMismatch, GraphError, NonDeterministicError, ShapeError
 from ..nn import Module
-from ..tensor import Grads, Kernel, Node, Tensor, from_numpy, gradients, op_name, saved_arrays, switched, unwrap
+from ..tensor import Grads, Kernel, Node, Tensor, Watch, from_numpy, gradients, op_name, saved_arrays, switched, unwrap
 from .numeric import Central, Complex, place
 
 __all__ = ["gradcheck"]
 
 
-class _Manners:
+class _Manners(Watch):
     """Watch that holds every vjp to the contract of `tinygrad_mnist.graph`, before the engine casts or sums anything."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class _Function:
                     found.append((parameter, f"parameter {name}", parameter.data))
         if not found:
             raise ValueError(
-                "gradcheck: expected floating-point inputs, or a Module with parameters, got nothing to differentiate by"
+                "gradcheck: nothing to differentiate by; expected floating-point inputs or a Module with parameters"
             )
         self.slots = [slot for slot, _, _ in found]  # each a position in the inputs, or a parameter of a module
         self.labels = [label for _, label, _ in found]
@@ -97,9 +97,7 @@ class _Function:
         second = gradients(y, leaves, seed)
         for label, a, b in zip(self.labels, first, second, strict=True):
             if not np.array_equal(a, b, equal_nan=True):
-                raise GradcheckError(
-                    f"{self.name}: a second backward gives another gradient of {label}; a vjp mutates what it saved"
-                )
+                raise GradcheckError(f"{self.name}: a second backward differs in {label}; a vjp mutates what it saved")
         return first
 
 
@@ -201,9 +199,7 @@ def _behaviour(function: _Function) -> tuple[Array, Array, list[Array]]:
         if not np.array_equal(g, again[k], equal_nan=True):
             raise NonDeterministicError(f"{name}: two backward runs gave different gradients of {label}")
         if not np.allclose(g, alone[k], rtol=1e-10, atol=1e-12, equal_nan=True):
-            raise GradcheckError(
-                f"{name}: the gradient of {label} depends on `needs`: it differs when no other input requires grad"
-            )
+            raise GradcheckError(f"{name}: the gradient of {label} depends on `needs`: alone it differs")
         if any(np.shares_memory(g, a) for a in arrays) or any(np.shares_memory(g, other) for other in analytic[:k]):
             raise GradcheckError(f"{name}: the gradient of {label} aliases an input or another gradient; return a copy")
         if not np.allclose(g, strided[k], rtol=1e-8, atol=1e-10, equal_nan=True):

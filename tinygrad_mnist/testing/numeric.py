@@ -39,11 +39,9 @@ class Central:
         if not np.isfinite(right - left) or gap > 1e-3 * max(abs(right), abs(left)) + noise / step:
             near = self.sides(k, direction, step / 8)
             if not abs(near[0] - near[1]) < gap / 2:  # on a smooth curve the gap shrinks with the step
-                raise NonDifferentiableError(
-                    f"{self.function.name}: not differentiable by {self.function.labels[k]} at "
-                    f"{place(self.function.arrays[k], direction)}: slope {right:.6g} to the right and {left:.6g} to the left; "
-                    "move the point away, or see away_from()"
-                )
+                where = f"{self.function.labels[k]} at {place(self.function.arrays[k], direction)}"
+                sides = f"slope {right:.6g} to the right and {left:.6g} to the left; move the point away, or see away_from()"
+                raise NonDifferentiableError(f"{self.function.name}: not differentiable by {where}: {sides}")
         return right, left
 
     def slope(self, k: int, direction: Any, expected: float) -> tuple[float, float]:
