@@ -114,9 +114,8 @@ def _mnist(name: str, images: Array, labels: Array | None, test_images: Array, t
 
 def _checked(name: str, part: str, images: Array, labels: Array | None) -> Split:
     if images.shape[1:] != (28, 28) or not len(images) or images.dtype != np.uint8:
-        raise DataError(
-            f"{name}: expected {part} images of shape (N, 28, 28), N > 0, uint8, got {images.shape}, {images.dtype}"
-        )
+        found = f"{images.shape}, {images.dtype}"
+        raise DataError(f"{name}: expected {part} images of shape (N, 28, 28), N > 0, uint8, got {found}")
     if labels is None:
         if part == "train":
             raise DataError(f"{name}: expected labels to train on, got images alone")

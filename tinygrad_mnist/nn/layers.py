@@ -167,7 +167,6 @@ class Dropout(Module):
 
 class _Pool2d(Module):
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
-        stride = kernel_size if stride is None else stride
         self.kernel_size, self.stride, self.padding = window(type(self).__name__, kernel_size, stride, padding)
 
 

@@ -26,9 +26,10 @@ def _pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-def window(op: str, kernel: Pair, stride: Pair, padding: Pair) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """Return the kernel's size, stride and padding as pairs; ValueError where one is no integer, or too small."""
-    return _pair(op, "kernel_size", kernel, 1), _pair(op, "stride", stride, 1), _pair(op, "padding", padding, 0)
+def window(op: str, kernel: Pair, stride: Pair | None, padding: Pair) -> tuple[tuple[int, int], ...]:
+    """Return the kernel's size, the stride (by default that size) and the padding as pairs; ValueError for what is none."""
+    size, stride = _pair(op, "kernel_size", kernel, 1), kernel if stride is None else stride
+    return size, _pair(op, "stride", stride, 1), _pair(op, "padding", padding, 0)
 
 
 def _full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
@@ -40,7 +41,7 @@ def _full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
 class _Windows:
     """A kernel that slides over padded images: `views` of what each element of it meets, and the way back, `add_up`."""
 
-    def __init__(self, op: str, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> None:
+    def __init__(self, op: str, x: Array, kernel: Pair, stride: Pair | None, padding: Pair) -> None:
         if x.ndim != 4:
             raise ShapeError(f"{op}: expected images of shape (N, C, H, W), got {x.shape}")
         self.kernel, (sh, sw), self.padding = window(op, kernel, stride, padding)
@@ -130,7 +131,7 @@ def conv2d(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, *,
     return apply(_conv2d, *inputs, stride=stride, padding=padding)
 
 
-def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
+def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -> Forward:
     x = floating(x)
     windows = _pooling("max_pool2d", x, kernel, stride, padding)
     views = windows.views(x, -np.inf)
@@ -151,7 +152,7 @@ def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forwa
     return y.transpose(_OUTSIDE), vjp
 
 
-def _pooling(op: str, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> _Windows:
+def _pooling(op: str, x: Array, kernel: Pair, stride: Pair | None, padding: Pair) -> _Windows:
     windows = _Windows(op, x, kernel, stride, padding)
     if any(2 * p > k for p, k in zip(windows.padding, windows.kernel, strict=True)):
         raise ValueError(f"{op}: expected a padding of at most half the kernel {windows.kernel}, got {windows.padding}")
@@ -177,10 +178,10 @@ def max_pool2d(x: TensorLike, kernel_size: Pair, stride: Pair | None = None, pad
     ValueError
         If a size is out of range.
     """
-    return apply(_max_pool2d, x, kernel=kernel_size, stride=kernel_size if stride is None else stride, padding=padding)
+    return apply(_max_pool2d, x, kernel=kernel_size, stride=stride, padding=padding)
 
 
-def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forward:
+def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -> Forward:
     x = floating(x)
     windows = _pooling("avg_pool2d", x, kernel, stride, padding)
     y, count = _full(windows.shape, 0, x.dtype), len(windows.indices)
@@ -197,4 +198,4 @@ def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair, padding: Pair) -> Forwa
 
 def avg_pool2d(x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Tensor:
     """Mean of each window, zeros of the padding counted; parameters and errors as in `max_pool2d`."""
-    return apply(_avg_pool2d, x, kernel=kernel_size, stride=kernel_size if stride is None else stride, padding=padding)
+    return apply(_avg_pool2d, x, kernel=kernel_size, stride=stride, padding=padding)

@@ -68,9 +68,7 @@ class _Function:
                 if parameter.requires_grad:
                     found.append((parameter, f"parameter {name}", parameter.data))
         if not found:
-            raise ValueError(
-                "gradcheck: nothing to differentiate by; expected floating-point inputs or a Module with parameters"
-            )
+            raise ValueError("gradcheck: nothing to differentiate by; expected floating-point inputs, or a Module's parameters")
         self.slots = [slot for slot, _, _ in found]  # each a position in the inputs, or a parameter of a module
         self.labels = [label for _, label, _ in found]
         self.arrays: list[Array] = [np.array(data, np.float64, order="C") for _, _, data in found]
