@@ -32,10 +32,8 @@ class Adam(Optimizer):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("mean", "square")
-    decoupled: ClassVar[bool] = False
     betas: tuple[float, float]
     eps: float
-    weight_decay: float
 
     def __init__(
         self, params: Iterable[Tensor], lr: float = 1e-3,
@@ -47,11 +45,8 @@ class Adam(Optimizer):
         mean, square, steps = state["mean"], state["square"], int(state["steps"])
         beta1, beta2 = self.betas
         scratch = self._buffer(w)
-        if self.weight_decay and self.decoupled:
+        if self.decoupled and self.weight_decay:
             np.multiply(w, 1 - self.lr * self.weight_decay, out=w)
-        elif self.weight_decay:
-            decayed = np.multiply(w, self.weight_decay, out=self._buffer(w, 1))
-            g = np.add(g, decayed, out=decayed)
         np.multiply(mean, beta1, out=mean)
         np.add(mean, np.multiply(g, 1 - beta1, out=scratch), out=mean)
         np.multiply(g, g, out=scratch)
@@ -106,7 +101,6 @@ class RMSprop(Optimizer):
     optional_slots: ClassVar[Mapping[str, str]] = {"velocity": "momentum", "mean": "centered"}
     alpha: float
     eps: float
-    weight_decay: float
     momentum: float
     centered: bool
 
@@ -118,9 +112,6 @@ class RMSprop(Optimizer):
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
         square, scratch = state["square"], self._buffer(w)
-        if self.weight_decay:
-            decayed = np.multiply(w, self.weight_decay, out=self._buffer(w, 1))
-            g = np.add(g, decayed, out=decayed)
         np.multiply(np.multiply(g, 1 - self.alpha, out=scratch), g, out=scratch)
         np.add(np.multiply(square, self.alpha, out=square), scratch, out=square)
         if self.centered:

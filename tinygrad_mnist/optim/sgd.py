@@ -17,7 +17,8 @@ class Optimizer:
     """The base of the optimizers: a subclass names its hyper-parameters and its slots, and writes `_update`.
 
     A slot is an array kept for each parameter, zero at first. `slots` are always kept; `optional_slots` maps others to
-    the hyper-parameter that asks for them.
+    the hyper-parameter that asks for them. A hyper-parameter `weight_decay` adds the gradient of an L2 penalty,
+    weight_decay * w, to what `_update` gets, unless the class is `decoupled`.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ class Optimizer:
     optional_slots: ClassVar[Mapping[str, str]] = {}
     _names: tuple[str, ...] = ()
     lr: float
+    weight_decay: float = 0.0
+    decoupled: ClassVar[bool] = False
 
     def __init__(self, params: Iterable[Tensor], lr: float, **hyperparameters: Any) -> None:
         kind = type(self).__name__
@@ -79,6 +82,9 @@ class Optimizer:
                 if "steps" not in state:
                     state["steps"] = np.zeros((), np.int64)
                 state["steps"] += 1
+            if self.weight_decay and not self.decoupled:
+                decayed = np.multiply(w, self.weight_decay, out=self._buffer(w, 2))
+                g = np.add(g, decayed, out=decayed)
             self._update(w, g, state)
             p.data = w  # changed in place: graphs that saved it must not go backward any more
 
@@ -213,7 +219,6 @@ class SGD(Optimizer):
     optional_slots: ClassVar[Mapping[str, str]] = {"velocity": "momentum"}
     momentum: float
     nesterov: bool
-    weight_decay: float
 
     def __init__(
         self, params: Iterable[Tensor], lr: float = 1e-3,
@@ -224,9 +229,6 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs a momentum above 0, got 0")
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
-        scratch = self._buffer(w)
-        if self.weight_decay:
-            g = np.add(g, np.multiply(w, self.weight_decay, out=scratch), out=scratch)
         if self.momentum:
             velocity = state["velocity"]
             np.add(np.multiply(velocity, self.momentum, out=velocity), g, out=velocity)
@@ -235,7 +237,7 @@ class SGD(Optimizer):
                 g = np.add(ahead, g, out=ahead)
             else:
                 g = velocity
-        np.subtract(w, np.multiply(g, self.lr, out=scratch), out=w)
+        np.subtract(w, np.multiply(g, self.lr, out=self._buffer(w)), out=w)
 
 
 def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
