@@ -270,6 +270,14 @@ Graphs.TestCase.settings = settings(stateful_step_count=25)
 TestGraphs = Graphs.TestCase
 
 
+class VJPObject:
+    def __init__(self, x):
+        self.x = x
+
+    def __call__(self, g, needs):
+        return (2 * g * self.x,)
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -280,6 +288,7 @@ TestGraphs = Graphs.TestCase
         lambda x: functools.partial(lambda g, needs, x: (2 * g * x,), x=x),
         lambda x: functools.partial(lambda g, needs: (2 * g * x,)),
         lambda x: (lambda saved: lambda g, needs: (2 * g * saved["x"],))({"x": x}),
+        lambda x: VJPObject(x),
     ],
 )
 def test_a_change_in_place_is_found_wherever_a_vjp_keeps_the_array(make):

@@ -28,7 +28,6 @@ def as_array(data: object, dtype: npt.DTypeLike | None = None) -> Array:
     TypeError
         If the data are not numbers.
     """
-    bare = not isinstance(data, (np.ndarray, np.generic))
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -37,7 +36,7 @@ def as_array(data: object, dtype: npt.DTypeLike | None = None) -> Array:
         raise TypeError(f"expected numbers, got {type(data).__name__} of dtype {array.dtype}")
     if dtype is not None and np.dtype(dtype).kind not in "fciub":
         raise TypeError(f"expected a dtype of numbers, got {np.dtype(dtype)}")
-    if dtype is None and bare and array.dtype.kind in "fc" and not hasattr(data, "__array__"):
+    if dtype is None and array.dtype.kind in "fc" and not hasattr(data, "__array__"):  # Python's own numbers
         dtype = np.float32 if array.dtype.kind == "f" else np.complex64
     return array if dtype is None else array.astype(dtype, copy=False)
 

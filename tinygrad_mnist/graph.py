@@ -15,9 +15,11 @@ A kernel takes ndarrays and returns `(y, vjp)`; `vjp(g, needs)` returns one grad
 """
 
 import functools
+import gc
 import heapq
 import itertools
 import threading
+import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -190,8 +192,8 @@ def _check_unchanged(node: Node) -> None:
 
 
 def saved_arrays(vjp: object) -> Iterator[Array]:
-    """Yield the arrays that a vjp holds in its closure or its defaults, through tuples, lists, dicts and inner functions."""
-    stack: list[object] = [vjp]
+    """Yield the arrays in a vjp's closure, defaults or attributes, through tuples, lists, dicts and inner functions."""
+    stack: list[object] = [vjp, getattr(vjp, "__dict__", None)]
     seen: set[int] = set()
     while stack:
         thing = stack.pop()
@@ -200,16 +202,9 @@ def saved_arrays(vjp: object) -> Iterator[Array]:
         seen.add(id(thing))
         if isinstance(thing, np.ndarray):
             yield thing
-        elif isinstance(thing, (tuple, list)):
-            stack.extend(thing)
-        elif isinstance(thing, dict):
-            stack.extend(thing.values())
-        elif isinstance(thing, functools.partial):
-            stack += (thing.func, thing.args, thing.keywords)
-        elif callable(thing):
-            stack += (getattr(thing, "__defaults__", None), getattr(thing, "__kwdefaults__", None))
-            for cell in getattr(thing, "__closure__", None) or ():
-                try:
-                    stack.append(cell.cell_contents)
-                except ValueError:  # a cell that is still empty
-                    continue
+        elif isinstance(thing, types.FunctionType):  # its referents would include the globals of its module
+            stack += (thing.__closure__, thing.__defaults__, thing.__kwdefaults__)
+        elif isinstance(thing, dict):  # of an object's own, gc sees no values since Python 3.13
+            stack += thing.values()
+        elif isinstance(thing, (tuple, list, functools.partial, types.CellType, types.MethodType)):
+            stack += gc.get_referents(thing)

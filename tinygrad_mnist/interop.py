@@ -54,12 +54,7 @@ class Interop:
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         if self._node is not None:
             raise TypeError("a Tensor that requires grad does not turn into an array by itself; use .numpy()")
-        if copy:
-            return np.array(self._data, dtype)
-        array = np.asarray(self._data, dtype)
-        if copy is False and array is not self._data:
-            raise ValueError(f"cannot view a Tensor of {self._data.dtype} as {array.dtype} without a copy")
-        return array
+        return np.asarray(self._data, dtype) if copy is None else np.array(self._data, dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")

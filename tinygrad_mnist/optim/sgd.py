@@ -56,7 +56,7 @@ class Optimizer:
         for name, value in {"lr": lr, **hyperparameters}.items():
             setattr(self, name, value)
         self._state: list[dict[str, Array]] = [{} for _ in self.params]
-        self._scratch: dict[tuple[int, tuple[int, ...], np.dtype[Any]], Array] = {}
+        self._scratch: dict[tuple[int, np.dtype[Any]], Array] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, checked(type(self).__name__, name, value) if name in self._names else value)
@@ -93,13 +93,10 @@ class Optimizer:
 
     def _buffer(self, like: Array, number: int = 0) -> Array:
         """Return scratch memory of the shape and dtype of `like`, shared by all parameters: a step allocates nothing."""
-        key = (number, like.shape, like.dtype)
-        buffer = self._scratch.get(key)
-        if buffer is None:
-            largest = np.empty(max(p.size for p in self.params), like.dtype)
-            whole = self._scratch.setdefault((number, (-1,), like.dtype), largest)
-            buffer = self._scratch[key] = whole[: like.size].reshape(like.shape)
-        return buffer
+        key = (number, like.dtype)
+        if key not in self._scratch:
+            self._scratch[key] = np.empty(max(p.size for p in self.params), like.dtype)
+        return self._scratch[key][: like.size].reshape(like.shape)
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to None."""
