@@ -178,7 +178,7 @@ def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
     ("arguments", "words"),
     [
         (["--data", "nowhere"], "DataError: nowhere: expected a folder or a file"),
-        (["--lr", "-1"], "expected a finite lr"),
+        (["--lr", "-1"], "expected lr in [0, inf)"),
         (["--resume", "nowhere"], "expected a run's folder"),
         (["--dropout", "1.5", "--epochs", "1"], "expected a probability"),
     ],

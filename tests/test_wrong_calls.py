@@ -206,7 +206,7 @@ CALLS = [
     (lambda: optim.SGD([X]), TypeError, "ndarray"),
     (lambda: optim.SGD(t()), TypeError, "Tensor"),
     (lambda: optim.SGD([t()], -1.0), ValueError, "lr"),
-    (lambda: optim.SGD([t()], np.inf), ValueError, "finite lr"),
+    (lambda: optim.SGD([t()], np.inf), ValueError, r"lr in \[0, inf\)"),
     (lambda: optim.SGD([t()], momentum=1), ValueError, r"\[0, 1\)"),
     (lambda: optim.SGD([t()], nesterov=True), ValueError, "momentum above 0"),
     (lambda: optim.Adam([t()], betas=(1.0, 0.9)), ValueError, "betas"),

@@ -177,11 +177,9 @@ def checked(kind: str, name: str, value: Any) -> Any:
         value = value.item()
     if not isinstance(value, (int, float)):
         raise TypeError(f"{kind}: expected {name} to be a number, got {value!r}")
-    if name in ("momentum", "each of betas", "alpha"):
-        if not 0 <= value < 1:
-            raise ValueError(f"{kind}: expected {name} in [0, 1), got {value}")
-    elif not 0 <= value < np.inf:
-        raise ValueError(f"{kind}: expected a finite {name} of at least 0, got {value}")
+    limit = 1 if name in ("momentum", "each of betas", "alpha") else np.inf
+    if not 0 <= value < limit:
+        raise ValueError(f"{kind}: expected {name} in [0, {limit}), got {value}")
     return value
 
 
