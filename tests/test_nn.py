@@ -251,3 +251,16 @@ def test_default_weights_lie_within_pytorchs_bounds():
 def test_errors(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_repr_shows_numbers_and_shapes_alone():
+    class Text(nn.Module):
+        def __init__(self):
+            self.words, self.name, self.size, self.pair, self.scale = ("a", "b"), "two\nlines", np.float32(0.5), (1, None), None
+
+    assert repr(Text()) == "Text(size=0.5, pair=(1, None), scale=None)"
+
+
+def test_running_statistics_that_cannot_be_updated_in_place_are_an_error():
+    with pytest.raises(TypeError):
+        tg.batch_norm(np.arange(6.0).reshape(3, 2), [0.0, 0.0], [1.0, 1.0], training=True)

@@ -17,6 +17,8 @@ M = TypeVar("M", bound="Module")
 
 R = TypeVar("R", covariant=True)
 
+_NUMBERS = (int, float, np.number, type(None))  # what repr shows of a module, and tuples of them
+
 
 class _Forward(Protocol[R]):  # so that the type of model(x) is what the model's own forward says
     def forward(self, *args: Any, **kwargs: Any) -> R: ...
@@ -164,7 +166,7 @@ class Module:
     def extra_repr(self) -> str:
         """Return what `repr` shows between the parentheses of a module without sub-modules: its numbers and shapes."""
         attributes = {name: value if type(value) is tuple else (value,) for name, *_, value in _items("", self)}
-        plain = (name for name, values in attributes.items() if all(v is None or np.isscalar(v) for v in values))
+        plain = (name for name, values in attributes.items() if all(isinstance(v, _NUMBERS) for v in values))
         return ", ".join(f"{name}={vars(self)[name]}" for name in plain if name != "training")
 
     def __repr__(self) -> str:

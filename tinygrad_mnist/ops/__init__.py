@@ -31,7 +31,7 @@ def _clip(x: TensorLike, a_min: Any = None, a_max: Any = None, *, min: Any = Non
 
 
 for _name, _method in vars(Methods).items():
-    if callable(_method):
+    if callable(_method) and "annotate" not in _name:  # which Python 3.14 adds
         setattr(Tensor, _name, _method)
 
 NUMPY_FUNCTIONS |= {getattr(np, name): op for name, op in OPS.items() if hasattr(np, name)}

@@ -129,9 +129,10 @@ def softmax_cross_entropy(
     if y.dtype.kind in "fc" and y.shape == x.shape:
         return apply(_softmax_cross_entropy, x, labels if isinstance(labels, Tensor) else y.astype(x.data.real.dtype), **params)
     if y.shape != (n,) or (n and y.dtype.kind not in "iu"):  # an empty list has no dtype of its own
-        wrong = TypeError if y.ndim == 1 and y.dtype.kind not in "iu" else ShapeError
         expected = f"{op}: expected integer labels of shape ({n},), or float probabilities of shape {x.shape}"
-        raise wrong(f"{expected}, got {y.dtype} {y.shape}; convert labels with .astype(int)")
+        if y.ndim == 1 and y.dtype.kind not in "iu":
+            raise TypeError(f"{expected}, got {y.dtype} {y.shape}; convert labels with .astype(int)")
+        raise ShapeError(f"{expected}, got {y.dtype} {y.shape}")
     y = y.astype(np.intp, copy=False)
     if n and y.view(np.uintp).max() >= classes:  # a negative label is a huge unsigned one
         bad = int(np.flatnonzero((y < 0) | (y >= classes))[0])

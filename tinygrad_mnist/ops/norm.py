@@ -119,7 +119,7 @@ def batch_norm(
         y = apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
         for running, batch in ((running_mean, data.mean(axis=axes)), (running_var, data.var(axis=axes, ddof=1))):
             if running is not None and data.dtype.kind != "c":
-                running += momentum * (batch - running)
+                np.add(running, momentum * (batch - running), out=running)  # += would make an array of a list, and lose it
         return y
     if running_mean is None or running_var is None:
         raise ValueError("batch_norm: evaluation needs running_mean and running_var")

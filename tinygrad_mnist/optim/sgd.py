@@ -71,7 +71,9 @@ class Optimizer:
         """
         live = [(p, g, state) for p, state in zip(self.params, self._state, strict=True) if (g := p.grad) is not None]
         if not live:
-            raise GraphError(f"{type(self).__name__}: no parameter of {len(self.params)} has a gradient; call backward first")
+            raise GraphError(
+                f"{type(self).__name__}: none of {len(self.params)} parameters has a gradient; call backward first"
+            )
         slots = [*self.slots, *[slot for slot, name in self.optional_slots.items() if getattr(self, name)]]
         for p, g, state in live:
             w = p.data
@@ -127,9 +129,9 @@ class Optimizer:
         own = {"optimizer": kind, "shapes": [list(p.shape) for p in self.params]}
         wrong = [f"{part} {state.get(part)}, expected {mine}" for part, mine in own.items() if state.get(part) != mine]
         if hyper.keys() != set(self._names):
-            wrong.append(f"hyper-parameters {', '.join(hyper)}, expected {', '.join(self._names)}")
+            wrong.append(f"hyper-parameters {', '.join(map(str, hyper))}, expected {', '.join(self._names)}")
         new = copy.copy(self)  # takes the state, and gives it to self if all of it fits
-        for name in hyper.keys() & set(self._names):
+        for name in filter(hyper.__contains__, self._names):
             try:
                 setattr(new, name, hyper[name])
             except (TypeError, ValueError) as error:
