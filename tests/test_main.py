@@ -53,6 +53,7 @@ def test_what_is_missing_is_said_to_be(tmp_path):
         "not installed"
     }
     assert rows["TINYGRAD_MNIST_DATA"] == "not set"
+    assert rows["BLAS"].startswith("built with ")
 
 
 def test_it_imports_none_of_the_packages_that_it_names():
