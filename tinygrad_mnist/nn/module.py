@@ -165,9 +165,9 @@ class Module:
 
     def extra_repr(self) -> str:
         """Return what `repr` shows between the parentheses of a module without sub-modules: its numbers and shapes."""
-        attributes = {name: value if type(value) is tuple else (value,) for name, *_, value in _items("", self)}
-        plain = (name for name, values in attributes.items() if all(isinstance(v, _NUMBERS) for v in values))
-        return ", ".join(f"{name}={vars(self)[name]}" for name in plain if name != "training")
+        shown = {name: value for name, value in vars(self).items() if name != "training" and not name.startswith("_")}
+        parts = {name: value if type(value) is tuple else (value,) for name, value in shown.items()}
+        return ", ".join(f"{name}={shown[name]}" for name in shown if all(isinstance(v, _NUMBERS) for v in parts[name]))
 
     def __repr__(self) -> str:
         children = [f"({name}): {module!r}".replace("\n", "\n  ") for name, module in _children("", self)]
@@ -175,10 +175,13 @@ class Module:
         return f"{type(self).__name__}({inside})"
 
 
+_PLAIN = {int, float, bool, str, type(None)}  # settings, passed over first, for most attributes are such
+
+
 def _items(prefix: str, holder: Any) -> Iterator[tuple[str, Any, Any, Any]]:
     container = vars(holder) if isinstance(holder, Module) else holder
     for key, value in list(container.items() if isinstance(container, dict) else enumerate(container)):
-        if not (isinstance(holder, Module) and str(key).startswith("_")):
+        if type(value) not in _PLAIN and not (isinstance(holder, Module) and str(key).startswith("_")):
             yield f"{prefix}{key}", container, key, value
 
 
