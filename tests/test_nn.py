@@ -261,6 +261,7 @@ def test_repr_shows_numbers_and_shapes_alone():
     assert repr(Text()) == "Text(size=0.5, pair=(1, None), scale=None)"
 
 
-def test_running_statistics_that_cannot_be_updated_in_place_are_an_error():
-    with pytest.raises(TypeError):
-        tg.batch_norm(np.arange(6.0).reshape(3, 2), [0.0, 0.0], [1.0, 1.0], training=True)
+@pytest.mark.parametrize("kind", [list, Tensor])
+def test_running_statistics_that_cannot_be_updated_in_place_are_an_error(kind):
+    with pytest.raises(TypeError, match=f"batch_norm: expected running statistics as ndarrays, got {kind.__name__}"):
+        tg.batch_norm(np.arange(6.0).reshape(3, 2), np.zeros(2), kind([1.0, 1.0]), training=True)

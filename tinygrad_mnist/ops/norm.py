@@ -104,6 +104,8 @@ def batch_norm(
     ------
     ShapeError
         If the shapes are not these.
+    TypeError
+        If running statistics are no ndarrays.
     ValueError
         If a training batch has one value a channel, or evaluation has no running statistics.
     """
@@ -112,6 +114,9 @@ def batch_norm(
         raise ShapeError(f"batch_norm: expected x of shape (N, C, ...), got {data.shape}")
     channels = data.shape[1]
     affine = _affine("batch_norm", (channels,), weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    for a in (running_mean, running_var):
+        if not isinstance(a, (np.ndarray, type(None))):  # training updates them in place
+            raise TypeError(f"batch_norm: expected running statistics as ndarrays, got {type(a).__name__}")
     axes, shape = (0, *range(2, data.ndim)), (1, channels, *(1,) * (data.ndim - 2))
     if training:
         if data.size < 2 * max(channels, 1):
@@ -119,7 +124,7 @@ def batch_norm(
         y = apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
         for running, batch in ((running_mean, data.mean(axis=axes)), (running_var, data.var(axis=axes, ddof=1))):
             if running is not None and data.dtype.kind != "c":
-                np.add(running, momentum * (batch - running), out=running)  # += would make an array of a list, and lose it
+                running += momentum * (batch - running)
         return y
     if running_mean is None or running_var is None:
         raise ValueError("batch_norm: evaluation needs running_mean and running_var")
