@@ -11,7 +11,7 @@ import numpy as np
 from .. import ops
 from ..arrays import Array
 from ..errors import ShapeError, at_least
-from ..ops.conv import Pair, window
+from ..ops.conv import Pair, pool_window, window
 from ..tensor import Tensor, from_numpy
 from . import init
 from .init import Rng
@@ -167,7 +167,7 @@ class Dropout(Module):
 
 class _Pool2d(Module):
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
-        self.kernel_size, self.stride, self.padding = window(type(self).__name__, kernel_size, stride, padding)
+        self.kernel_size, self.stride, self.padding = pool_window(type(self).__name__, kernel_size, stride, padding)
 
 
 class MaxPool2d(_Pool2d):

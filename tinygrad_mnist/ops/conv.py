@@ -26,10 +26,17 @@ def _pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-def window(op: str, kernel: Pair, stride: Pair | None, padding: Pair) -> tuple[tuple[int, int], ...]:
-    """Return the kernel's size, the stride (by default that size) and the padding as pairs; ValueError for what is none."""
-    size, stride = _pair(op, "kernel_size", kernel, 1), kernel if stride is None else stride
-    return size, _pair(op, "stride", stride, 1), _pair(op, "padding", padding, 0)
+def window(op: str, kernel: Pair, stride: Pair, padding: Pair) -> tuple[tuple[int, int], ...]:
+    """Return the kernel's size, the stride and the padding as pairs; ValueError where one is no integer, or too small."""
+    return _pair(op, "kernel_size", kernel, 1), _pair(op, "stride", stride, 1), _pair(op, "padding", padding, 0)
+
+
+def pool_window(op: str, kernel: Pair, stride: Pair | None, padding: Pair) -> tuple[tuple[int, int], ...]:
+    """Return the same of a pool, whose stride is the kernel's size by default, and whose padding is at most half of that."""
+    size, step, around = window(op, kernel, kernel if stride is None else stride, padding)
+    if any(2 * p > k for p, k in zip(around, size, strict=True)):
+        raise ValueError(f"{op}: expected a padding of at most half the kernel {size}, got {around}")
+    return size, step, around
 
 
 def _full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
@@ -41,7 +48,7 @@ def _full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
 class _Windows:
     """A kernel that slides over padded images: `views` of what each element of it meets, and the way back, `add_up`."""
 
-    def __init__(self, op: str, x: Array, kernel: Pair, stride: Pair | None, padding: Pair) -> None:
+    def __init__(self, op: str, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> None:
         if x.ndim != 4:
             raise ShapeError(f"{op}: expected images of shape (N, C, H, W), got {x.shape}")
         self.kernel, (sh, sw), self.padding = window(op, kernel, stride, padding)
@@ -133,7 +140,7 @@ def conv2d(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, *,
 
 def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -> Forward:
     x = floating(x)
-    windows = _pooling("max_pool2d", x, kernel, stride, padding)
+    windows = _Windows("max_pool2d", x, *pool_window("max_pool2d", kernel, stride, padding))
     views = windows.views(x, -np.inf)
     best = _full(windows.shape, -np.inf, x.real.dtype)
     for view in views:
@@ -150,13 +157,6 @@ def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -
         return (windows.add_up((share * tie for tie in ties), g.dtype),)
 
     return y.transpose(_OUTSIDE), vjp
-
-
-def _pooling(op: str, x: Array, kernel: Pair, stride: Pair | None, padding: Pair) -> _Windows:
-    windows = _Windows(op, x, kernel, stride, padding)
-    if any(2 * p > k for p, k in zip(windows.padding, windows.kernel, strict=True)):
-        raise ValueError(f"{op}: expected a padding of at most half the kernel {windows.kernel}, got {windows.padding}")
-    return windows
 
 
 def max_pool2d(x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Tensor:
@@ -183,7 +183,7 @@ def max_pool2d(x: TensorLike, kernel_size: Pair, stride: Pair | None = None, pad
 
 def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -> Forward:
     x = floating(x)
-    windows = _pooling("avg_pool2d", x, kernel, stride, padding)
+    windows = _Windows("avg_pool2d", x, *pool_window("avg_pool2d", kernel, stride, padding))
     y, count = _full(windows.shape, 0, x.dtype), len(windows.indices)
     for view in windows.views(x):
         y += view
