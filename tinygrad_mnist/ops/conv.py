@@ -48,10 +48,10 @@ def _full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
 class _Windows:
     """A kernel that slides over padded images: `views` of what each element of it meets, and the way back, `add_up`."""
 
-    def __init__(self, op: str, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> None:
+    def __init__(self, op: str, x: Array, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]) -> None:
         if x.ndim != 4:
             raise ShapeError(f"{op}: expected images of shape (N, C, H, W), got {x.shape}")
-        self.kernel, (sh, sw), self.padding = window(op, kernel, stride, padding)
+        self.kernel, (sh, sw), self.padding = kernel, stride, padding
         n, c, *sides = x.shape
         padded = [side + 2 * p for side, p in zip(sides, self.padding, strict=True)]
         if any(k > side for k, side in zip(self.kernel, padded, strict=True)):
@@ -88,7 +88,7 @@ def _conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair,
         raise ShapeError(f"conv2d: expected x (N, C, H, W) and weight (O, C, KH, KW), got {x.shape} and {weight.shape}")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"conv2d: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
-    windows = _Windows("conv2d", x, weight.shape[2:], stride, padding)
+    windows = _Windows("conv2d", x, *window("conv2d", weight.shape[2:], stride, padding))
     channels, rows, columns, n = windows.shape
     places = rows * columns * n
     kernels = weight.reshape(len(weight), -1)
