@@ -85,7 +85,7 @@ class Optimizer:
                     state["steps"] = np.zeros((), np.int64)
                 state["steps"] += 1
             if self.weight_decay and not self.decoupled:
-                decayed = np.multiply(w, self.weight_decay, out=self._buffer(w, 2))
+                decayed = np.multiply(w, self.weight_decay, out=self._buffer(w, 1))
                 g = np.add(g, decayed, out=decayed)
             self._update(w, g, state)
             p.data = w  # changed in place: graphs that saved it must not go backward any more
@@ -230,7 +230,7 @@ class SGD(Optimizer):
             velocity = state["velocity"]
             np.add(np.multiply(velocity, self.momentum, out=velocity), g, out=velocity)
             if self.nesterov:
-                ahead = np.multiply(velocity, self.momentum, out=self._buffer(w, 1))
+                ahead = np.multiply(velocity, self.momentum, out=self._buffer(w))
                 g = np.add(ahead, g, out=ahead)
             else:
                 g = velocity
