@@ -106,8 +106,9 @@ class _BatchNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim not in self.ndims:
             raise ShapeError(f"{type(self).__name__}: expected an input of {self.ndims} axes, got shape {x.shape}")
-        statistics, affine = (self.running_mean, self.running_var), (self.weight, self.bias)
-        y = ops.norm.batch_norm(x, *statistics, *affine, self.training, self.momentum, self.eps)
+        y = ops.norm.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+        )
         self.num_batches_tracked += self.training
         return y
 

@@ -70,14 +70,16 @@ def _normalize(
     return y, vjp
 
 
-def _affine(op: str, shape: tuple[int, ...], **arrays: TensorLike | None) -> list[TensorLike]:
-    """Return the weight and the bias that there are; an error unless these, and all others, have the shape."""
-    for name, a in arrays.items():
+def _affine(
+    op: str, shape: tuple[int, ...], weight: TensorLike | None, bias: TensorLike | None, **statistics: Array | None
+) -> list[TensorLike]:
+    """Return the weight and the bias that there are; an error unless these, and the statistics, have the shape."""
+    for name, a in {"weight": weight, "bias": bias, **statistics}.items():
         if a is not None and np.shape(a) != shape:
             raise ShapeError(f"{op}: expected {name} of shape {shape}, got {np.shape(a)}")
-    if arrays["weight"] is None and arrays["bias"] is not None:
+    if weight is None and bias is not None:
         raise ValueError(f"{op}: a bias needs a weight beside it")
-    return [a for name in ("weight", "bias") if (a := arrays[name]) is not None]
+    return [a for a in (weight, bias) if a is not None]
 
 
 def batch_norm(
@@ -113,7 +115,7 @@ def batch_norm(
     if data.ndim < 2:
         raise ShapeError(f"batch_norm: expected x of shape (N, C, ...), got {data.shape}")
     channels = data.shape[1]
-    affine = _affine("batch_norm", (channels,), weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    affine = _affine("batch_norm", (channels,), weight, bias, running_mean=running_mean, running_var=running_var)
     for a in (running_mean, running_var):
         if not isinstance(a, (np.ndarray, type(None))):  # training updates them in place
             raise TypeError(f"batch_norm: expected running statistics as ndarrays, got {type(a).__name__}")
@@ -157,7 +159,7 @@ def layer_norm(
     if not shape or whole[-len(shape) :] != shape:
         raise ShapeError(f"layer_norm: expected x of shape (..., {', '.join(map(str, shape))}), got {whole}")
     axes = tuple(range(len(whole) - len(shape), len(whole)))
-    affine = _affine("layer_norm", shape, weight=weight, bias=bias)
+    affine = _affine("layer_norm", shape, weight, bias)
     return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
 
 
