@@ -35,7 +35,12 @@ default_role = "name"
 suppress_warnings = ["ref.python"]  # a name that several classes have: any of them will do
 
 html_theme = "pydata_sphinx_theme"
-html_theme_options = {"show_prev_next": True, "navbar_end": ["theme-switcher"], "footer_start": ["copyright"], "footer_end": []}
+html_theme_options = {
+    "show_prev_next": True,
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
 html_sidebars = {"index": [], "quickstart": []}  # no pages below them
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]

@@ -12,7 +12,9 @@ class GRU(nn.Module):
     """A gated recurrent unit (Cho et al. 2014) over letters, with a readout of the next one."""
 
     def __init__(self, letters, hidden, rng):
-        self.embed = Tensor(rng.normal(0, 0.5, (letters, 32)).astype(np.float32), requires_grad=True)
+        self.embed = Tensor(
+            rng.normal(0, 0.5, (letters, 32)).astype(np.float32), requires_grad=True
+        )
         self.gates = nn.Linear(32 + hidden, 2 * hidden, rng=rng, weight_init=nn.init.xavier_uniform)
         self.candidate = nn.Linear(32 + hidden, hidden, rng=rng, weight_init=nn.init.xavier_uniform)
         self.readout = nn.Linear(hidden, letters, rng=rng)
@@ -42,7 +44,9 @@ def corpus(size):
     """Return the text of the manual that comes with Python, as small letters, in numbers, and the alphabet."""
     from pydoc_data.topics import topics
 
-    text = re.sub(r"[^a-z ,.()'\n]+", " ", "\n".join(topics[name] for name in sorted(topics)).lower())
+    text = re.sub(
+        r"[^a-z ,.()'\n]+", " ", "\n".join(topics[name] for name in sorted(topics)).lower()
+    )
     text = re.sub(r" +", " ", re.sub(r"\s*\n\s*", "\n", text))[:size]
     alphabet = sorted(set(text))
     return np.array([alphabet.index(c) for c in text]), alphabet
@@ -62,7 +66,9 @@ def write(model, alphabet, start, length, rng, temperature=0.5):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--hidden", type=int, default=160)
     parser.add_argument("--size", type=int, default=400_000, help="letters of the corpus")
@@ -73,7 +79,9 @@ def main(arguments=None):
     held_out, letters = letters[-len(letters) // 20 :], letters[: -len(letters) // 20]
     frequency = np.bincount(letters, minlength=len(alphabet)) / len(letters)
     unigram = -np.log2(frequency[held_out]).mean()
-    print(f"{len(letters):,} letters of {len(alphabet)}; by their frequency alone {unigram:.2f} bits each")
+    print(
+        f"{len(letters):,} letters of {len(alphabet)}; by their frequency alone {unigram:.2f} bits each"
+    )
 
     model = GRU(len(alphabet), options.hidden, rng)
     optimizer = optim.Adam(model.parameters(), lr=0.004)

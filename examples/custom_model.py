@@ -29,7 +29,9 @@ class SpiralNet(nn.Module):
     def __init__(self, hidden=32, rng=None):
         rng = np.random.default_rng(rng)
         self.inside = nn.Linear(2, hidden, rng=rng)
-        self.beta = Tensor(np.ones(hidden, np.float32), requires_grad=True)  # found like any other parameter
+        self.beta = Tensor(
+            np.ones(hidden, np.float32), requires_grad=True
+        )  # found like any other parameter
         self.outside = nn.Linear(hidden, 2, rng=rng)
 
     def forward(self, x):
@@ -44,11 +46,24 @@ def spirals(n=400, rng=None):
 
 
 def main(epochs=150):
-    gradcheck(swish, np.random.default_rng(0).standard_normal((3, 4)), np.ones(4))  # first of all: is the vjp right?
+    gradcheck(
+        swish, np.random.default_rng(0).standard_normal((3, 4)), np.ones(4)
+    )  # first of all: is the vjp right?
     model = SpiralNet(rng=0)
     optimizer = optim.Adam(model.parameters(), lr=0.02)
-    fit(model, softmax_cross_entropy, optimizer, spirals(rng=1), epochs=epochs, batch_size=64, progress=30, rng=2)
-    print(f"accuracy on new points: {evaluate(model, softmax_cross_entropy, spirals(rng=3)).accuracy:.1%}")
+    fit(
+        model,
+        softmax_cross_entropy,
+        optimizer,
+        spirals(rng=1),
+        epochs=epochs,
+        batch_size=64,
+        progress=30,
+        rng=2,
+    )
+    print(
+        f"accuracy on new points: {evaluate(model, softmax_cross_entropy, spirals(rng=3)).accuracy:.1%}"
+    )
 
 
 if __name__ == "__main__":

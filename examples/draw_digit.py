@@ -19,8 +19,12 @@ from predict import as_digit, as_inputs, load_model
 
 from tinygrad_mnist import CheckpointError, DataError, from_numpy, nn, no_grad
 
-SIDE = 140  # of the drawing that the page sends: coarse enough to send at each stroke, fine enough to shrink well
-LARGEST = 8 * SIDE * SIDE  # bytes of a request; a pixel is at most three digits, a comma and perhaps a space
+# Of the drawing that the page sends: coarse enough to send at each stroke, fine enough to shrink
+# well
+SIDE = 140
+LARGEST = (
+    8 * SIDE * SIDE
+)  # bytes of a request; a pixel is at most three digits, a comma and perhaps a space
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.GELU)
 PAGE = Path(__file__).with_name("draw_digit.html")
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:"
@@ -60,12 +64,19 @@ def answer(model, settings, drawing):
     p, hidden = look(model, settings, np.zeros((28, 28), np.uint8) if image is None else image)
     if image is None:
         return {"empty": True, "probabilities": None, "seen": None, "layers": hidden}
-    return {"empty": False, "probabilities": p.astype(float).tolist(), "seen": image.ravel().tolist(), "layers": hidden}
+    return {
+        "empty": False,
+        "probabilities": p.astype(float).tolist(),
+        "seen": image.ravel().tolist(),
+        "layers": hidden,
+    }
 
 
 def read_drawing(body):
     """Return the pixels (SIDE, SIDE) of a request's body: JSON with SIDE * SIDE numbers from 0, the ground, to 255, the ink."""
-    expected = f'expected JSON as {{"pixels": [...]}} with {SIDE * SIDE} whole numbers from 0 to 255'
+    expected = (
+        f'expected JSON as {{"pixels": [...]}} with {SIDE * SIDE} whole numbers from 0 to 255'
+    )
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -90,19 +101,30 @@ class Handler(BaseHTTPRequestHandler):
         self._respond({"/": lambda: self.server.page})
 
     def do_POST(self):
-        self._respond({"/predict": lambda: json.dumps(answer(*self.server.model, read_drawing(self._body()))).encode()})
+        self._respond(
+            {
+                "/predict": lambda: json.dumps(
+                    answer(*self.server.model, read_drawing(self._body()))
+                ).encode()
+            }
+        )
 
     def _respond(self, pages):
         path = urlsplit(self.path).path
         try:
             self._check_origin()
             if path not in pages:
-                raise RequestError(404, f"expected one of {', '.join(pages)}, got {self.command} {path}")
+                raise RequestError(
+                    404, f"expected one of {', '.join(pages)}, got {self.command} {path}"
+                )
             status, content = 200, pages[path]()
         except RequestError as error:
             status, content = error.status, json.dumps({"error": str(error)}).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "text/html; charset=utf-8" if content is self.server.page else "application/json")
+        self.send_header(
+            "Content-Type",
+            "text/html; charset=utf-8" if content is self.server.page else "application/json",
+        )
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Content-Security-Policy", POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
@@ -111,12 +133,15 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _check_origin(self):
-        # a strange name that leads here is another site's (DNS rebinding), and so is a strange origin
+        # a strange name that leads here is another site's (DNS rebinding), and so is a strange
+        # origin
         host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
         if host.rsplit(":", 1)[0].lower() not in ("127.0.0.1", "localhost"):
             raise RequestError(403, f"expected the host 127.0.0.1 or localhost, got {host!r}")
         if origin is not None and origin.lower() != f"http://{host}".lower():
-            raise RequestError(403, f"expected a request of this server's own page, got one of {origin!r}")
+            raise RequestError(
+                403, f"expected a request of this server's own page, got one of {origin!r}"
+            )
 
     def _body(self):
         length = self.headers.get("Content-Length", "")
@@ -135,14 +160,18 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing: a line for each stroke would hide what matters."""
 
 
-class Server(ThreadingHTTPServer):  # threads, for browsers open connections that they do not use at once
+class Server(
+    ThreadingHTTPServer
+):  # threads, for browsers open connections that they do not use at once
     """The page and the model behind it, for this machine alone."""
 
     allow_reuse_address = os.name != "nt"  # where it would let two servers share a port
 
     def __init__(self, model, settings, name, port=0):
         self.model = model, settings
-        self.page = PAGE.read_text(encoding="utf-8").replace("{{model}}", html.escape(str(name))).encode()
+        self.page = (
+            PAGE.read_text(encoding="utf-8").replace("{{model}}", html.escape(str(name))).encode()
+        )
         self.page = self.page.replace(b"{{side}}", str(SIDE).encode())
         super().__init__(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}/"
@@ -155,24 +184,36 @@ class Server(ThreadingHTTPServer):  # threads, for browsers open connections tha
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="a run's folder, or a model.safetensors of mnist_mlp.py or mnist_cnn.py")
-    parser.add_argument("--port", type=int, default=8000, help="where to listen (default: 8000; 0: any free one)")
+    parser.add_argument(
+        "model",
+        type=Path,
+        help="a run's folder, or a model.safetensors of mnist_mlp.py or mnist_cnn.py",
+    )
+    parser.add_argument(
+        "--port", type=int, default=8000, help="where to listen (default: 8000; 0: any free one)"
+    )
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     options = parser.parse_args(arguments)
     if not 0 <= options.port <= 65535:
         parser.error(f"--port: expected a number from 0 to 65535, got {options.port}")
     model, settings = load_model(options.model)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started this in the background
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # also where a shell started this in the background
     try:
         server = Server(model, settings, options.model, options.port)
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
-        parser.error(f"--port: expected a free one, got {options.port}: {error.strerror}; try --port {options.port + 1} or 0")
+        parser.error(
+            f"--port: expected a free one, got {options.port}: {error.strerror}; try --port {options.port + 1} or 0"
+        )
     with server:
         try:
             print(f"draw at {server.url} (Ctrl-C ends it)", flush=True)
-            if not options.no_browser:  # a thread, for a text browser would come back only when it is closed
+            if (
+                not options.no_browser
+            ):  # a thread, for a text browser would come back only when it is closed
                 threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
             server.serve_forever()
         except KeyboardInterrupt:

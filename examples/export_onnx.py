@@ -43,10 +43,15 @@ def to_onnx(model, shape):
     for i, layer in enumerate(model):
         rule = RULES.get(type(layer))
         if rule is None:
-            raise TypeError(f"to_onnx: expected layers of tinygrad_mnist.nn, got {type(layer).__name__} at position {i}")
+            raise TypeError(
+                f"to_onnx: expected layers of tinygrad_mnist.nn, got {type(layer).__name__} at position {i}"
+            )
         kind, attributes, weights = rule(layer)
         names = [f"{i}.{k}" for k in range(len(weights))]
-        arrays += [numpy_helper.from_array(np.ascontiguousarray(w), n) for w, n in zip(weights, names, strict=True)]
+        arrays += [
+            numpy_helper.from_array(np.ascontiguousarray(w), n)
+            for w, n in zip(weights, names, strict=True)
+        ]
         nodes.append(helper.make_node(kind, [name, *names], [f"{i}"], **attributes))
         name = f"{i}"
     nodes.append(helper.make_node("Identity", [name], ["output"]))
@@ -61,13 +66,17 @@ def to_onnx(model, shape):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="a run's folder, or a model.safetensors that mnist_mlp.py saved")
+    parser.add_argument(
+        "model", type=Path, help="a run's folder, or a model.safetensors that mnist_mlp.py saved"
+    )
     parser.add_argument("path", type=Path, help="the ONNX file to write")
     options = parser.parse_args(arguments)
     from predict import load_model
 
     model, _ = load_model(options.model)
-    layers = nn.Sequential(*(layer for layer in model if type(layer) in RULES))  # without the distortion of training
+    layers = nn.Sequential(
+        *(layer for layer in model if type(layer) in RULES)
+    )  # without the distortion of training
     options.path.write_bytes(to_onnx(layers, [784]).SerializeToString())
     print(f"wrote {options.path}: inputs (N, 784), outputs (N, 10)")
 

@@ -18,13 +18,26 @@ def build(rng, channels=(8, 24), hidden=96, dropout=0.25):
     """Return two convolutions with pooling, and two dense layers: about 45,000 weights, as many as LeNet's."""
     layers = []
     for into, out in itertools.pairwise((1, *channels)):
-        layers += [nn.Conv2d(into, out, 5, rng=rng, weight_init=nn.init.he_normal), nn.MaxPool2d(2), nn.ReLU()]
+        layers += [
+            nn.Conv2d(into, out, 5, rng=rng, weight_init=nn.init.he_normal),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+        ]
     dense = nn.Linear(channels[-1] * 4 * 4, hidden, rng=rng, weight_init=nn.init.he_normal)
-    return nn.Sequential(*layers, nn.Flatten(), dense, nn.ReLU(), nn.Dropout(dropout, rng=rng), nn.Linear(hidden, 10, rng=rng))
+    return nn.Sequential(
+        *layers,
+        nn.Flatten(),
+        dense,
+        nn.ReLU(),
+        nn.Dropout(dropout, rng=rng),
+        nn.Linear(hidden, 10, rng=rng),
+    )
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--lr", type=float, default=0.003, help="the peak of the learning rate")
@@ -43,11 +56,15 @@ def main(arguments=None):
     inputs = normalize(data.train.images)[:, np.newaxis]
     training, validation = train_val_split(inputs, data.train.labels, 0.02, split_rng)
     model = build(model_rng)
-    print(f"{data.name}: {len(training[0]):,} to train on, {len(validation[0]):,} to validate\n{model}")
+    print(
+        f"{data.name}: {len(training[0]):,} to train on, {len(validation[0]):,} to validate\n{model}"
+    )
     optimizer = optim.Adam(model.parameters(), settings["lr"])
     steps = max(settings["epochs"] * -(-len(training[0]) // settings["batch_size"]), 1)
     schedule = optim.OneCycleLR(optimizer, settings["lr"], steps)
-    history, interrupted = run(model, softmax_cross_entropy, optimizer, training, validation, settings, order_rng, schedule)
+    history, interrupted = run(
+        model, softmax_cross_entropy, optimizer, training, validation, settings, order_rng, schedule
+    )
     seconds = time.perf_counter() - started
 
     images = normalize(data.test.images)[:, np.newaxis]

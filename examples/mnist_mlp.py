@@ -13,18 +13,32 @@ import numpy as np
 from augment import Distort
 from recipes import DEFAULT, RECIPES
 
-from tinygrad_mnist import AnomalyError, DataError, Tensor, checkpoint, mse, nn, optim, plots, softmax, softmax_cross_entropy
+from tinygrad_mnist import (
+    AnomalyError,
+    DataError,
+    Tensor,
+    checkpoint,
+    mse,
+    nn,
+    optim,
+    plots,
+    softmax,
+    softmax_cross_entropy,
+)
 from tinygrad_mnist.datasets import load_mnist, normalize, one_hot, train_val_split
 from tinygrad_mnist.train import History, evaluate, fit, predict
 
 ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU}
 INITIALISERS = {
-    name: getattr(nn.init, name) for name in ("he_normal", "he_uniform", "xavier_normal", "xavier_uniform", "normal")
+    name: getattr(nn.init, name)
+    for name in ("he_normal", "he_uniform", "xavier_normal", "xavier_uniform", "normal")
 }
 OPTIMIZERS = {
     "sgd": lambda params, lr, l2: optim.SGD(params, lr, weight_decay=l2),
     "momentum": lambda params, lr, l2: optim.SGD(params, lr, momentum=0.9, weight_decay=l2),
-    "nesterov": lambda params, lr, l2: optim.SGD(params, lr, momentum=0.9, nesterov=True, weight_decay=l2),
+    "nesterov": lambda params, lr, l2: optim.SGD(
+        params, lr, momentum=0.9, nesterov=True, weight_decay=l2
+    ),
     "adam": lambda params, lr, l2: optim.Adam(params, lr, weight_decay=l2),
     "adamw": lambda params, lr, l2: optim.AdamW(params, lr, weight_decay=l2),
     "rmsprop": lambda params, lr, l2: optim.RMSprop(params, lr, weight_decay=l2),
@@ -38,12 +52,20 @@ SCHEDULES = {
 
 def parse(arguments=None):
     """Return the settings: the defaults, then the recipe's, then the command line's; or those of a run to resume."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--recipe", choices=RECIPES, help="a named set of the flags below, see recipes.py")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--recipe", choices=RECIPES, help="a named set of the flags below, see recipes.py"
+    )
     parser.add_argument("--hidden", type=int, nargs="*", help="sizes of the hidden layers")
     parser.add_argument("--activation", choices=ACTIVATIONS)
     parser.add_argument("--loss", choices=("cross-entropy", "mse"))
-    parser.add_argument("--one-hot", action=argparse.BooleanOptionalAction, help="one-hot labels for the cross-entropy")
+    parser.add_argument(
+        "--one-hot",
+        action=argparse.BooleanOptionalAction,
+        help="one-hot labels for the cross-entropy",
+    )
     parser.add_argument("--bias", action=argparse.BooleanOptionalAction)
     parser.add_argument("--init", choices=INITIALISERS)
     parser.add_argument("--epochs", type=int)
@@ -51,20 +73,35 @@ def parse(arguments=None):
     parser.add_argument("--optimizer", choices=OPTIMIZERS)
     parser.add_argument("--lr", type=float, help="the learning rate, or its peak")
     parser.add_argument("--schedule", choices=SCHEDULES)
-    parser.add_argument("--l2", type=float, help="weight decay: the factor of the L2 penalty's gradient")
+    parser.add_argument(
+        "--l2", type=float, help="weight decay: the factor of the L2 penalty's gradient"
+    )
     parser.add_argument("--dropout", type=float)
     parser.add_argument("--label-smoothing", type=float)
-    parser.add_argument("--augment", action=argparse.BooleanOptionalAction, help="distort the training images")
+    parser.add_argument(
+        "--augment", action=argparse.BooleanOptionalAction, help="distort the training images"
+    )
     parser.add_argument("--pixels", type=float, nargs=2, help="the range that pixels are mapped to")
-    parser.add_argument("--targets", type=float, nargs=2, help="the values of wrong and right classes for the mse")
+    parser.add_argument(
+        "--targets", type=float, nargs=2, help="the values of wrong and right classes for the mse"
+    )
     parser.add_argument("--validation", type=float, help="share of the training data held out")
     parser.add_argument("--print-every", type=int, help="epochs between lines")
-    parser.add_argument("--limit", type=int, default=0, help="use only so many training examples (0: all)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", help="a folder or file of MNIST; see tinygrad_mnist.datasets.load_mnist")
-    parser.add_argument("--out", type=Path, help="the folder for what it writes (default: runs/<recipe>)")
     parser.add_argument(
-        "--resume", type=Path, metavar="RUN", help="go on with the run in this folder, as if it had never stopped"
+        "--limit", type=int, default=0, help="use only so many training examples (0: all)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--data", help="a folder or file of MNIST; see tinygrad_mnist.datasets.load_mnist"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="the folder for what it writes (default: runs/<recipe>)"
+    )
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with the run in this folder, as if it had never stopped",
     )
     parser.set_defaults(**DEFAULT)
     parser.set_defaults(**RECIPES.get(parser.parse_known_args(arguments)[0].recipe, {}))
@@ -89,7 +126,11 @@ def build(settings, rng):
             layers.append(ACTIVATIONS[settings["activation"]]())
             if settings["dropout"]:
                 layers.append(nn.Dropout(settings["dropout"], rng=rng))
-        layers.append(nn.Linear(into, out, settings["bias"], rng=rng, weight_init=INITIALISERS[settings["init"]]))
+        layers.append(
+            nn.Linear(
+                into, out, settings["bias"], rng=rng, weight_init=INITIALISERS[settings["init"]]
+            )
+        )
     if settings["loss"] == "mse":
         layers.append(nn.Sigmoid())
     return nn.Sequential(*layers)
@@ -106,7 +147,11 @@ def prepare(images, labels, settings):
 
 def probabilities(outputs, settings):
     """Return what the outputs say as probabilities of the ten digits."""
-    return outputs / outputs.sum(axis=1, keepdims=True) if settings["loss"] == "mse" else softmax(Tensor(outputs)).numpy()
+    return (
+        outputs / outputs.sum(axis=1, keepdims=True)
+        if settings["loss"] == "mse"
+        else softmax(Tensor(outputs)).numpy()
+    )
 
 
 def run(model, loss, optimizer, training, validation, settings, rng, schedule):
@@ -114,7 +159,9 @@ def run(model, loss, optimizer, training, validation, settings, rng, schedule):
     out = settings["out"]
     path = out / "checkpoint.safetensors"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both raise KeyboardInterrupt,
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started this in the background
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # also where a shell started this in the background
     try:
         history = fit(
             model, loss, optimizer, training, validation=validation, epochs=settings["epochs"],
@@ -125,9 +172,13 @@ def run(model, loss, optimizer, training, validation, settings, rng, schedule):
     except KeyboardInterrupt:
         history = History()
         if path.exists():
-            history = History(checkpoint.load(path, model, optimizer=optimizer, schedule=schedule)["history"])
+            history = History(
+                checkpoint.load(path, model, optimizer=optimizer, schedule=schedule)["history"]
+            )
         epochs = len(history["lr"])
-        print(f"\ninterrupted after {epochs} whole epochs; keeping what they trained, --resume {out} goes on from there")
+        print(
+            f"\ninterrupted after {epochs} whole epochs; keeping what they trained, --resume {out} goes on from there"
+        )
         return history, True
 
 
@@ -141,9 +192,15 @@ def report(model, history, data, test, outputs, settings, seconds, interrupted):
     }  # fmt: skip
     if history["val_accuracy"] and not math.isnan(history["val_accuracy"][-1]):
         metrics["validation_accuracy"] = history["val_accuracy"][-1]
-    checkpoint.save(out / "model.safetensors", model, metadata={"settings": {**settings, "out": str(out)}, "metrics": metrics})
+    checkpoint.save(
+        out / "model.safetensors",
+        model,
+        metadata={"settings": {**settings, "out": str(out)}, "metrics": metrics},
+    )
     # strict JSON knows no nan, which stands for what was not measured
-    rows = {name: [None if math.isnan(v) else v for v in values] for name, values in history.items()}
+    rows = {
+        name: [None if math.isnan(v) else v for v in values] for name, values in history.items()
+    }
     (out / "history.json").write_text(json.dumps(rows, indent=1) + "\n")
     (out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
     figures = {"predictions": plots.predictions(data.test.images, outputs.argmax(axis=1), truth)}
@@ -152,7 +209,9 @@ def report(model, history, data, test, outputs, settings, seconds, interrupted):
     if truth is not None:
         figures["confusion"] = plots.confusion_matrix(test.confusion)
         if test.accuracy < 1:
-            figures["mistakes"] = plots.mistakes(data.test.images, probabilities(outputs, settings), truth)
+            figures["mistakes"] = plots.mistakes(
+                data.test.images, probabilities(outputs, settings), truth
+            )
     first = next(p for name, p in model.named_parameters() if name.endswith("weight"))
     if first.ndim == 2:
         figures["weights"] = plots.first_layer_weights(first.data)
@@ -162,7 +221,9 @@ def report(model, history, data, test, outputs, settings, seconds, interrupted):
         rows = [f"{i},{digit}\n" for i, digit in enumerate(outputs.argmax(axis=1), 1)]
         (out / "submission.csv").write_text("ImageId,Label\n" + "".join(rows))
     else:
-        print(f"test accuracy {test.accuracy:.4f}, test loss {test.loss:.4f} on {len(truth):,} digits, after {seconds:.1f} s")
+        print(
+            f"test accuracy {test.accuracy:.4f}, test loss {test.loss:.4f} on {len(truth):,} digits, after {seconds:.1f} s"
+        )
     print(f"data: {data.name}; the model, metrics, history and pictures are in {out}/")
 
 
@@ -187,15 +248,25 @@ def main(arguments=None):
     def loss(outputs, y):
         if settings["loss"] == "mse":
             return mse(outputs, y)
-        return softmax_cross_entropy(outputs, y, label_smoothing=settings["label_smoothing"] if model.training else 0.0)
+        return softmax_cross_entropy(
+            outputs, y, label_smoothing=settings["label_smoothing"] if model.training else 0.0
+        )
 
     model = build(settings, model_rng)
-    print(f"{data.name}: {len(training[0]):,} to train on, {0 if validation is None else len(validation[0]):,} to validate")
+    print(
+        f"{data.name}: {len(training[0]):,} to train on, {0 if validation is None else len(validation[0]):,} to validate"
+    )
     print(model)
-    optimizer = OPTIMIZERS[settings["optimizer"]](model.parameters(), settings["lr"], settings["l2"])
-    steps = max(settings["epochs"] * -(-len(training[0]) // (settings["batch_size"] or len(training[0]))), 1)
+    optimizer = OPTIMIZERS[settings["optimizer"]](
+        model.parameters(), settings["lr"], settings["l2"]
+    )
+    steps = max(
+        settings["epochs"] * -(-len(training[0]) // (settings["batch_size"] or len(training[0]))), 1
+    )
     schedule = SCHEDULES[settings["schedule"]](optimizer, steps)
-    history, interrupted = run(model, loss, optimizer, training, validation, settings, order_rng, schedule)
+    history, interrupted = run(
+        model, loss, optimizer, training, validation, settings, order_rng, schedule
+    )
     seconds = time.perf_counter() - started
 
     test_inputs, test_targets = prepare(*data.test, settings)
@@ -207,5 +278,9 @@ def main(arguments=None):
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (DataError, AnomalyError, ValueError) as problem:  # what the user can mend: the message says how
+    except (
+        DataError,
+        AnomalyError,
+        ValueError,
+    ) as problem:  # what the user can mend: the message says how
         sys.exit(f"{type(problem).__name__}: {problem}")

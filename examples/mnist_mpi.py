@@ -14,7 +14,9 @@ from tinygrad_mnist.train import evaluate, fit, predict
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=128, help="of all ranks together")
@@ -28,9 +30,17 @@ def main(arguments=None):
     comm = communicator()
     data = load_mnist(settings["data"])
     inputs = normalize(data.train.images).reshape(-1, 784)
-    rng = np.random.default_rng(settings["seed"])  # the same on every rank: they agree on each batch
-    model = nn.Sequential(nn.Linear(784, settings["hidden"], rng=rng), nn.ReLU(), nn.Linear(settings["hidden"], 10, rng=rng))
-    optimizer = DistributedOptimizer(optim.Adam(model.parameters(), settings["lr"]), model, comm)  # all that changes
+    rng = np.random.default_rng(
+        settings["seed"]
+    )  # the same on every rank: they agree on each batch
+    model = nn.Sequential(
+        nn.Linear(784, settings["hidden"], rng=rng),
+        nn.ReLU(),
+        nn.Linear(settings["hidden"], 10, rng=rng),
+    )
+    optimizer = DistributedOptimizer(
+        optim.Adam(model.parameters(), settings["lr"]), model, comm
+    )  # all that changes
     with share_cores(comm):
         history = fit(
             model, softmax_cross_entropy, optimizer, (inputs, data.train.labels),
@@ -40,7 +50,16 @@ def main(arguments=None):
         settings["out"].mkdir(parents=True, exist_ok=True)
         images = normalize(data.test.images).reshape(-1, 784)
         test = evaluate(model, softmax_cross_entropy, (images, data.test.labels))
-        report(model, history, data, test, predict(model, images), settings, time.perf_counter() - started, False)
+        report(
+            model,
+            history,
+            data,
+            test,
+            predict(model, images),
+            settings,
+            time.perf_counter() - started,
+            False,
+        )
 
 
 if __name__ == "__main__":

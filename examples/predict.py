@@ -19,11 +19,17 @@ def load_model(run):
     path = run / "model.safetensors" if run.is_dir() else run
     settings = checkpoint.read(path)[1].get("metadata", {}).get("settings")
     if settings is None:
-        raise CheckpointError(f"{path}: expected a model that mnist_mlp.py saved, got one without its settings")
+        raise CheckpointError(
+            f"{path}: expected a model that mnist_mlp.py saved, got one without its settings"
+        )
     try:
-        model = mnist_cnn.build(0) if settings.get("recipe") == "cnn" else mnist_mlp.build(settings, 0)
+        model = (
+            mnist_cnn.build(0) if settings.get("recipe") == "cnn" else mnist_mlp.build(settings, 0)
+        )
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: expected a model of mnist_mlp.py or mnist_cnn.py, got one of other settings") from error
+        raise CheckpointError(
+            f"{path}: expected a model of mnist_mlp.py or mnist_cnn.py, got one of other settings"
+        ) from error
     checkpoint.load(path, model)
     return model, settings
 
@@ -56,29 +62,50 @@ def as_digit(grey):
     from PIL import Image
 
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    ink = grey - np.median(border) if np.median(border) < 128 else np.median(border) - grey  # which of the two is the ground?
+    ink = (
+        grey - np.median(border) if np.median(border) < 128 else np.median(border) - grey
+    )  # which of the two is the ground?
     ink = np.clip(ink, 0, None)
     if ink.max() < 16:
-        raise DataError(f"expected a digit, got an empty image of {grey.shape[1]} x {grey.shape[0]} pixels")
+        raise DataError(
+            f"expected a digit, got an empty image of {grey.shape[1]} x {grey.shape[0]} pixels"
+        )
     ink *= 255 / ink.max()
     rows, columns = (np.flatnonzero(ink.max(axis=axis) > 64) for axis in (1, 0))
-    box = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8))
+    box = Image.fromarray(
+        ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8)
+    )
     scale = 20 / max(box.size)
-    small = np.asarray(box.resize([max(round(s * scale), 1) for s in box.size], Image.Resampling.LANCZOS), np.float32)
+    small = np.asarray(
+        box.resize([max(round(s * scale), 1) for s in box.size], Image.Resampling.LANCZOS),
+        np.float32,
+    )
     out = np.zeros((28, 28), np.uint8)
     centre = [(small.sum(axis=1 - k) @ np.arange(small.shape[k])) / small.sum() for k in (0, 1)]
-    top, left = (int(np.clip(round(13.5 - c), 0, 28 - n)) for c, n in zip(centre, small.shape, strict=True))
+    top, left = (
+        int(np.clip(round(13.5 - c), 0, 28 - n)) for c, n in zip(centre, small.shape, strict=True)
+    )
     out[top : top + small.shape[0], left : left + small.shape[1]] = small.astype(np.uint8)
     return out
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="a run's folder, or a model.safetensors of mnist_mlp.py or mnist_cnn.py")
-    parser.add_argument("input", nargs="?", type=Path, help="an image file, or a CSV of images without labels")
-    parser.add_argument("--indices", type=int, nargs="+", help="images of MNIST's test set, by number")
+    parser.add_argument(
+        "model",
+        type=Path,
+        help="a run's folder, or a model.safetensors of mnist_mlp.py or mnist_cnn.py",
+    )
+    parser.add_argument(
+        "input", nargs="?", type=Path, help="an image file, or a CSV of images without labels"
+    )
+    parser.add_argument(
+        "--indices", type=int, nargs="+", help="images of MNIST's test set, by number"
+    )
     parser.add_argument("--data", help="where MNIST is, for --indices")
-    parser.add_argument("--out", type=Path, help="the folder for what it writes (default: beside the model)")
+    parser.add_argument(
+        "--out", type=Path, help="the folder for what it writes (default: beside the model)"
+    )
     options = parser.parse_args(arguments)
     if (options.input is None) == (options.indices is None):
         parser.error("expected either an image or CSV file, or --indices")
@@ -91,7 +118,9 @@ def main(arguments=None):
         test = load_mnist(options.data).test
         wrong = [i for i in options.indices if not 0 <= i < len(test.images)]
         if wrong:
-            raise DataError(f"--indices: expected numbers from 0 to {len(test.images) - 1}, got {wrong}")
+            raise DataError(
+                f"--indices: expected numbers from 0 to {len(test.images) - 1}, got {wrong}"
+            )
         images = test.images[options.indices]
         labels = None if test.labels is None else test.labels[options.indices]
     elif options.input.name.endswith((".csv", ".csv.gz")):
@@ -106,13 +135,21 @@ def main(arguments=None):
             others = ", ".join(f"{k}: {row[k]:.1%}" for k in np.argsort(-row)[:3])
             truth = "" if labels is None else f", truly {labels[i]}"
             print(f"{i}: {digit}{truth}  ({others})")
-    figure = plots.probabilities(images[0], p[0]) if len(images) == 1 else plots.predictions(images, digits, labels)
+    figure = (
+        plots.probabilities(images[0], p[0])
+        if len(images) == 1
+        else plots.predictions(images, digits, labels)
+    )
     figure.savefig(out / "predicted.png", dpi=120)
-    (out / "predicted.json").write_text(json.dumps({"digits": digits.tolist(), "probabilities": p.round(6).tolist()}))
+    (out / "predicted.json").write_text(
+        json.dumps({"digits": digits.tolist(), "probabilities": p.round(6).tolist()})
+    )
     # the layout of Kaggle's Digit Recognizer
     lines = [f"{i},{digit}\n" for i, digit in enumerate(digits, 1)]
     (out / "submission.csv").write_text("ImageId,Label\n" + "".join(lines))
-    print(f"{len(images):,} predicted; what it saw is in {out / 'predicted.png'}, the labels in {out / 'submission.csv'}")
+    print(
+        f"{len(images):,} predicted; what it saw is in {out / 'predicted.png'}, the labels in {out / 'submission.csv'}"
+    )
     return 0
 
 

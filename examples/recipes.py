@@ -40,7 +40,8 @@ RECIPES = {
         **_PLAIN, "hidden": [64], "epochs": 300, "batch_size": 0, "optimizer": "nesterov", "lr": 0.3, "validation": 0.1,
         "print_every": 30,
     },
-    # sigmoids on both layers, no bias, squared error, one example at a time; a mean over ten outputs, hence the rate
+    # sigmoids on both layers, no bias, squared error, one example at a time; a mean over ten
+    # outputs, hence the rate
     "sigmoid-mse": {
         **_PLAIN, "hidden": [100], "activation": "sigmoid", "loss": "mse", "bias": False, "init": "normal", "epochs": 10,
         "batch_size": 1, "lr": 0.5, "pixels": [0.01, 1.0], "targets": [0.01, 0.99], "validation": 0.0,
@@ -50,7 +51,8 @@ RECIPES = {
         **_PLAIN, "hidden": [128], "one_hot": True, "epochs": 15, "batch_size": 32, "optimizer": "nesterov", "lr": 0.05,
         "schedule": "cosine", "l2": 1e-4, "validation": 0.05,
     },
-    # the best multi-layer perceptron without convolution: distorted digits, dropout, label smoothing
+    # the best multi-layer perceptron without convolution: distorted digits, dropout, label
+    # smoothing
     "best": {
         "hidden": [1024, 1024], "epochs": 36, "batch_size": 128, "optimizer": "adamw", "lr": 0.002, "schedule": "onecycle",
         "l2": 1e-3, "dropout": 0.15, "label_smoothing": 0.05, "augment": True, "validation": 0.0,

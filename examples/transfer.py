@@ -22,7 +22,9 @@ def train(model, data, epochs, batch_size, lr, rng, progress=False):
 
 def few(data, count, rng):
     """Return `count` examples of each class."""
-    chosen = np.concatenate([rng.choice(np.flatnonzero(data[1] == c), count, replace=False) for c in np.unique(data[1])])
+    chosen = np.concatenate(
+        [rng.choice(np.flatnonzero(data[1] == c), count, replace=False) for c in np.unique(data[1])]
+    )
     return data[0][chosen], data[1][chosen]
 
 
@@ -30,14 +32,23 @@ def with_new_head(model, rng):
     """Return the network's convolutions with dense layers that are new."""
     cut = 1 + next(i for i, layer in enumerate(model) if isinstance(layer, nn.Flatten))
     fresh = build(rng)
-    return nn.Sequential(*list(model)[:cut], *list(fresh)[cut:-1], nn.Linear(fresh[-1].weight.shape[1], 5, rng=rng))
+    return nn.Sequential(
+        *list(model)[:cut], *list(fresh)[cut:-1], nn.Linear(fresh[-1].weight.shape[1], 5, rng=rng)
+    )
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--examples", type=int, default=10, help="of each of the new digits")
     parser.add_argument("--epochs", type=int, default=2, help="on the old digits")
-    parser.add_argument("--draws", type=int, default=5, help="how many random choices of the examples to average over")
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=5,
+        help="how many random choices of the examples to average over",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="a folder or file of MNIST")
     options = parser.parse_args(arguments)
@@ -61,12 +72,17 @@ def main(arguments=None):
     results = {"frozen features": [], "from scratch": []}
     for _ in range(options.draws):
         examples = few(new, options.examples, rng)
-        for name, model in (("frozen features", with_new_head(base, rng)), ("from scratch", with_new_head(build(rng), rng))):
+        for name, model in (
+            ("frozen features", with_new_head(base, rng)),
+            ("from scratch", with_new_head(build(rng), rng)),
+        ):
             train(model, examples, 60, 10, 0.003, rng)
             results[name].append(evaluate(model, softmax_cross_entropy, unseen).accuracy)
     for name, accuracies in results.items():
         spread = f"{np.mean(accuracies):.1%} (+- {np.std(accuracies):.1%})"
-        print(f"{name}: {spread} of {len(unseen[0]):,} digits 5 to 9, from {options.examples} of each")
+        print(
+            f"{name}: {spread} of {len(unseen[0]):,} digits 5 to 9, from {options.examples} of each"
+        )
     return results
 
 

@@ -22,7 +22,9 @@ def worst(row, method):
     rng = np.random.default_rng(0)
     try:
         for case in row.cases:
-            shapes, params = (case[:-1], case[-1]) if case and isinstance(case[-1], dict) else (case, {})
+            shapes, params = (
+                (case[:-1], case[-1]) if case and isinstance(case[-1], dict) else (case, {})
+            )
             inputs = [np.asarray(rng.uniform(*row.domain, shape)) for shape in shapes]
             try:
                 gradcheck(lambda *x, params=params: row.op(*x, **params), *inputs, method=method)

@@ -8,15 +8,24 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # for op_table and helpers, whatever folder pytest starts in
+sys.path.insert(
+    0, str(Path(__file__).parent)
+)  # for op_table and helpers, whatever folder pytest starts in
 
-# ci: the same examples each time, a few minutes in all. nightly: pytest --hypothesis-profile nightly
+# ci: the same examples each time, a few minutes in all. nightly: pytest --hypothesis-profile
+# nightly
 settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True, database=None)
 settings.register_profile("nightly", max_examples=1500, deadline=None)
 settings.load_profile("ci")
 
 
-collect_ignore_glob = ["recorded/*", "benchmarks/*", "mutation.py", "accuracy.py", "mpi_job.py"]  # programs, run by hand
+collect_ignore_glob = [
+    "recorded/*",
+    "benchmarks/*",
+    "mutation.py",
+    "accuracy.py",
+    "mpi_job.py",
+]  # programs, run by hand
 
 
 @pytest.fixture
@@ -45,7 +54,10 @@ def digits(tmp_path_factory):
         labels = np.arange(count) % 10
         images = generator.integers(0, 60, (count, 28, 28))
         for image, label in zip(images, labels, strict=True):
-            image[2 + 5 * (label // 2) : 7 + 5 * (label // 2), 3 + 12 * (label % 2) : 13 + 12 * (label % 2)] += 180
+            image[
+                2 + 5 * (label // 2) : 7 + 5 * (label // 2),
+                3 + 12 * (label % 2) : 13 + 12 * (label % 2),
+            ] += 180
         write_idx(folder / f"{part}-images-idx3-ubyte", images)
         write_idx(folder / f"{part}-labels-idx1-ubyte", labels)
     return folder

@@ -16,7 +16,9 @@ from tinygrad_mnist.train import EarlyStopping, evaluate, fit
 
 def network(dtype, seed, hidden=8):
     rng = np.random.default_rng(seed)
-    return nn.Sequential(nn.Linear(5, hidden, rng=rng), nn.Tanh(), nn.Linear(hidden, 3, rng=rng)).astype(dtype)
+    return nn.Sequential(
+        nn.Linear(5, hidden, rng=rng), nn.Tanh(), nn.Linear(hidden, 3, rng=rng)
+    ).astype(dtype)
 
 
 def problem(dtype):
@@ -43,7 +45,10 @@ def steps(dtype, comm):
     everything = comm.gather(seen)
     if comm.rank == 0:
         first = sorted(v for part in everything for v in part)
-        return {"state": {k: v.ravel().tolist() for k, v in model.state_dict().items()}, "epoch": first}
+        return {
+            "state": {k: v.ravel().tolist() for k, v in model.state_dict().items()},
+            "epoch": first,
+        }
     return None
 
 
@@ -63,7 +68,10 @@ def whole(comm, path):
         rng=2,
     )
     return (
-        {"state": {k: v.ravel().tolist() for k, v in model.state_dict().items()}, "history": history}
+        {
+            "state": {k: v.ravel().tolist() for k, v in model.state_dict().items()},
+            "history": history,
+        }
         if comm.rank == 0
         else None
     )
@@ -84,7 +92,9 @@ def layers(comm, path):
             batch_size=8, early_stopping=EarlyStopping(6), checkpoint=path, resume=resume, progress=False, rng=rng,
         )  # fmt: skip
         state = {name: a.ravel().tolist() for name, a in model.state_dict().items()}
-        together = optimizer.evaluate(model, tg.softmax_cross_entropy, (x[:3], y[:3]))  # fewer examples than some have ranks
+        together = optimizer.evaluate(
+            model, tg.softmax_cross_entropy, (x[:3], y[:3])
+        )  # fewer examples than some have ranks
         alone = evaluate(model, tg.softmax_cross_entropy, (x[:3], y[:3]))
         np.testing.assert_allclose(together.loss, alone.loss, rtol=1e-6)
         np.testing.assert_array_equal(together.confusion, alone.confusion)
@@ -108,8 +118,12 @@ def layers(comm, path):
 def unused(comm):
     """A parameter without a gradient on any rank, and one with a gradient on rank 0 alone."""
     model = network(np.float32, 0)
-    model.spare, model.rare = (tg.Tensor(np.ones(2), requires_grad=True, dtype=np.float32) for _ in range(2))
-    optimizer = DistributedOptimizer(optim.SGD(model.parameters(), 0.5, weight_decay=1.0), model, comm)
+    model.spare, model.rare = (
+        tg.Tensor(np.ones(2), requires_grad=True, dtype=np.float32) for _ in range(2)
+    )
+    optimizer = DistributedOptimizer(
+        optim.SGD(model.parameters(), 0.5, weight_decay=1.0), model, comm
+    )
     x, y = problem(np.float32)
     loss = tg.softmax_cross_entropy(model(tg.from_numpy(x)), y)
     (loss + model.rare.sum() if comm.rank == 0 else loss).backward()
@@ -132,7 +146,10 @@ def main():
         model = network(np.float32, 0)
         optimizer = DistributedOptimizer(optim.SGD(model.parameters(), 0.1), model, comm)
         path = f"{rest[0]}/{comm.rank}.safetensors"
-        for epochs in (1, 2):  # the second time there is a file to resume from, which each rank sees under another name
+        for epochs in (
+            1,
+            2,
+        ):  # the second time there is a file to resume from, which each rank sees under another name
             fit(
                 model, tg.softmax_cross_entropy, optimizer, problem(np.float32), epochs=epochs, batch_size=8, checkpoint=path,
                 resume=True, progress=False,

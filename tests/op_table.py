@@ -35,7 +35,14 @@ def unary(op: Any, reference: Any, **options: Any) -> Row:
 
 
 def binary(op: Any, reference: Any, **options: Any) -> Row:
-    cases = [((), ()), ((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 3)), ((2, 0), (1,))]
+    cases = [
+        ((), ()),
+        ((2, 3), (2, 3)),
+        ((2, 3), (3,)),
+        ((2, 1), (1, 3)),
+        ((), (2, 3)),
+        ((2, 0), (1,)),
+    ]
     return Row(op, reference, cases, operands=2, **options)
 
 
@@ -94,7 +101,11 @@ WEIGHT = np.array([0.5, 2.0, 1.0])
 
 
 def cross_entropy(
-    x: Any, labels: Any = LABELS, reduction: str = "mean", label_smoothing: float = 0.0, weight: Any = None
+    x: Any,
+    labels: Any = LABELS,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    weight: Any = None,
 ) -> Any:
     classes = x.shape[1]
     w = np.ones(classes) if weight is None else weight

@@ -11,10 +11,14 @@ from tinygrad_mnist import AnomalyError, Tensor, anomaly, detect_anomaly
 def test_forward_names_operation_and_line():
     with (
         detect_anomaly(),
-        pytest.raises(AnomalyError, match=r"log: forward gave -inf at index \(1,\).*test_anomaly.py") as caught,
+        pytest.raises(
+            AnomalyError, match=r"log: forward gave -inf at index \(1,\).*test_anomaly.py"
+        ) as caught,
     ):
         Tensor([1.0, 0.0]).log()
-    assert "line 12" in str(caught.value) or "in test_forward_names_operation_and_line" in str(caught.value)
+    assert "line 12" in str(caught.value) or "in test_forward_names_operation_and_line" in str(
+        caught.value
+    )
 
 
 def test_backward_names_operation_and_line_of_the_forward():
@@ -43,7 +47,9 @@ def test_a_saved_array_changed_secretly():
     with detect_anomaly():
         y = (x * x).sum()
         x.data[0] = 5.0
-        with pytest.raises(AnomalyError, match=r"multiply: an array of shape \(2,\) that it saved was changed"):
+        with pytest.raises(
+            AnomalyError, match=r"multiply: an array of shape \(2,\) that it saved was changed"
+        ):
             y.backward()
 
 

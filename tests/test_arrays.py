@@ -34,11 +34,21 @@ def test_small_and_huge_blocks_are_not_pooled():
 
 
 @pytest.mark.parametrize(
-    ("shape", "target"), [((2, 3), (3,)), ((2, 3), (2, 1)), ((2, 3), ()), ((4, 2, 3), (1, 3)), ((0, 3), (3,)), ((2, 3), (2, 3))]
+    ("shape", "target"),
+    [
+        ((2, 3), (3,)),
+        ((2, 3), (2, 1)),
+        ((2, 3), ()),
+        ((4, 2, 3), (1, 3)),
+        ((0, 3), (3,)),
+        ((2, 3), (2, 3)),
+    ],
 )
 def test_unbroadcast_is_the_transpose_of_broadcast(shape, target, rng):
     g, x = rng.standard_normal(shape), rng.standard_normal(target)
-    assert np.sum(g * np.broadcast_to(x, shape)) == pytest.approx(np.sum(unbroadcast(g, target) * x))
+    assert np.sum(g * np.broadcast_to(x, shape)) == pytest.approx(
+        np.sum(unbroadcast(g, target) * x)
+    )
     assert unbroadcast(g, target).shape == target
 
 

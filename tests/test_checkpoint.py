@@ -16,7 +16,12 @@ from tinygrad_mnist import CheckpointError, Tensor, checkpoint, nn, optim
 
 def network(seed=0, out=2):
     rng = np.random.default_rng(seed)
-    return nn.Sequential(nn.Linear(3, 4, rng=rng), nn.BatchNorm1d(4), nn.Dropout(0.5, rng=rng), nn.Linear(4, out, rng=rng))
+    return nn.Sequential(
+        nn.Linear(3, 4, rng=rng),
+        nn.BatchNorm1d(4),
+        nn.Dropout(0.5, rng=rng),
+        nn.Linear(4, out, rng=rng),
+    )
 
 
 def parts(seed=0):
@@ -42,10 +47,15 @@ def test_training_goes_on_bit_for_bit(tmp_path):
     path = tmp_path / "c.safetensors"
     model, optimizer, schedule = parts()
     train(model, optimizer, schedule, 5)
-    checkpoint.save(path, model, optimizer=optimizer, schedule=schedule, metadata={"epoch": 3, "note": "0" * 64})
+    checkpoint.save(
+        path, model, optimizer=optimizer, schedule=schedule, metadata={"epoch": 3, "note": "0" * 64}
+    )
     train(model, optimizer, schedule, 5)
     other, optimizer2, schedule2 = parts(7)
-    assert checkpoint.load(path, other, optimizer=optimizer2, schedule=schedule2) == {"epoch": 3, "note": "0" * 64}
+    assert checkpoint.load(path, other, optimizer=optimizer2, schedule=schedule2) == {
+        "epoch": 3,
+        "note": "0" * 64,
+    }
     train(other, optimizer2, schedule2, 5)
     assert bits(other) == bits(model)
     assert optimizer2.lr == optimizer.lr
@@ -68,7 +78,9 @@ def test_a_network_of_pytorchs_loads_and_answers_as_it_did_there():
         nn.Linear(48, 5), nn.LayerNorm(5), nn.GELU(), nn.Linear(5, 2),
     ).eval()  # fmt: skip
     assert checkpoint.load(ROOT / "tests/recorded/torch_network.safetensors", model) == {}
-    np.testing.assert_allclose(model(Tensor(recorded["x"])).numpy(), recorded["y"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        model(Tensor(recorded["x"])).numpy(), recorded["y"], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_pytorch_loads_ours(tmp_path):
@@ -80,7 +92,9 @@ def test_pytorch_loads_ours(tmp_path):
     theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
     theirs.load_state_dict(load_file(tmp_path / "m.safetensors"))
     x = np.ones((2, 3), np.float32)
-    np.testing.assert_allclose(theirs(torch.from_numpy(x)).detach().numpy(), model(Tensor(x)).numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        theirs(torch.from_numpy(x)).detach().numpy(), model(Tensor(x)).numpy(), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +153,22 @@ def test_a_pickle_is_refused_unread(tmp_path):
     ("make", "words"),
     [
         (lambda: (network(out=5), None, None), r"3.weight of shape \(2, 4\), expected \(5, 4\)"),
-        (lambda: (nn.Linear(3, 4), None, None), "missing weight, |missing weight; .*unexpected 0.weight"),
-        (lambda: (network().astype(np.float64), None, None), "is float32, expected float64; convert the model"),
-        (lambda: (network(), optim.SGD(network().parameters()), None), "state of SGD as its optimizer, got Adam"),
-        (lambda: (m := network(), optim.Adam(list(m.parameters())[:2]), None), "2.mean .* expected nothing"),
+        (
+            lambda: (nn.Linear(3, 4), None, None),
+            "missing weight, |missing weight; .*unexpected 0.weight",
+        ),
+        (
+            lambda: (network().astype(np.float64), None, None),
+            "is float32, expected float64; convert the model",
+        ),
+        (
+            lambda: (network(), optim.SGD(network().parameters()), None),
+            "state of SGD as its optimizer, got Adam",
+        ),
+        (
+            lambda: (m := network(), optim.Adam(list(m.parameters())[:2]), None),
+            "2.mean .* expected nothing",
+        ),
         (
             lambda: (m := network(), o := optim.Adam(m.parameters()), optim.StepLR(o, 3)),
             "state of StepLR as its schedule, got CosineLR",

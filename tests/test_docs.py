@@ -11,15 +11,25 @@ from tinygrad_mnist.ops import elementwise
 
 PAGES = [
     ROOT / "README.md",
-    *(page for page in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in page.relative_to(ROOT).parts),
+    *(
+        page
+        for page in sorted((ROOT / "docs").rglob("*.md"))
+        if "_build" not in page.relative_to(ROOT).parts
+    ),
 ]
 # a block of Python, and what it prints, if a block of text follows it at once
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", re.DOTALL | re.MULTILINE)
-BLOCKS = {str(page.relative_to(ROOT)): found for page in PAGES if (found := BLOCK.findall(page.read_text()))}
+BLOCKS = {
+    str(page.relative_to(ROOT)): found
+    for page in PAGES
+    if (found := BLOCK.findall(page.read_text()))
+}
 
 
 @pytest.mark.parametrize("page", BLOCKS)
-def test_blocks_run_in_order_and_print_what_the_page_says(page, digits, tmp_path, monkeypatch, capsys):
+def test_blocks_run_in_order_and_print_what_the_page_says(
+    page, digits, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TINYGRAD_MNIST_DATA", str(digits))
     namespace = {"__name__": "block"}
@@ -28,7 +38,9 @@ def test_blocks_run_in_order_and_print_what_the_page_says(page, digits, tmp_path
         printed = capsys.readouterr().out
         if expected:
             options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-            assert doctest.OutputChecker().check_output(expected, printed, options), f"{page}, block {i} prints\n{printed}"
+            assert doctest.OutputChecker().check_output(expected, printed, options), (
+                f"{page}, block {i} prints\n{printed}"
+            )
 
 
 def test_the_readme_says_what_its_first_block_prints(capsys):
@@ -41,7 +53,11 @@ def test_the_example_of_an_operation_is_the_real_one():
     page = (ROOT / "docs" / "contributing.md").read_text()
     kernel, relu = map(inspect.getsource, (elementwise._relu, elementwise.relu))
     assert f"{kernel}\n\n{relu}" in page
-    row = re.search(r'^    "relu": .*?^    \),\n', (ROOT / "tests" / "op_table.py").read_text(), re.DOTALL | re.MULTILINE)
+    row = re.search(
+        r'^    "relu": .*?^    \),\n',
+        (ROOT / "tests" / "op_table.py").read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
     assert row[0] in page
 
 

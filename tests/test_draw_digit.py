@@ -95,7 +95,11 @@ def a_seven():
 
 @pytest.mark.parametrize(
     ("kind", "shapes"),
-    [("mlp", [[16, 1, 1], [8, 1, 1]]), ("mse", [[12, 1, 1]]), ("cnn", [[8, 12, 12], [24, 4, 4], [96, 1, 1]])],
+    [
+        ("mlp", [[16, 1, 1], [8, 1, 1]]),
+        ("mse", [[12, 1, 1]]),
+        ("cnn", [[8, 12, 12], [24, 4, 4], [96, 1, 1]]),
+    ],
 )
 def test_it_answers_as_predict_does(kind, shapes, tmp_path):
     import predict as example
@@ -109,10 +113,14 @@ def test_it_answers_as_predict_does(kind, shapes, tmp_path):
     Image.fromarray(a_seven()).save(tmp_path / "digit.png")
     example.main([str(folder), str(tmp_path / "digit.png")])
     predicted = json.loads((tmp_path / "predicted.json").read_text())
-    np.testing.assert_allclose(answer["probabilities"], predicted["probabilities"][0], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        answer["probabilities"], predicted["probabilities"][0], rtol=0, atol=1e-6
+    )
     assert answer["seen"] == example.read_image(tmp_path / "digit.png").ravel().tolist()
     assert [layer["shape"] for layer in answer["layers"]] == shapes
-    assert [len(layer["values"]) for layer in answer["layers"]] == [np.prod(shape) for shape in shapes]
+    assert [len(layer["values"]) for layer in answer["layers"]] == [
+        np.prod(shape) for shape in shapes
+    ]
 
 
 def test_activations_are_those_that_the_next_layer_gets(server):
@@ -123,7 +131,9 @@ def test_activations_are_those_that_the_next_layer_gets(server):
     image = as_digit(a_seven().astype(np.float32))
     p, hidden = look(model, settings, image)
     first, last = model[0], model[-1]
-    by_hand = np.maximum(as_inputs(image[None], settings) @ first.weight.numpy().T + first.bias.numpy(), 0)
+    by_hand = np.maximum(
+        as_inputs(image[None], settings) @ first.weight.numpy().T + first.bias.numpy(), 0
+    )
     np.testing.assert_allclose(hidden[0]["values"], by_hand[0], atol=1e-4)
     logits = np.array(hidden[-1]["values"]) @ last.weight.numpy().T + last.bias.numpy()
     np.testing.assert_allclose(p, np.exp(logits) / np.exp(logits).sum(), atol=1e-3)
@@ -188,7 +198,9 @@ def raw(server, length):
     """Send a header that http.client would not, and no body."""
     with socket.create_connection(server.server_address[:2], timeout=20) as connection:
         connection.sendall(
-            b"POST /predict HTTP/1.0\r\nHost: localhost\r\nContent-Length: " + length.encode("latin-1") + b"\r\n\r\n"
+            b"POST /predict HTTP/1.0\r\nHost: localhost\r\nContent-Length: "
+            + length.encode("latin-1")
+            + b"\r\n\r\n"
         )
         connection.shutdown(socket.SHUT_WR)
         answer = connection.makefile("rb").read()
@@ -198,21 +210,37 @@ def raw(server, length):
 
 def test_a_body_that_ends_early_is_named_and_a_client_that_leaves_disturbs_nobody(server, capfd):
     with socket.create_connection(server.server_address[:2], timeout=20) as connection:
-        connection.sendall(b"POST /predict HTTP/1.0\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{")
+        connection.sendall(
+            b"POST /predict HTTP/1.0\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{"
+        )
         connection.shutdown(socket.SHUT_WR)
         assert b"expected 50 bytes, got 1" in connection.makefile("rb").read()
     for _ in range(5):
         with socket.create_connection(server.server_address[:2], timeout=20) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            connection.sendall(b"POST /predict HTTP/1.0\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{")
+            connection.sendall(
+                b"POST /predict HTTP/1.0\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{"
+            )
     assert ask(server, body_of(a_seven()), Host="localhost:1")[0] == 200
     assert "Traceback" not in capfd.readouterr().err
 
 
 def start(*arguments):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "examples" / "draw_digit.py"), "--no-browser", *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "error",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    command = [
+        sys.executable,
+        str(ROOT / "examples" / "draw_digit.py"),
+        "--no-browser",
+        *map(str, arguments),
+    ]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -223,7 +251,10 @@ def test_the_program_prints_its_address_names_a_taken_port_and_ends_quietly(tmp_
         with start(folder, "--port", address[1]) as second:
             _, errors = second.communicate(timeout=30)
         assert second.returncode == 2
-        assert f"--port: expected a free one, got {address[1]}: Address already in use; try --port" in errors
+        assert (
+            f"--port: expected a free one, got {address[1]}: Address already in use; try --port"
+            in errors
+        )
         assert "Traceback" not in errors
         first.send_signal(signal.SIGINT)
         _, errors = first.communicate(timeout=30)
@@ -232,7 +263,10 @@ def test_the_program_prints_its_address_names_a_taken_port_and_ends_quietly(tmp_
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["nowhere"], "expected a checkpoint"), (["nowhere", "--port", "70000"], "expected a number from 0 to 65535, got 70000")],
+    [
+        (["nowhere"], "expected a checkpoint"),
+        (["nowhere", "--port", "70000"], "expected a number from 0 to 65535, got 70000"),
+    ],
 )
 def test_wrong_flags_say_what_was_expected(arguments, words):
     with start(*arguments) as process:
@@ -255,20 +289,35 @@ def reader(examples, tmp_path_factory):
             data = load_mnist(download=False)
     except (DataError, ImportError) as error:
         pytest.skip(f"needs real digits: {error}")
-    inputs, labels = mnist_mlp.prepare(data.train.images[::5][:4000], data.train.labels[::5][:4000], settings)
+    inputs, labels = mnist_mlp.prepare(
+        data.train.images[::5][:4000], data.train.labels[::5][:4000], settings
+    )
     model = mnist_mlp.build(settings, np.random.default_rng(0))
     optimizer = optim.Adam(model.parameters(), 0.003)
-    fit(model, tg.softmax_cross_entropy, optimizer, (inputs, labels), epochs=15, batch_size=100, progress=False, rng=0)
+    fit(
+        model,
+        tg.softmax_cross_entropy,
+        optimizer,
+        (inputs, labels),
+        epochs=15,
+        batch_size=100,
+        progress=False,
+        rng=0,
+    )
     return save(tmp_path_factory.mktemp("reader"), model, settings)
 
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="drives the browser: pip install 'tinygrad-mnist[browser]'")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="drives the browser: pip install 'tinygrad-mnist[browser]'"
+    )
     if not CHROMIUM.exists():
         pytest.skip(f"needs Chromium as {CHROMIUM}")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--headless"])
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--headless"]
+        )
         yield browser
         browser.close()
 
@@ -278,7 +327,10 @@ def page(browser):
     troubles = []
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: troubles.append(message.text) if message.type == "error" else None,
+    )
     yield page
     page.close()
     assert not troubles
@@ -317,7 +369,9 @@ def test_a_stroke_in_the_browser_is_a_one_and_clear_is_blank(page, reader):
 
     with serving(reader) as server:
         page.goto(server.url)
-        page.wait_for_selector("#layers figure:nth-child(2)")  # the layers are there before anything is drawn
+        page.wait_for_selector(
+            "#layers figure:nth-child(2)"
+        )  # the layers are there before anything is drawn
         assert shown_on(page) == [""] * 10
         bodies = []
         page.on("request", lambda request: bodies.append(request.post_data))
@@ -330,7 +384,9 @@ def test_a_stroke_in_the_browser_is_a_one_and_clear_is_blank(page, reader):
         p = mnist_mlp.probabilities(predict(server.model[0], inputs), settings)[0]
         assert shown_on(page) == [f"{100 * value:.1f}%" for value in p]
         assert page.locator("#digit").inner_text() == "1"
-        widths = page.locator("#bars i").evaluate_all("bars => bars.map(bar => parseFloat(bar.style.width))")
+        widths = page.locator("#bars i").evaluate_all(
+            "bars => bars.map(bar => parseFloat(bar.style.width))"
+        )
         np.testing.assert_allclose(widths, 100 * p, atol=0.01)
         answer = json.loads(ask(server, bodies[-1].encode())[2])
         active = sum(value > 0 for value in answer["layers"][1]["values"])
@@ -363,7 +419,10 @@ def test_an_answer_that_comes_after_clear_is_not_shown(page, reader):
 
 
 def test_a_finger_draws_and_does_not_scroll(browser, reader):
-    with serving(reader) as server, browser.new_context(viewport={"width": 390, "height": 500}, has_touch=True) as context:
+    with (
+        serving(reader) as server,
+        browser.new_context(viewport={"width": 390, "height": 500}, has_touch=True) as context,
+    ):
         page = context.new_page()
         page.goto(server.url)
         box = page.locator("#pad").bounding_box()
@@ -375,7 +434,11 @@ def test_a_finger_draws_and_does_not_scroll(browser, reader):
             ("touchMove", 0.2),
             ("touchEnd", None),
         ):
-            points = [] if share is None else [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] * share}]
+            points = (
+                []
+                if share is None
+                else [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] * share}]
+            )
             touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
         until(page, "document.getElementById('digit').textContent === '1'")
         assert page.evaluate("scrollY") == 0

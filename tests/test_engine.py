@@ -34,7 +34,9 @@ def test_a_chain_of_100_000_nodes_goes_backward_and_away():
     code = "import sys; sys.setrecursionlimit(200); import tinygrad_mnist as tg; x = y = tg.Tensor(1.0, requires_grad=True)\n"
     code += "for _ in range(20000): y = y.exp().log()\ny.backward(retain_graph=True); del y; print(float(x.grad))"
     assert float(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
     ) == pytest.approx(1, abs=0.1)
 
 
@@ -87,12 +89,18 @@ def test_a_value_waits_for_the_gradients_of_all_that_used_it():
     x = Tensor(np.array(0.3), requires_grad=True)
     a = tg.exp(x)
     (a * tg.sin(a)).backward()  # the path through sin is the longer one
-    np.testing.assert_allclose(x.grad, np.exp(0.3) * (np.sin(np.exp(0.3)) + np.exp(0.3) * np.cos(np.exp(0.3))))
+    np.testing.assert_allclose(
+        x.grad, np.exp(0.3) * (np.sin(np.exp(0.3)) + np.exp(0.3) * np.cos(np.exp(0.3)))
+    )
 
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from([tg.add, tg.subtract, tg.multiply]), st.integers(0), st.integers(0)), min_size=1, max_size=12
+        st.tuples(
+            st.sampled_from([tg.add, tg.subtract, tg.multiply]), st.integers(0), st.integers(0)
+        ),
+        min_size=1,
+        max_size=12,
     )
 )
 def test_the_gradient_of_any_graph_sums_over_its_paths(steps):
@@ -190,7 +198,9 @@ class Graphs(RuleBasedStateMachine):
     def start(self):
         self.leaves: list[Tensor] = []
         self.expected: dict[int, float] = {}
-        self.edges: dict[int, list[tuple[Tensor, float]]] = {}  # tensor -> its inputs and the local slopes
+        self.edges: dict[
+            int, list[tuple[Tensor, float]]
+        ] = {}  # tensor -> its inputs and the local slopes
         self.kept: list[Tensor] = []
 
     def made(self, y, *inputs):
@@ -235,7 +245,11 @@ class Graphs(RuleBasedStateMachine):
         return sum(slope * self.paths(parent, x) for parent, slope in self.edges[id(y)])
 
     def depth(self, y, limit=10):
-        return 1 + max((self.depth(p, limit - 1) for p, _ in self.edges[id(y)]), default=0) if limit else 1
+        return (
+            1 + max((self.depth(p, limit - 1) for p, _ in self.edges[id(y)]), default=0)
+            if limit
+            else 1
+        )
 
     @rule(y=tensors, seed=st.floats(-2, 2))
     def backward(self, y, seed):

@@ -15,9 +15,20 @@ EXAMPLES = ROOT / "examples"
 
 
 def run(*args, check=True, **options):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "error",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     done = subprocess.run(
-        [sys.executable, *map(str, args)], cwd=EXAMPLES, env=environment, capture_output=True, text=True, check=False, **options
+        [sys.executable, *map(str, args)],
+        cwd=EXAMPLES,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
     )
     assert not check or done.returncode == 0, done.stderr[-3000:]
     return done
@@ -26,7 +37,21 @@ def run(*args, check=True, **options):
 @pytest.fixture(scope="module")
 def trained(digits, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
-    done = run("mnist_mlp.py", "--data", digits, "--out", out, "--hidden", 32, "--epochs", 6, "--batch-size", 20, "--lr", 0.01)
+    done = run(
+        "mnist_mlp.py",
+        "--data",
+        digits,
+        "--out",
+        out,
+        "--hidden",
+        32,
+        "--epochs",
+        6,
+        "--batch-size",
+        20,
+        "--lr",
+        0.01,
+    )
     return out, done
 
 
@@ -64,13 +89,17 @@ def test_predict_reads_images_light_or_dark_of_any_size_and_csv(trained, digits,
     answers = []
     for ground, ink, size in (("white", "black", 90), ("black", "white", 300)):
         picture = Image.new("RGB", (size, size + 20), ground)
-        ImageDraw.Draw(picture).rectangle([size // 3, size // 3, size // 2, size * 2 // 3], fill=ink)
+        ImageDraw.Draw(picture).rectangle(
+            [size // 3, size // 3, size // 2, size * 2 // 3], fill=ink
+        )
         picture.save(tmp_path / "digit.png")
         run("predict.py", out, tmp_path / "digit.png", "--out", tmp_path)
         answers.append(json.loads((tmp_path / "predicted.json").read_text())["digits"])
     assert answers[0] == answers[1]
     (tmp_path / "images.csv").write_text((",".join(["7"] * 784) + "\n") * 3)
-    assert "3 predicted" in run("predict.py", out, tmp_path / "images.csv", "--out", tmp_path).stdout
+    assert (
+        "3 predicted" in run("predict.py", out, tmp_path / "images.csv", "--out", tmp_path).stdout
+    )
     Image.new("L", (50, 50), 200).save(tmp_path / "empty.png")
     for arguments, words in (
         ((tmp_path / "empty.png",), "expected a digit, got an empty image"),
@@ -82,9 +111,23 @@ def test_predict_reads_images_light_or_dark_of_any_size_and_csv(trained, digits,
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("recipe", ["relu-l2", "deep-xavier", "saved-params", "sigmoid-mse", "minibatch", "best"])
+@pytest.mark.parametrize(
+    "recipe", ["relu-l2", "deep-xavier", "saved-params", "sigmoid-mse", "minibatch", "best"]
+)
 def test_every_recipe_runs(recipe, digits, tmp_path):
-    run("mnist_mlp.py", "--recipe", recipe, "--data", digits, "--out", tmp_path, "--epochs", 1, "--hidden", 8)
+    run(
+        "mnist_mlp.py",
+        "--recipe",
+        recipe,
+        "--data",
+        digits,
+        "--out",
+        tmp_path,
+        "--epochs",
+        1,
+        "--hidden",
+        8,
+    )
     assert json.loads((tmp_path / "metrics.json").read_text())["recipe"] == recipe
 
 
@@ -94,7 +137,12 @@ def test_flags_override_the_recipe_and_an_unlabelled_test_file_gets_a_submission
     data = load_mnist(digits)
     train = np.hstack([data.train.labels[:, None], data.train.images.reshape(-1, 784)])
     np.savetxt(
-        tmp_path / "train.csv", train, "%d", ",", header="label," + ",".join(f"pixel{i}" for i in range(784)), comments=""
+        tmp_path / "train.csv",
+        train,
+        "%d",
+        ",",
+        header="label," + ",".join(f"pixel{i}" for i in range(784)),
+        comments="",
     )
     np.savetxt(
         tmp_path / "test.csv",
@@ -104,7 +152,19 @@ def test_flags_override_the_recipe_and_an_unlabelled_test_file_gets_a_submission
         header=",".join(f"pixel{i}" for i in range(784)),
         comments="",
     )
-    run("mnist_mlp.py", "--recipe", "deep-xavier", "--data", tmp_path, "--out", tmp_path, "--epochs", 2, "--activation", "tanh")
+    run(
+        "mnist_mlp.py",
+        "--recipe",
+        "deep-xavier",
+        "--data",
+        tmp_path,
+        "--out",
+        tmp_path,
+        "--epochs",
+        2,
+        "--activation",
+        "tanh",
+    )
     assert json.loads((tmp_path / "settings.json").read_text())["activation"] == "tanh"
     assert len((tmp_path / "submission.csv").read_text().splitlines()) == 51
     assert json.loads((tmp_path / "metrics.json").read_text())["test_accuracy"] is None
@@ -127,7 +187,12 @@ def test_an_interrupt_saves_what_was_trained_and_the_run_can_go_on(stop, digits,
         str(tmp_path),
     ]
     process = subprocess.Popen(
-        command, cwd=EXAMPLES, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=EXAMPLES,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     deadline = time.monotonic() + 60
     while not (tmp_path / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
@@ -152,9 +217,19 @@ def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
     generator = np.random.default_rng(0)
     kills = 0
     for _ in range(20):
-        process = subprocess.Popen(command, cwd=EXAMPLES, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command,
+            cwd=EXAMPLES,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         deadline = time.monotonic() + 60
-        before = (killed / "checkpoint.safetensors").stat().st_mtime_ns if (killed / "checkpoint.safetensors").exists() else 0
+        before = (
+            (killed / "checkpoint.safetensors").stat().st_mtime_ns
+            if (killed / "checkpoint.safetensors").exists()
+            else 0
+        )
         while process.poll() is None and time.monotonic() < deadline:
             path = killed / "checkpoint.safetensors"
             if path.exists() and path.stat().st_mtime_ns != before:
@@ -170,8 +245,12 @@ def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
         assert (killed / name).read_text() == (tmp_path / "whole" / name).read_text()
     from safetensors.numpy import load_file
 
-    whole, resumed = (load_file(folder / "model.safetensors") for folder in (tmp_path / "whole", killed))
-    assert {k: v.tobytes() for k, v in whole.items()} == {k: v.tobytes() for k, v in resumed.items()}
+    whole, resumed = (
+        load_file(folder / "model.safetensors") for folder in (tmp_path / "whole", killed)
+    )
+    assert {k: v.tobytes() for k, v in whole.items()} == {
+        k: v.tobytes() for k, v in resumed.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -208,15 +287,27 @@ def test_the_tutorial_runs_from_top_to_bottom_and_its_saved_outputs_are_of_the_f
         "notebook = nbformat.read('mnist_tutorial.ipynb', 4)\n"
         "NotebookClient(notebook, timeout=300, kernel_name='python3').execute()"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TINYGRAD_MNIST_DATA": str(digits), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "TINYGRAD_MNIST_DATA": str(digits),
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=EXAMPLES, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=EXAMPLES,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_the_cnn_runs_and_leaves_what_the_mlp_does(digits, tmp_path):
-    done = run("mnist_cnn.py", "--data", digits, "--out", tmp_path, "--epochs", 6, "--batch-size", 20)
+    done = run(
+        "mnist_cnn.py", "--data", digits, "--out", tmp_path, "--epochs", 6, "--batch-size", 20
+    )
     assert json.loads((tmp_path / "metrics.json").read_text())["test_accuracy"] > 0.8
     assert (tmp_path / "learning_curves.png").exists()
     assert "Conv2d(in_channels=1, out_channels=8" in done.stdout

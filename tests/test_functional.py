@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 import tinygrad_mnist as tg
-from tinygrad_mnist import GraphError, ShapeError, Tensor, apply, grad, hessian, hvp, nn, value_and_grad
+from tinygrad_mnist import (
+    GraphError,
+    ShapeError,
+    Tensor,
+    apply,
+    grad,
+    hessian,
+    hvp,
+    nn,
+    value_and_grad,
+)
 
 
 def test_grad_by_one_or_several_arguments(rng):
@@ -45,15 +55,21 @@ def test_hessians_in_closed_form(rng):
     np.testing.assert_allclose(hessian(lambda t: t.exp().sum(), x), np.diag(np.exp(x)), atol=1e-10)
     p = np.exp(x - x.max())
     p /= p.sum()
-    np.testing.assert_allclose(hessian(lambda t: t.logsumexp(), x), np.diag(p) - np.outer(p, p), atol=1e-10)
+    np.testing.assert_allclose(
+        hessian(lambda t: t.logsumexp(), x), np.diag(p) - np.outer(p, p), atol=1e-10
+    )
     # Rosenbrock's function at (1, 2)
-    rosenbrock = hessian(lambda t: (1 - t[0]) ** 2 + 100 * (t[1] - t[0] ** 2) ** 2, np.array([1.0, 2.0]))
+    rosenbrock = hessian(
+        lambda t: (1 - t[0]) ** 2 + 100 * (t[1] - t[0] ** 2) ** 2, np.array([1.0, 2.0])
+    )
     np.testing.assert_allclose(rosenbrock, [[1200 - 800 + 2, -400], [-400, 200]], atol=1e-10)
     assert hessian(lambda t: (t**3).sum(), rng.standard_normal((2, 3))).shape == (2, 3, 2, 3)
 
 
 def test_hvp_of_a_network_is_the_hessian_times_the_vector(rng):
-    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1)).astype(np.float64)
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1)).astype(
+        np.float64
+    )
     x, v = rng.standard_normal((5, 3)), rng.standard_normal((5, 3))
 
     def f(t):
@@ -69,7 +85,8 @@ def test_hvp_keeps_the_dtype_and_takes_other_arguments():
     x = np.array([1.0, 2.0], np.float32)
     assert hvp(lambda t: (t**4).sum(), x, np.ones(2)).dtype == np.float32
     np.testing.assert_allclose(
-        hvp(lambda s, t: (s * t**2).sum(), np.ones(2), np.ones(2), np.array([3.0, 4.0]), argnums=1), [2.0, 2.0]
+        hvp(lambda s, t: (s * t**2).sum(), np.ones(2), np.ones(2), np.array([3.0, 4.0]), argnums=1),
+        [2.0, 2.0],
     )
 
 
@@ -84,7 +101,9 @@ def _floor(x):
     return np.floor(x), lambda g, needs: (g * 0,)
 
 
-@pytest.mark.parametrize(("kernel", "words"), [(_modulus, "modulus: not analytic"), (_floor, "floor")])
+@pytest.mark.parametrize(
+    ("kernel", "words"), [(_modulus, "modulus: not analytic"), (_floor, "floor")]
+)
 def test_what_is_not_analytic_has_no_second_derivative(kernel, words):
     with pytest.raises(GraphError, match=words):
         hvp(lambda x: apply(kernel, x * x).sum(), np.array([1.0, -2.0]), np.ones(2))
@@ -93,7 +112,11 @@ def test_what_is_not_analytic_has_no_second_derivative(kernel, words):
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: grad(lambda x: x * 2)(np.ones(2)), GraphError, r"scalar Tensor, got a Tensor of shape \(2,\)"),
+        (
+            lambda: grad(lambda x: x * 2)(np.ones(2)),
+            GraphError,
+            r"scalar Tensor, got a Tensor of shape \(2,\)",
+        ),
         (lambda: grad(lambda x: 3.0)(np.ones(2)), GraphError, "got float"),
         (lambda: grad(lambda x: x.sum(), 1)(np.ones(2)), ValueError, "argnums"),
         (lambda: grad(lambda x: x.sum())(np.arange(2)), TypeError, "floats"),

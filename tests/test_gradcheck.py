@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor, apply, nn
 from tinygrad_mnist.arrays import unbroadcast
-from tinygrad_mnist.testing import GradcheckError, GradientMismatch, NonDeterministicError, NonDifferentiableError, gradcheck
+from tinygrad_mnist.testing import (
+    GradcheckError,
+    GradientMismatch,
+    NonDeterministicError,
+    NonDifferentiableError,
+    gradcheck,
+)
 
 X = np.array([[0.5, -1.2, 2.0], [1.5, 0.3, -0.7]])
 
@@ -31,7 +37,9 @@ def op(forward, backward):
         lambda g, needs, x: (2 * g,),
         lambda g, needs, x: (g * 0,),
         lambda g, needs, x: (None,),
-        lambda g, needs, x: (2 * g * x * (np.arange(x.size).reshape(x.shape) < x.size - 1),),  # the last entry only
+        lambda g, needs, x: (
+            2 * g * x * (np.arange(x.size).reshape(x.shape) < x.size - 1),
+        ),  # the last entry only
         lambda g, needs, x: (2 * g * x + 1e-3,),
     ],
 )
@@ -45,10 +53,14 @@ def test_a_missing_unbroadcast_or_transpose_fails():
     y = np.array([1.0, 2.0, 3.0])
     with pytest.raises(GradcheckError, match=r"gradient 1 has shape \(2, 3\), its input \(3,\)"):
         gradcheck(op(lambda x, y: x + y, lambda g, needs, x, y: (g, g.copy())), X, y)
-    assert gradcheck(op(lambda x, y: x + y, lambda g, needs, x, y: (g, unbroadcast(g, y.shape).copy())), X, y)
+    assert gradcheck(
+        op(lambda x, y: x + y, lambda g, needs, x, y: (g, unbroadcast(g, y.shape).copy())), X, y
+    )
     square = X[:, :2]
     with pytest.raises(GradientMismatch, match="input 0"):
-        gradcheck(op(lambda a, b: a @ b, lambda g, needs, a, b: (g @ b, a.T @ g)), square, square + 1)
+        gradcheck(
+            op(lambda a, b: a @ b, lambda g, needs, a, b: (g @ b, a.T @ g)), square, square + 1
+        )
 
 
 def test_the_message_says_all_that_a_repair_needs():
@@ -60,7 +72,16 @@ def test_the_message_says_all_that_a_repair_needs():
     error, text = caught.value, str(caught.value)
     assert (error.input, error.index) == (0, (0, 0))
     assert error.analytic / error.numeric == pytest.approx(1.5, rel=1e-4)
-    for word in ("tripled", "operations: op", "input 0", "index (0, 0)", "step", "analytic", "numeric", "0.333 relative"):
+    for word in (
+        "tripled",
+        "operations: op",
+        "input 0",
+        "index (0, 0)",
+        "step",
+        "analytic",
+        "numeric",
+        "0.333 relative",
+    ):
         assert word in text
     assert "reproduce  gradcheck(tripled, np.array([0.5]), method='central')" in text
 
@@ -76,9 +97,15 @@ def mutates(x):
         (op(mutates, lambda g, needs, x: (g,)), "input 0 was mutated"),
         (op(lambda x: x * 3.0, lambda g, needs, x: (mutates(x) * 3 * g,)), "mutated|mutates"),
         (op(lambda x: x * 1.0, lambda g, needs, x: (x,)), "aliases an array that the vjp saved"),
-        (op(lambda x: x * 1.0, lambda g, needs, x: (g.astype(np.float32),)), "dtype float32, its input float64"),
+        (
+            op(lambda x: x * 1.0, lambda g, needs, x: (g.astype(np.float32),)),
+            "dtype float32, its input float64",
+        ),
         (op(lambda x: x * 1.0, lambda g, needs, x: (g[:1],)), r"shape \(1, 3\)"),
-        (lambda x: op(lambda a, b: a + b, lambda g, needs, a, b: (g, g))(x * 1, x * 2), "alias each other"),
+        (
+            lambda x: op(lambda a, b: a + b, lambda g, needs, a, b: (g, g))(x * 1, x * 2),
+            "alias each other",
+        ),
     ],
 )
 def test_bad_manners_fail(f, words):
@@ -117,7 +144,9 @@ def test_it_works_inside_no_grad():
 
 def test_dependence_on_needs_fails():
     def backward(g, needs, a, b):
-        return (g * b if needs[0] else None), (g * a * (1 if all(needs) else 2) if needs[1] else None)
+        return (g * b if needs[0] else None), (
+            g * a * (1 if all(needs) else 2) if needs[1] else None
+        )
 
     with pytest.raises(GradcheckError, match="input 1 depends on `needs`"):
         gradcheck(op(lambda a, b: a * b, backward), X, X + 1)
@@ -142,7 +171,9 @@ def test_a_saved_array_spoiled_by_the_vjp_fails():
 
 def test_a_kernel_that_only_works_on_contiguous_inputs_fails():
     def _flat(x):
-        return x.ravel("K").reshape(x.shape) * 2, lambda g, needs: (g * 2,)  # "K": in the order of the memory
+        return x.ravel("K").reshape(x.shape) * 2, lambda g, needs: (
+            g * 2,
+        )  # "K": in the order of the memory
 
     with pytest.raises(GradcheckError, match="not contiguous"):
         gradcheck(lambda t: apply(_flat, t), X)
@@ -161,7 +192,10 @@ def test_a_kernel_that_only_works_on_contiguous_inputs_fails():
 )
 @pytest.mark.parametrize("method", ["central", "complex"])
 def test_a_kink_is_no_bug(f, point, method):
-    with np.errstate(all="ignore"), pytest.raises(NonDifferentiableError, match=r"input 0 at index \(1,\)"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(NonDifferentiableError, match=r"input 0 at index \(1,\)"),
+    ):
         gradcheck(f, np.array([3.0, point]), method=method)
 
 
@@ -231,7 +265,9 @@ def test_fast_compares_random_directions():
     assert gradcheck(tg.tanh, x, fast=True)
     assert gradcheck(tg.tanh, x, fast=True, method="complex")
     with pytest.raises(GradientMismatch):
-        gradcheck(op(np.tanh, lambda g, needs, a: (g * 1.001 * (1 - np.tanh(a) ** 2),)), x, fast=True)
+        gradcheck(
+            op(np.tanh, lambda g, needs, a: (g * 1.001 * (1 - np.tanh(a) ** 2),)), x, fast=True
+        )
 
 
 def test_what_is_not_analytic_needs_central_differences():
@@ -242,11 +278,16 @@ def test_what_is_not_analytic_needs_central_differences():
 
 
 @given(
-    factor=st.floats(0.2, 3), wrong_by=st.sampled_from([1e-3, -1e-3, 0.1]), x=st.floats(-3, 3).filter(lambda v: abs(v) > 0.1)
+    factor=st.floats(0.2, 3),
+    wrong_by=st.sampled_from([1e-3, -1e-3, 0.1]),
+    x=st.floats(-3, 3).filter(lambda v: abs(v) > 0.1),
 )
 def test_any_scale_error_of_a_thousandth_is_found(factor, wrong_by, x):
     right = op(lambda a: np.sin(factor * a), lambda g, needs, a: (g * factor * np.cos(factor * a),))
-    wrong = op(lambda a: np.sin(factor * a), lambda g, needs, a: (g * factor * (1 + wrong_by) * np.cos(factor * a),))
+    wrong = op(
+        lambda a: np.sin(factor * a),
+        lambda g, needs, a: (g * factor * (1 + wrong_by) * np.cos(factor * a),),
+    )
     assert gradcheck(right, np.array([x]))
     if abs(np.cos(factor * x)) > 0.05:
         with pytest.raises(GradientMismatch):

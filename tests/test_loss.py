@@ -19,7 +19,11 @@ def test_cross_entropy_is_finite_for_any_finite_logits(dtype, data):
         data.draw(st.sampled_from(["mean", "sum", "none"])),
         data.draw(st.sampled_from([None, [3.0, 0.5, 1.0, 2.0]])),
     )
-    options = {"label_smoothing": data.draw(st.sampled_from([0.0, 0.1])), "reduction": reduction, "weight": weight}
+    options = {
+        "label_smoothing": data.draw(st.sampled_from([0.0, 0.1])),
+        "reduction": reduction,
+        "weight": weight,
+    }
     loss = softmax_cross_entropy(logits, labels, **options)
     loss.backward(np.ones(loss.shape))
     assert np.isfinite(loss.numpy()).all()
@@ -61,7 +65,10 @@ def test_bad_labels(labels, error, words):
 def test_labels_of_any_integer_type(dtype):
     logits = Tensor(np.arange(6.0).reshape(2, 3))
     labels = np.array([2, 0])
-    assert softmax_cross_entropy(logits, labels.astype(dtype)).item() == softmax_cross_entropy(logits, labels).item()
+    assert (
+        softmax_cross_entropy(logits, labels.astype(dtype)).item()
+        == softmax_cross_entropy(logits, labels).item()
+    )
     with pytest.raises(ValueError, match="got 3 at position 1"):
         softmax_cross_entropy(logits, np.array([2, 3], dtype))
 
@@ -85,7 +92,9 @@ def test_losses_of_float32_stay_float32_beside_float64_targets():
     assert softmax_cross_entropy(Tensor([[1.0, 2.0]]), np.array([[0.5, 0.5]])).dtype == np.float32
 
 
-@pytest.mark.parametrize("wrong", [{"reduction": "average"}, {"label_smoothing": 1.5}, {"weight": [1.0]}])
+@pytest.mark.parametrize(
+    "wrong", [{"reduction": "average"}, {"label_smoothing": 1.5}, {"weight": [1.0]}]
+)
 def test_bad_options(wrong):
     with pytest.raises(ValueError, match="expected"):
         softmax_cross_entropy(Tensor(np.zeros((2, 3))), [0, 1], **wrong)
@@ -100,6 +109,6 @@ def test_float16_loses_no_large_batch_silently():
     np.testing.assert_allclose(prediction.grad[0], -2 / n, rtol=1e-2)
     with pytest.raises(ValueError, match="float16 cannot count beyond 65504, got 65505 examples"):
         softmax_cross_entropy(np.zeros((65505, 2), np.float16), np.zeros(65505, int))
-    assert softmax_cross_entropy(np.zeros((65504, 2), np.float16), np.zeros(65504, int)).item() == pytest.approx(
-        0.693, rel=1e-2
-    )
+    assert softmax_cross_entropy(
+        np.zeros((65504, 2), np.float16), np.zeros(65504, int)
+    ).item() == pytest.approx(0.693, rel=1e-2)

@@ -24,7 +24,10 @@ class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.blocks = [Block(0), Block(1)]
-        self.heads = {"a": nn.Linear(2, 1, rng=0), "b": (nn.Linear(2, 1, rng=1), nn.Dropout(0.5, rng=2))}
+        self.heads = {
+            "a": nn.Linear(2, 1, rng=0),
+            "b": (nn.Linear(2, 1, rng=1), nn.Dropout(0.5, rng=2)),
+        }
         self.tied = self.blocks[0].weight
         self.fixed = Tensor([1.0])
 
@@ -32,14 +35,25 @@ class Net(nn.Module):
         return self.heads["a"](self.blocks[1](self.blocks[0](x)))
 
 
-NAMES = ["blocks.0.weight", "blocks.1.weight", "heads.a.weight", "heads.a.bias", "heads.b.0.weight", "heads.b.0.bias"]
+NAMES = [
+    "blocks.0.weight",
+    "blocks.1.weight",
+    "heads.a.weight",
+    "heads.a.bias",
+    "heads.b.0.weight",
+    "heads.b.0.bias",
+]
 
 
 def test_parameters_are_found_through_lists_and_dicts_and_count_once():
     net = Net()
     assert [name for name, _ in net.named_parameters()] == NAMES
     assert len(list(net.parameters())) == len(NAMES)
-    assert [name for name, _ in net.named_buffers()] == ["blocks.0.scale", "blocks.1.scale", "fixed"]
+    assert [name for name, _ in net.named_buffers()] == [
+        "blocks.0.scale",
+        "blocks.1.scale",
+        "fixed",
+    ]
     assert [name for name, _ in net.named_generators()] == ["heads.b.1.rng"]
     assert len(list(net.modules())) == 6
 
@@ -80,7 +94,10 @@ def test_a_bad_load_lists_everything_and_changes_nothing():
     state["more"] = np.ones(1)
     state["heads.a.bias"] = np.ones(3)
     state["blocks.0.weight"] = np.full(2, 9.0)
-    with pytest.raises(ValueError, match=r"missing fixed; unexpected more; heads.a.bias of shape \(3,\), expected \(1,\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"missing fixed; unexpected more; heads.a.bias of shape \(3,\), expected \(1,\)",
+    ):
         net.load_state_dict(state)
     for name, value in net.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
@@ -116,7 +133,8 @@ def test_astype_converts_in_place_and_returns_the_module():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "words"), [(np.int32, "floating-point dtype, got int32"), (np.float64, "pair.0 is in a tuple")]
+    ("dtype", "words"),
+    [(np.int32, "floating-point dtype, got int32"), (np.float64, "pair.0 is in a tuple")],
 )
 def test_astype_that_cannot_be_changes_nothing(dtype, words):
     net = nn.Sequential(nn.Linear(2, 2, rng=0))
@@ -137,7 +155,11 @@ def test_modules_copy_and_pickle():
 
 def test_names_shapes_and_reprs_are_pytorchs():
     net = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1, rng=0), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3, rng=0)
+        nn.Conv2d(1, 4, 3, padding=1, rng=0),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16, 3, rng=0),
     )
     shapes = {name: a.shape for name, a in net.state_dict().items()}
     assert shapes == {
@@ -145,7 +167,10 @@ def test_names_shapes_and_reprs_are_pytorchs():
         "1.running_mean": (4,), "1.running_var": (4,), "1.num_batches_tracked": (),
     }  # fmt: skip
     assert repr(net[4]) == "Linear(in_features=16, out_features=3)"
-    assert "  (0): Conv2d(in_channels=1, out_channels=4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n" in repr(net)
+    assert (
+        "  (0): Conv2d(in_channels=1, out_channels=4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n"
+        in repr(net)
+    )
     assert repr(nn.Linear(16, 3, bias=False)) == "Linear(in_features=16, out_features=3, bias=None)"
     assert (len(net), net[-1].weight.shape) == (5, (3, 16))
 
@@ -171,7 +196,9 @@ def test_dropout_and_batch_norm_know_training_from_evaluation(rng):
     assert norm.num_batches_tracked == 1
     assert dropout.eval()(x) is x
     np.testing.assert_allclose(
-        norm.eval()(x).numpy(), (x.numpy() - norm.running_mean) / np.sqrt(norm.running_var + 1e-5), rtol=1e-4
+        norm.eval()(x).numpy(),
+        (x.numpy() - norm.running_mean) / np.sqrt(norm.running_var + 1e-5),
+        rtol=1e-4,
     )
     assert norm.num_batches_tracked == 1
 
@@ -229,16 +256,44 @@ def test_default_weights_lie_within_pytorchs_bounds():
         (lambda: nn.Linear(0, 3), ValueError, "in_features of at least 1, got 0"),
         (lambda: nn.Linear(3, 2.5), TypeError, "out_features"),
         (lambda: nn.Conv2d(1, 0, 3), ValueError, "out_channels"),
-        (lambda: nn.Conv2d(1, 1, 2.5), ValueError, "Conv2d: expected kernel_size as an integer of at least 1.* got 2.5"),
+        (
+            lambda: nn.Conv2d(1, 1, 2.5),
+            ValueError,
+            "Conv2d: expected kernel_size as an integer of at least 1.* got 2.5",
+        ),
         (lambda: nn.Conv2d(1, 1, 3, stride=1.5), ValueError, "Conv2d: expected stride .* got 1.5"),
-        (lambda: nn.Conv2d(1, 1, 3, padding=-1), ValueError, "Conv2d: expected padding as an integer of at least 0.* got -1"),
+        (
+            lambda: nn.Conv2d(1, 1, 3, padding=-1),
+            ValueError,
+            "Conv2d: expected padding as an integer of at least 0.* got -1",
+        ),
         (lambda: nn.MaxPool2d(0), ValueError, "MaxPool2d: expected kernel_size .* got 0"),
         (lambda: nn.MaxPool2d(2, stride=0), ValueError, "MaxPool2d: expected stride .* got 0"),
-        (lambda: nn.AvgPool2d(2, padding=0.5), ValueError, "AvgPool2d: expected padding .* got 0.5"),
-        (lambda: nn.Conv2d(1, 1, (3, 3, 3)), ValueError, r"Conv2d: expected kernel_size .* got \(3, 3, 3\)"),
-        (lambda: nn.Conv2d(1, 1, 3, padding=[1]), ValueError, r"Conv2d: expected padding .* got \[1\]"),
-        (lambda: nn.LayerNorm(-1), ValueError, "LayerNorm: expected normalized_shape of at least 1, got -1"),
-        (lambda: nn.LayerNorm((2, 2.5)), TypeError, "LayerNorm: expected normalized_shape to be an integer, got 2.5"),
+        (
+            lambda: nn.AvgPool2d(2, padding=0.5),
+            ValueError,
+            "AvgPool2d: expected padding .* got 0.5",
+        ),
+        (
+            lambda: nn.Conv2d(1, 1, (3, 3, 3)),
+            ValueError,
+            r"Conv2d: expected kernel_size .* got \(3, 3, 3\)",
+        ),
+        (
+            lambda: nn.Conv2d(1, 1, 3, padding=[1]),
+            ValueError,
+            r"Conv2d: expected padding .* got \[1\]",
+        ),
+        (
+            lambda: nn.LayerNorm(-1),
+            ValueError,
+            "LayerNorm: expected normalized_shape of at least 1, got -1",
+        ),
+        (
+            lambda: nn.LayerNorm((2, 2.5)),
+            TypeError,
+            "LayerNorm: expected normalized_shape to be an integer, got 2.5",
+        ),
         (lambda: nn.Dropout(1.0), ValueError, r"\[0, 1\)"),
         (lambda: nn.Sequential(nn.ReLU(), 3), TypeError, "position 1"),
         (lambda: nn.BatchNorm1d(3)(Tensor(np.ones((2, 3, 4, 4)))), tg.ShapeError, "BatchNorm1d"),
@@ -256,12 +311,20 @@ def test_errors(make, error, words):
 def test_repr_shows_numbers_and_shapes_alone():
     class Text(nn.Module):
         def __init__(self):
-            self.words, self.name, self.size, self.pair, self.scale = ("a", "b"), "two\nlines", np.float32(0.5), (1, None), None
+            self.words, self.name, self.size, self.pair, self.scale = (
+                ("a", "b"),
+                "two\nlines",
+                np.float32(0.5),
+                (1, None),
+                None,
+            )
 
     assert repr(Text()) == "Text(size=0.5, pair=(1, None), scale=None)"
 
 
 @pytest.mark.parametrize("kind", [list, Tensor])
 def test_running_statistics_that_cannot_be_updated_in_place_are_an_error(kind):
-    with pytest.raises(TypeError, match=f"batch_norm: expected running statistics as ndarrays, got {kind.__name__}"):
+    with pytest.raises(
+        TypeError, match=f"batch_norm: expected running statistics as ndarrays, got {kind.__name__}"
+    ):
         tg.batch_norm(np.arange(6.0).reshape(3, 2), np.zeros(2), kind([1.0, 1.0]), training=True)

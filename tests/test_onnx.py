@@ -33,13 +33,19 @@ def to_onnx(monkeypatch):
     ],
 )  # fmt: skip
 def test_onnxruntime_gives_our_outputs(to_onnx, model, shape, rng):
-    onnxruntime = pytest.importorskip("onnxruntime", reason="runs the ONNX model: pip install onnxruntime")
+    onnxruntime = pytest.importorskip(
+        "onnxruntime", reason="runs the ONNX model: pip install onnxruntime"
+    )
     for _ in range(3):
-        model(Tensor(rng.standard_normal((6, *shape)).astype(np.float32)))  # moves the running statistics
+        model(
+            Tensor(rng.standard_normal((6, *shape)).astype(np.float32))
+        )  # moves the running statistics
     model.eval()
     x = rng.standard_normal((4, *shape)).astype(np.float32)
     session = onnxruntime.InferenceSession(to_onnx(model, list(shape)).SerializeToString())
-    np.testing.assert_allclose(session.run(None, {"input": x})[0], model(Tensor(x)).numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        session.run(None, {"input": x})[0], model(Tensor(x)).numpy(), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_layer_of_ones_own_is_named(to_onnx):

@@ -8,7 +8,6 @@ from op_table import TABLE, Row
 
 import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor, hvp
-from tinygrad_mnist.arrays import NUMPY_1
 from tinygrad_mnist.ops import OPS
 from tinygrad_mnist.tensor import gradients, mode
 from tinygrad_mnist.testing import away_from, broadcastable, gradcheck, shapes, tensors
@@ -19,7 +18,11 @@ def split(case):
     return (case[:-1], case[-1]) if case and isinstance(case[-1], dict) else (case, {})
 
 
-CASES = [pytest.param(row, *split(case), id=f"{name}-{i}") for name, row in TABLE.items() for i, case in enumerate(row.cases)]
+CASES = [
+    pytest.param(row, *split(case), id=f"{name}-{i}")
+    for name, row in TABLE.items()
+    for i, case in enumerate(row.cases)
+]
 ELEMENTWISE = [name for name, row in TABLE.items() if row.operands]
 
 
@@ -35,11 +38,16 @@ def draw(row: Row, shapes, rng):
 
 
 def test_every_op_has_a_row():
-    assert set(TABLE) == set(OPS), "each operation has one row in op_table.py, and each row an operation"
+    assert set(TABLE) == set(OPS), (
+        "each operation has one row in op_table.py, and each row an operation"
+    )
 
 
 def test_every_op_is_public():
-    methods = {"getitem", "astype"}  # x[i] and x.astype(dtype): as functions of the package their names say too little
+    methods = {
+        "getitem",
+        "astype",
+    }  # x[i] and x.astype(dtype): as functions of the package their names say too little
     assert {name for name in OPS if getattr(tg, name, None) is not OPS[name]} == methods
 
 
@@ -86,10 +94,13 @@ class RawGradients:
 
     def after_vjp(self, node, gradients):
         pairs = zip(gradients, node.parents, strict=True)
-        self.wrong += [(node.name, g.dtype, p.dtype) for g, p in pairs if p is not None and np.asarray(g).dtype != p.dtype]
+        self.wrong += [
+            (node.name, g.dtype, p.dtype)
+            for g, p in pairs
+            if p is not None and np.asarray(g).dtype != p.dtype
+        ]
 
 
-@pytest.mark.skipif(NUMPY_1, reason="NumPy 1 widens a 0-d float32 beside a Python number; there the engine casts it back")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("row", "shapes", "params"), CASES)
 def test_a_vjp_itself_keeps_the_dtype(row, shapes, params, dtype, rng, monkeypatch):
@@ -139,18 +150,25 @@ def test_second_derivative_is_that_of_the_gradient(row, shapes, params, rng):
 
 
 EXTREMES = [
-    pytest.param(row, *extreme, id=f"{name}-{i}") for name, row in TABLE.items() for i, extreme in enumerate(row.extremes)
+    pytest.param(row, *extreme, id=f"{name}-{i}")
+    for name, row in TABLE.items()
+    for i, extreme in enumerate(row.extremes)
 ]
 
 
 @pytest.mark.parametrize(("row", "inputs", "expected", "slopes"), EXTREMES)
 def test_extremes_without_a_warning(row, inputs, expected, slopes):
-    leaves = [Tensor(np.asarray(x, float), requires_grad=True) for x in (inputs if isinstance(inputs, tuple) else (inputs,))]
+    leaves = [
+        Tensor(np.asarray(x, float), requires_grad=True)
+        for x in (inputs if isinstance(inputs, tuple) else (inputs,))
+    ]
     y = row.op(*leaves)
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12)
     if slopes is not None:
         found = gradients(y, leaves)
-        for g, wanted in zip(found, slopes if isinstance(slopes, tuple) else (slopes,), strict=True):
+        for g, wanted in zip(
+            found, slopes if isinstance(slopes, tuple) else (slopes,), strict=True
+        ):
             known = [w is not None for w in wanted]
             np.testing.assert_allclose(g[known], [w for w in wanted if w is not None], rtol=1e-12)
 
@@ -176,10 +194,15 @@ def test_any_shapes_and_strides(name, data):
 @given(data=st.data())
 def test_reductions_over_any_axes(name, data):
     x = data.draw(tensors(shapes(min_dims=1, min_side=1), elements=st.floats(0.5, 2.0)))
-    axes = data.draw(st.lists(st.integers(-x.ndim, x.ndim - 1), unique_by=lambda a: a % x.ndim).map(tuple) | st.none())
+    axes = data.draw(
+        st.lists(st.integers(-x.ndim, x.ndim - 1), unique_by=lambda a: a % x.ndim).map(tuple)
+        | st.none()
+    )
     params = {"axis": axes, "keepdims": data.draw(st.booleans())}
     row = TABLE[name]
-    np.testing.assert_allclose(row.op(x, **params).numpy(), row.reference(x.numpy(), **params), rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(
+        row.op(x, **params).numpy(), row.reference(x.numpy(), **params), rtol=1e-11, atol=1e-13
+    )
     if axes != () and name not in ("max", "min"):  # ties, which hypothesis loves, are kinks
         gradcheck(lambda t: row.op(t, **params), x, method="complex")
 
@@ -189,14 +212,19 @@ def test_matmul_of_any_shapes(data):
     n, k, m = (data.draw(st.integers(0, 3)) for _ in range(3))
     batch = data.draw(broadcastable(2, max_dims=2, max_side=3))
     x, y = (
-        Tensor(np.ones((*b.shape, *side)) * 0.5, requires_grad=True) for b, side in zip(batch, ((n, k), (k, m)), strict=True)
+        Tensor(np.ones((*b.shape, *side)) * 0.5, requires_grad=True)
+        for b, side in zip(batch, ((n, k), (k, m)), strict=True)
     )
     np.testing.assert_allclose((x @ y).numpy(), x.numpy() @ y.numpy())
     gradcheck(tg.matmul, x, y, method="complex")
 
 
 def test_few_rows_through_a_large_weight(rng):
-    x, w, bias = rng.standard_normal((2, 256)), rng.standard_normal((9, 256)), rng.standard_normal(9)
+    x, w, bias = (
+        rng.standard_normal((2, 256)),
+        rng.standard_normal((9, 256)),
+        rng.standard_normal(9),
+    )
     t = Tensor(np.zeros((2, 9)), requires_grad=True)
     tg.matmul(t, w).backward(x)
     for product in (tg.linear(x, w, bias).data - bias, t.grad):
@@ -222,13 +250,24 @@ def test_maximum_of_equal_numbers_halves_the_gradient():
 
 
 @pytest.mark.parametrize(
-    "cut", [tg.relu, lambda x: tg.clip(x, 0.0), lambda x: tg.maximum(x, 0.0), lambda x: -tg.minimum(-x, 0.0)]
+    "cut",
+    [
+        tg.relu,
+        lambda x: tg.clip(x, 0.0),
+        lambda x: tg.maximum(x, 0.0),
+        lambda x: -tg.minimum(-x, 0.0),
+    ],
 )
 @pytest.mark.parametrize("shape", [(3,), (1, 3), ()])
 def test_an_infinite_slope_behind_a_cut_leaves_no_nan(cut, shape):
-    x = Tensor(np.broadcast_to(np.array([-1.0, -2.0, 4.0]), shape) if shape else np.array(-1.0), requires_grad=True)
+    x = Tensor(
+        np.broadcast_to(np.array([-1.0, -2.0, 4.0]), shape) if shape else np.array(-1.0),
+        requires_grad=True,
+    )
     tg.sqrt(cut(x)).sum().backward()
-    np.testing.assert_array_equal(x.grad, np.broadcast_to([0.0, 0.0, 0.25], shape) if shape else 0.0)
+    np.testing.assert_array_equal(
+        x.grad, np.broadcast_to([0.0, 0.0, 0.25], shape) if shape else 0.0
+    )
 
 
 def test_clip_by_one_bound():
@@ -266,18 +305,36 @@ def test_ties_of_a_pool_share_the_gradient():
     x = Tensor(np.array([[1.0, 1.0], [0.0, 1.0]])[None, None], requires_grad=True)
     (tg.max_pool2d(x, 2) * 6.0).sum().backward()
     np.testing.assert_array_equal(x.grad[0, 0], [[2.0, 2.0], [0.0, 2.0]])
-    assert hvp(lambda t: (tg.max_pool2d(t, 2) ** 2).sum(), x.numpy(), np.ones((1, 1, 2, 2))).sum() == pytest.approx(2.0)
+    assert hvp(
+        lambda t: (tg.max_pool2d(t, 2) ** 2).sum(), x.numpy(), np.ones((1, 1, 2, 2))
+    ).sum() == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda x: tg.max_pool2d(x, 2, padding=2), ValueError, r"at most half the kernel \(2, 2\), got \(2, 2\)"),
+        (
+            lambda x: tg.max_pool2d(x, 2, padding=2),
+            ValueError,
+            r"at most half the kernel \(2, 2\), got \(2, 2\)",
+        ),
         (lambda x: tg.max_pool2d(x, 3, padding=2), ValueError, "at most half"),
-        (lambda x: tg.avg_pool2d(x, 9), tg.ShapeError, r"kernel of \(9, 9\) does not fit images \(2, 3, 4, 4\)"),
+        (
+            lambda x: tg.avg_pool2d(x, 9),
+            tg.ShapeError,
+            r"kernel of \(9, 9\) does not fit images \(2, 3, 4, 4\)",
+        ),
         (lambda x: tg.conv2d(x, np.ones((1, 3, 5, 1))), tg.ShapeError, "does not fit"),
-        (lambda x: tg.conv2d(x, np.ones((1, 2, 1, 1))), tg.ShapeError, r"\(2, 3, 4, 4\) and \(1, 2, 1, 1\)"),
-        (lambda x: tg.conv2d(x, np.ones((1, 3, 1, 1)), np.ones(2)), tg.ShapeError, r"bias of shape \(1,\), got \(2,\)"),
+        (
+            lambda x: tg.conv2d(x, np.ones((1, 2, 1, 1))),
+            tg.ShapeError,
+            r"\(2, 3, 4, 4\) and \(1, 2, 1, 1\)",
+        ),
+        (
+            lambda x: tg.conv2d(x, np.ones((1, 3, 1, 1)), np.ones(2)),
+            tg.ShapeError,
+            r"bias of shape \(1,\), got \(2,\)",
+        ),
         (lambda x: tg.conv2d(x, np.ones((1, 3, 1, 1)), stride=0), ValueError, "stride"),
         (lambda x: tg.conv2d(x, np.ones((1, 3, 1, 1)), padding=-1), ValueError, "padding"),
         (lambda x: tg.conv2d(x, np.ones((1, 3, 1, 1)), stride=(1, 2, 3)), ValueError, "two"),
@@ -285,15 +342,31 @@ def test_ties_of_a_pool_share_the_gradient():
         (lambda x: np.dot(x, np.ones((2, 4, 3))), TypeError, "matmul or np.einsum"),
         (lambda x: tg.einsum("ij,jk", x), tg.ShapeError, "names 2 operands, got 1"),
         (lambda x: tg.einsum("ij", x), tg.ShapeError, r"'ij' .* does not fit shape \(2, 3, 4, 4\)"),
-        (lambda x: np.einsum(x, [0, 1, 2, 3], [0]), TypeError, "subscripts as a string .* got Tensor"),
+        (
+            lambda x: np.einsum(x, [0, 1, 2, 3], [0]),
+            TypeError,
+            "subscripts as a string .* got Tensor",
+        ),
         (lambda x: tg.linear(x, np.ones((2, 3))), tg.ShapeError, r"\(2, 3, 4, 4\) and \(2, 3\)"),
-        (lambda x: tg.linear(x, np.ones((2, 4)), np.ones(3)), tg.ShapeError, r"bias of shape \(2,\), got \(3,\)"),
+        (
+            lambda x: tg.linear(x, np.ones((2, 4)), np.ones(3)),
+            tg.ShapeError,
+            r"bias of shape \(2,\), got \(3,\)",
+        ),
         (lambda x: tg.matmul(x, 2.0), tg.ShapeError, "inner sizes"),
         (lambda x: tg.layer_norm(x, 3), tg.ShapeError, r"\(..., 3\), got \(2, 3, 4, 4\)"),
         (lambda x: tg.layer_norm(x, 4, np.ones(3)), tg.ShapeError, r"shape \(4,\), got \(3,\)"),
         (lambda x: tg.layer_norm(x, 4, bias=np.ones(4)), ValueError, "needs a weight"),
-        (lambda x: tg.batch_norm(x[0, 0, 0], None, None), tg.ShapeError, r"\(N, C, ...\), got \(4,\)"),
-        (lambda x: tg.batch_norm(x, np.ones(2), np.ones(3)), tg.ShapeError, r"running_mean of shape \(3,\)"),
+        (
+            lambda x: tg.batch_norm(x[0, 0, 0], None, None),
+            tg.ShapeError,
+            r"\(N, C, ...\), got \(4,\)",
+        ),
+        (
+            lambda x: tg.batch_norm(x, np.ones(2), np.ones(3)),
+            tg.ShapeError,
+            r"running_mean of shape \(3,\)",
+        ),
         (lambda x: tg.batch_norm(x, None, None), ValueError, "needs running_mean"),
         (lambda x: tg.dropout(x, 1.0), ValueError, r"\[0, 1\), got 1.0"),
         (lambda x: tg.pad(x, 1, mode="edge"), ValueError, "constant"),
@@ -330,20 +403,26 @@ def test_statistics_without_freedom_are_not_finite():
 def test_dropout_keeps_everything_at_zero_and_draws_from_its_source():
     x = Tensor(np.ones(50, np.float32))
     assert tg.dropout(x, 0.0) is x
-    np.testing.assert_array_equal(tg.dropout(x, 0.5, rng=3).numpy(), tg.dropout(x, 0.5, rng=3).numpy())
+    np.testing.assert_array_equal(
+        tg.dropout(x, 0.5, rng=3).numpy(), tg.dropout(x, 0.5, rng=3).numpy()
+    )
 
 
 def test_batch_norm_needs_two_values_a_channel():
-    assert tg.batch_norm(Tensor(np.array([[1.0], [3.0]])), None, None, training=True).numpy() == pytest.approx(
-        np.array([[-1.0], [1.0]]), rel=1e-4
-    )
+    assert tg.batch_norm(
+        Tensor(np.array([[1.0], [3.0]])), None, None, training=True
+    ).numpy() == pytest.approx(np.array([[-1.0], [1.0]]), rel=1e-4)
     with pytest.raises(ValueError, match="more than one value a channel"):
         tg.batch_norm(Tensor(np.ones((1, 3))), None, None, training=True)
 
 
 def test_complex_steps_follow_the_choices_at_kinks_and_far_ends():
-    np.testing.assert_array_equal(tg.relu(Tensor(np.array([0.0, 1.0]) + 1e-30j)).numpy().imag, [0.0, 1e-30])
-    np.testing.assert_array_equal(tg.abs(Tensor(np.array([0.0, -1.0]) + 1e-30j)).numpy().imag, [0.0, -1e-30])
+    np.testing.assert_array_equal(
+        tg.relu(Tensor(np.array([0.0, 1.0]) + 1e-30j)).numpy().imag, [0.0, 1e-30]
+    )
+    np.testing.assert_array_equal(
+        tg.abs(Tensor(np.array([0.0, -1.0]) + 1e-30j)).numpy().imag, [0.0, -1e-30]
+    )
     far = tg.sigmoid(Tensor(np.array([-800.0, -750.0, 800.0]) + 1e-30j)).numpy()
     np.testing.assert_allclose(far.real, [0.0, 0.0, 1.0], atol=1e-300)
     np.testing.assert_allclose(far.imag, 0.0, atol=1e-40)
@@ -351,12 +430,17 @@ def test_complex_steps_follow_the_choices_at_kinks_and_far_ends():
 
 def test_second_derivatives_go_through_a_cast():
     np.testing.assert_allclose(
-        hvp(lambda t: (t.astype(np.float64) ** 2).sum(), np.array([1.0, 2.0]), np.array([1.0, 3.0])), [2.0, 6.0]
+        hvp(
+            lambda t: (t.astype(np.float64) ** 2).sum(), np.array([1.0, 2.0]), np.array([1.0, 3.0])
+        ),
+        [2.0, 6.0],
     )
 
 
 def test_ties_of_complex_extremes_are_averaged():
-    assert hvp(lambda t: (t.max() ** 2).sum(), np.array([1.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx([0.5, 0.5])
+    assert hvp(
+        lambda t: (t.max() ** 2).sum(), np.array([1.0, 1.0]), np.array([1.0, 0.0])
+    ) == pytest.approx([0.5, 0.5])
 
 
 def test_dropout_is_the_identity_in_evaluation_and_keeps_the_mean():
@@ -395,5 +479,8 @@ def test_integers_and_bools_are_floats_where_they_would_wrap_or_be_cut(op, dtype
     y = op(Tensor(x))
     assert y.dtype.kind == "f"
     np.testing.assert_allclose(
-        y.numpy(), op(Tensor(x.astype(float))).numpy(), rtol=1e-3 if op in (tg.elu, tg.gelu) else 1e-6, atol=1e-12
+        y.numpy(),
+        op(Tensor(x.astype(float))).numpy(),
+        rtol=1e-3 if op in (tg.elu, tg.gelu) else 1e-6,
+        atol=1e-12,
     )

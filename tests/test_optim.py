@@ -57,7 +57,9 @@ def test_clipped_gradients_are_pytorchs(max_norm, last, norm, expected):
     if last is not None:
         params[1].grad[1] = last
     np.testing.assert_allclose(optim.clip_grad_norm(params, max_norm), norm, rtol=1e-12)
-    np.testing.assert_allclose(np.concatenate([p.grad.ravel() for p in params]), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        np.concatenate([p.grad.ravel() for p in params]), expected, rtol=1e-12
+    )
 
 
 class SignSGD(optim.Optimizer):
@@ -125,7 +127,9 @@ def test_hyperparameters_are_attributes_to_assign_to():
     optimizer.step()
     np.testing.assert_array_equal(w.data, [1 - 1 - 1 - 1.5])
     optimizer.lr = np.float64(0.1)
-    assert type(optimizer.lr) is float  # NumPy's own would compute a float32 step in float64, until a checkpoint's reload
+    assert (
+        type(optimizer.lr) is float
+    )  # NumPy's own would compute a float32 step in float64, until a checkpoint's reload
     with pytest.raises(ValueError, match=r"SGD: expected lr in \[0, inf\), got nan"):
         optimizer.lr = float("nan")
     with pytest.raises(TypeError, match="Adam: expected each of betas to be a number, got 'a'"):
@@ -224,7 +228,11 @@ P = [Tensor(1.0, requires_grad=True)]
         (lambda: optim.Adam(P, betas=(0.9, 1.0)), ValueError, "betas"),
         (lambda: optim.Adam(P, eps=-1), ValueError, "eps"),
         (lambda: optim.RMSprop(P, alpha=1.5), ValueError, "alpha"),
-        (lambda: optim.SGD([Tensor(1.0, requires_grad=True)]).step(), GraphError, "call backward first"),
+        (
+            lambda: optim.SGD([Tensor(1.0, requires_grad=True)]).step(),
+            GraphError,
+            "call backward first",
+        ),
         (lambda: optim.clip_grad_norm(P, -1), ValueError, "max_norm"),
         (lambda: optim.clip_grad_norm(P[0], 1), TypeError, "iterable of Tensors"),
         (lambda: optim.clip_grad_norm([np.ones(2)], 1), TypeError, "ndarray"),
@@ -267,9 +275,18 @@ def stepped(shape=(2,), kind=optim.Adam, **options):
             lambda s: s["hyperparameters"].pop("eps") and s,
             "hyper-parameters lr, betas, weight_decay, expected lr, betas, eps, weight_decay",
         ),
-        (lambda s: s["arrays"].pop("0.mean") is not None and s, "of parameter 0 only square, steps"),
-        (lambda s: s["arrays"].update({"0.steps": np.ones(2)}) or s, r"0.steps float64\[2\], expected int64\[\]"),
-        (lambda s: s["arrays"].update({"7.mean": np.ones(2)}) or s, r"7.mean float64\[2\], expected nothing"),
+        (
+            lambda s: s["arrays"].pop("0.mean") is not None and s,
+            "of parameter 0 only square, steps",
+        ),
+        (
+            lambda s: s["arrays"].update({"0.steps": np.ones(2)}) or s,
+            r"0.steps float64\[2\], expected int64\[\]",
+        ),
+        (
+            lambda s: s["arrays"].update({"7.mean": np.ones(2)}) or s,
+            r"7.mean float64\[2\], expected nothing",
+        ),
         (lambda s: {}, r"what state_dict\(\) returns"),
     ],
 )
@@ -279,7 +296,9 @@ def test_a_bad_state_changes_nothing(change, words):
     with pytest.raises(ValueError, match=words):
         optimizer.load_state_dict(change(stepped(lr=0.1).state_dict()))
     after = optimizer.state_dict()
-    optimizer.load_state_dict(optim.Adam(optimizer.params).state_dict())  # a fresh one is a good one
+    optimizer.load_state_dict(
+        optim.Adam(optimizer.params).state_dict()
+    )  # a fresh one is a good one
     assert optimizer.state_dict()["arrays"] == {}
     np.testing.assert_equal(after.pop("arrays"), before.pop("arrays"))
     assert after == before

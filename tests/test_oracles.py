@@ -9,12 +9,31 @@ import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor
 from tinygrad_mnist.tensor import gradients
 
-UNARY = ["exp", "sin", "cos", "tanh", "square", "negative", "sum", "mean", "T", "logsumexp", "index", "sigmoid", "var"]
+UNARY = [
+    "exp",
+    "sin",
+    "cos",
+    "tanh",
+    "square",
+    "negative",
+    "sum",
+    "mean",
+    "T",
+    "logsumexp",
+    "index",
+    "sigmoid",
+    "var",
+]
 BINARY = ["add", "subtract", "multiply", "divide", "maximum", "where", "matmul", "concatenate"]
 SHAPE = (3, 3)
 
-# A program is a list of (operation, operand, operand): each result, cut down to moderate size, joins the values.
-programs = st.lists(st.tuples(st.sampled_from(UNARY + BINARY), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=12)
+# A program is a list of (operation, operand, operand): each result, cut down to moderate size,
+# joins the values.
+programs = st.lists(
+    st.tuples(st.sampled_from(UNARY + BINARY), st.integers(0, 99), st.integers(0, 99)),
+    min_size=1,
+    max_size=12,
+)
 
 
 def evaluate(program, leaves, lib):
@@ -41,7 +60,9 @@ OURS = {
 
 
 def with_autograd():
-    anp = pytest.importorskip("autograd.numpy", reason="compares with autograd: pip install autograd")
+    anp = pytest.importorskip(
+        "autograd.numpy", reason="compares with autograd: pip install autograd"
+    )
     from autograd import value_and_grad
 
     lib = {
@@ -51,9 +72,9 @@ def with_autograd():
         "divide": lambda x, y: x / (y * y + 1.0), "maximum": anp.maximum, "where": lambda x, y: anp.where(MASK, x, y), "matmul": anp.matmul,
         "concatenate": lambda x, y: anp.concatenate([x[:1], y[:2]]),
     }  # fmt: skip
-    return lambda program, leaves: value_and_grad(lambda *x: evaluate(program, x, lib), argnum=tuple(range(len(leaves))))(
-        *leaves
-    )
+    return lambda program, leaves: value_and_grad(
+        lambda *x: evaluate(program, x, lib), argnum=tuple(range(len(leaves)))
+    )(*leaves)
 
 
 def with_torch():
@@ -85,9 +106,9 @@ def with_jax():
         "divide": lambda x, y: x / (y * y + 1.0), "maximum": jnp.maximum, "where": lambda x, y: jnp.where(MASK, x, y), "matmul": jnp.matmul,
         "concatenate": lambda x, y: jnp.concatenate([x[:1], y[:2]]),
     }  # fmt: skip
-    return lambda program, leaves: jax.value_and_grad(lambda *x: evaluate(program, x, lib), argnums=tuple(range(len(leaves))))(
-        *leaves
-    )
+    return lambda program, leaves: jax.value_and_grad(
+        lambda *x: evaluate(program, x, lib), argnums=tuple(range(len(leaves)))
+    )(*leaves)
 
 
 @pytest.mark.parametrize("other", [with_autograd, with_torch, with_jax])

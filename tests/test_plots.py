@@ -24,7 +24,10 @@ def test_samples_draws_each_with_its_label(images):
     assert len(shown(figure)) == 10
     assert texts(figure) == [str(i) for i in range(10)]
     assert len(shown(plots.samples(images[:3]))) == 3
-    assert texts(plots.samples(images, [1, 2, *[None] * 10], rows=1, columns=2)) == ["1", "2"]  # no label but the drawn ones'
+    assert texts(plots.samples(images, [1, 2, *[None] * 10], rows=1, columns=2)) == [
+        "1",
+        "2",
+    ]  # no label but the drawn ones'
 
 
 def test_predictions_mark_errors_in_words():
@@ -43,10 +46,23 @@ def test_mistakes_are_the_most_confident_first():
 
 
 def test_learning_curves_have_labels_legends_and_the_best_epoch():
-    history = {"train_loss": [3, 2, 1], "val_loss": [3, 1, 2], "train_accuracy": [0.1, 0.2, 0.3], "val_accuracy": [np.nan] * 3}
+    history = {
+        "train_loss": [3, 2, 1],
+        "val_loss": [3, 1, 2],
+        "train_accuracy": [0.1, 0.2, 0.3],
+        "val_accuracy": [np.nan] * 3,
+    }
     loss, accuracy = plots.learning_curves(history).axes
-    assert (loss.get_xlabel(), loss.get_ylabel(), accuracy.get_ylabel()) == ("epoch", "loss", "accuracy")
-    assert [t.get_text() for t in loss.get_legend().get_texts()] == ["training", "validation", "best, epoch 2: 1"]
+    assert (loss.get_xlabel(), loss.get_ylabel(), accuracy.get_ylabel()) == (
+        "epoch",
+        "loss",
+        "accuracy",
+    )
+    assert [t.get_text() for t in loss.get_legend().get_texts()] == [
+        "training",
+        "validation",
+        "best, epoch 2: 1",
+    ]
     assert [t.get_text() for t in accuracy.get_legend().get_texts()] == ["training"]
     with pytest.raises(ValueError, match="at least one epoch"):
         plots.learning_curves({"train_loss": []})
@@ -117,7 +133,9 @@ def test_a_graph_as_dot_has_each_node_once_and_every_edge():
 
 def test_a_graph_as_a_figure_has_each_node_once():
     x, _, y = expression()
-    labels = [t.get_text() for t in plots.graph_figure(y, names={"x": x}).axes[0].texts if t.get_text()]
+    labels = [
+        t.get_text() for t in plots.graph_figure(y, names={"x": x}).axes[0].texts if t.get_text()
+    ]
     assert sorted(labels) == ["add\n2", "leaf\n2", "multiply\n2", "sum\nscalar", "x\n2"]
 
 
@@ -140,4 +158,6 @@ def test_draw_graph_needs_graphviz(tmp_path, monkeypatch):
 
 def test_a_model_names_its_leaves():
     model = nn.Linear(2, 1, rng=0)
-    assert r'label="weight\n1x2"' in plots.graph_dot(model(Tensor([[1.0, 2.0]])), names=dict(model.named_parameters()))
+    assert r'label="weight\n1x2"' in plots.graph_dot(
+        model(Tensor([[1.0, 2.0]])), names=dict(model.named_parameters())
+    )

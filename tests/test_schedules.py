@@ -50,7 +50,9 @@ def test_onecycle_of_any_length_stays_in_its_bounds(pct_start):
         assert rates[-1] == rates[-2] == pytest.approx(1 / 25 / 1e4)
         assert min(rates) == rates[-1]
         assert max(rates) <= 1
-        assert rates[0] == 1 or pct_start * total_steps != 1  # a rise of no steps is at its peak at once
+        assert (
+            rates[0] == 1 or pct_start * total_steps != 1
+        )  # a rise of no steps is at its peak at once
         top = rates.index(max(rates))
         assert rates == sorted(rates[:top]) + sorted(rates[top:], reverse=True)
 
@@ -102,7 +104,11 @@ def test_a_damaged_schedule_changes_nothing():
         (lambda: optim.OneCycleLR(optim.SGD(P), 1.0, 5, div_factor=0), ValueError, "above 0"),
         (lambda: optim.OneCycleLR(optim.SGD(P), 1.0, 5, div_factor=math.inf), ValueError, "finite"),
         (lambda: optim.OneCycleLR(optim.SGD(P), 1.0, 5, final_div_factor=0), ValueError, "above 0"),
-        (lambda: optim.OneCycleLR(optim.SGD(P), 1.0, 5, final_div_factor=math.inf), ValueError, "finite"),
+        (
+            lambda: optim.OneCycleLR(optim.SGD(P), 1.0, 5, final_div_factor=math.inf),
+            ValueError,
+            "finite",
+        ),
     ],
 )
 def test_errors(make, error, words):

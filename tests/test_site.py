@@ -17,12 +17,16 @@ import tinygrad_mnist
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     for package in ("sphinx", "myst_nb", "pydata_sphinx_theme"):
-        pytest.importorskip(package, reason=f"builds the site, which needs {package}: pip install '.[docs]'")
+        pytest.importorskip(
+            package, reason=f"builds the site, which needs {package}: pip install '.[docs]'"
+        )
     # a copy, since the build writes the tutorial beside its sources
     root = tmp_path_factory.mktemp("site")
     for part in ("docs", "examples", "tinygrad_mnist"):
         shutil.copytree(
-            ROOT / part, root / part, ignore=shutil.ignore_patterns("_build", "__pycache__", "tutorial.ipynb", "runs")
+            ROOT / part,
+            root / part,
+            ignore=shutil.ignore_patterns("_build", "__pycache__", "tutorial.ipynb", "runs"),
         )
     command = [sys.executable, "-m", "sphinx", "-W", "-E", "-q", "-b", "html", "docs", "html"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
@@ -35,11 +39,24 @@ def test_it_has_the_pages_and_fetches_nothing_from_the_network(site):
         name = page.relative_to(ROOT / "docs").with_suffix(".html")
         if "_build" not in name.parts:
             text = (site / name).read_text()
-            assert not re.findall(r'<(?:script|link|img)[^>]* (?:src|href)="https?:[^"]*"', text), name
+            assert not re.findall(r'<(?:script|link|img)[^>]* (?:src|href)="https?:[^"]*"', text), (
+                name
+            )
     assert (site / "tutorial.html").exists()
 
 
-ROOMS = ("", ".nn", ".nn.init", ".optim", ".datasets", ".train", ".checkpoint", ".parallel", ".plots", ".testing")
+ROOMS = (
+    "",
+    ".nn",
+    ".nn.init",
+    ".optim",
+    ".datasets",
+    ".train",
+    ".checkpoint",
+    ".parallel",
+    ".plots",
+    ".testing",
+)
 
 
 def public_names():
@@ -50,7 +67,9 @@ def public_names():
         for name in {*names, *getattr(module, "__all__", ())}:
             thing = getattr(module, name)
             if not inspect.ismodule(thing):
-                top = getattr(tinygrad_mnist, name, None) is thing  # documented there, under the shorter name
+                top = (
+                    getattr(tinygrad_mnist, name, None) is thing
+                )  # documented there, under the shorter name
                 yield f"tinygrad_mnist.{name}" if top else f"{module.__name__}.{name}"
 
 

@@ -12,7 +12,11 @@ ORDER = [
     "errors", "arrays", "graph", "interop", "tensor", "anomaly", "functional",
     "ops", "nn", "optim", "testing", "train", "parallel",
 ]  # fmt: skip
-SIDE_ROOMS = {"datasets": {"arrays", "errors"}, "checkpoint": {"arrays", "errors"}, "plots": {"arrays", "errors"}}
+SIDE_ROOMS = {
+    "datasets": {"arrays", "errors"},
+    "checkpoint": {"arrays", "errors"},
+    "plots": {"arrays", "errors"},
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"matplotlib", "hypothesis", "mpi4py", "safetensors", "tqdm", "pandas", "sklearn", "PIL"}
 
@@ -34,7 +38,12 @@ def imports(tree):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name, (), id(node) in top) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.level, node.module or "", tuple(alias.name for alias in node.names), id(node) in top
+            yield (
+                node.level,
+                node.module or "",
+                tuple(alias.name for alias in node.names),
+                id(node) in top,
+            )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -46,7 +55,10 @@ def test_imports_go_one_way(path):
                 f"{module} belongs inside a function"
             )
             continue
-        base = (PACKAGE, *path.relative_to(PACKAGE).parts[: len(path.relative_to(PACKAGE).parts) - level])
+        base = (
+            PACKAGE,
+            *path.relative_to(PACKAGE).parts[: len(path.relative_to(PACKAGE).parts) - level],
+        )
         rooms = {(*base[1:], *module.split(".")[:1])[0]} if module or len(base) > 1 else set(names)
         for other in rooms - {mine, ""}:
             if path in (PACKAGE / "__init__.py", PACKAGE / "__main__.py") or other == "__init__":
@@ -96,7 +108,11 @@ def test_importing_the_package_imports_numpy_and_nothing_heavier():
         "assert 'numpy.random' not in set(sys.modules) - before\n"
         "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
     )
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    loaded = set(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
     assert not loaded & HEAVY
     assert not {m for m in loaded if m not in sys.stdlib_module_names} - {"tinygrad_mnist", "numpy"}
 

@@ -100,7 +100,10 @@ def test_an_unsupported_numpy_function_is_named(call, name):
         call(Tensor([1.0, 2.0], requires_grad=True))
 
 
-@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.1.0", reason="np.clip knows min and max since NumPy 2.1")
+@pytest.mark.skipif(
+    np.lib.NumpyVersion(np.__version__) < "2.1.0",
+    reason="np.clip knows min and max since NumPy 2.1",
+)
 def test_np_clip_by_its_newer_names():
     t = Tensor([1.0, 3.0])
     np.testing.assert_array_equal(np.clip(t, max=2).numpy(), [1.0, 2.0])
@@ -274,7 +277,12 @@ def test_no_grad_nests_and_survives_exceptions_and_decorates():
 
 
 def test_no_grad_is_for_one_thread():
-    x, seen, inside, done = Tensor(1.0, requires_grad=True), [], threading.Event(), threading.Event()
+    x, seen, inside, done = (
+        Tensor(1.0, requires_grad=True),
+        [],
+        threading.Event(),
+        threading.Event(),
+    )
 
     def other():
         inside.wait()
@@ -317,7 +325,15 @@ def test_asarray_of_a_constant_is_its_array():
 
 def test_small_things():
     t = Tensor([[1.0, 2.0, 3.0]], requires_grad=True)
-    assert (t.shape, t.ndim, t.size, t.T.shape, len(t), t.is_leaf, (t * 2).is_leaf) == ((1, 3), 2, 3, (3, 1), 1, True, False)
+    assert (t.shape, t.ndim, t.size, t.T.shape, len(t), t.is_leaf, (t * 2).is_leaf) == (
+        (1, 3),
+        2,
+        3,
+        (3, 1),
+        1,
+        True,
+        False,
+    )
     assert [row.shape for row in t] == [(3,)]
     assert float(t.sum()) == 6
     assert "requires_grad=True" in repr(t)

@@ -5,7 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from tinygrad_mnist import AnomalyError, CheckpointError, Tensor, checkpoint, mse, nn, optim, softmax_cross_entropy
+from tinygrad_mnist import (
+    AnomalyError,
+    CheckpointError,
+    Tensor,
+    checkpoint,
+    mse,
+    nn,
+    optim,
+    softmax_cross_entropy,
+)
 from tinygrad_mnist.train import EarlyStopping, History, evaluate, fit, predict
 
 
@@ -18,7 +27,11 @@ def problem(n=60, seed=0):
 def network(seed=0):
     rng = np.random.default_rng(seed)
     return nn.Sequential(
-        nn.Linear(4, 16, rng=rng), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2, rng=rng), nn.Linear(16, 3, rng=rng)
+        nn.Linear(4, 16, rng=rng),
+        nn.BatchNorm1d(16),
+        nn.ReLU(),
+        nn.Dropout(0.2, rng=rng),
+        nn.Linear(16, 3, rng=rng),
     )
 
 
@@ -26,12 +39,22 @@ def run(epochs=4, model=None, **options):
     model = network() if model is None else model
     optimizer = optim.Adam(model.parameters(), 0.02)
     schedule = optim.OneCycleLR(optimizer, 0.02, 6 * 6)
-    options = {"validation": problem(40, 1), "batch_size": 10, "schedule": schedule, "progress": False, "rng": 5, **options}
+    options = {
+        "validation": problem(40, 1),
+        "batch_size": 10,
+        "schedule": schedule,
+        "progress": False,
+        "rng": 5,
+        **options,
+    }
     return model, fit(model, softmax_cross_entropy, optimizer, problem(), epochs=epochs, **options)
 
 
 def same(a, b):
-    return all(v.tobytes() == w.tobytes() for v, w in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        v.tobytes() == w.tobytes()
+        for v, w in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def test_the_schedule_of_another_optimizer_is_refused():
@@ -61,7 +84,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
 def test_a_resumed_run_has_the_same_bits(tmp_path, stop_after):
     whole, history = run(6)
     run(stop_after, checkpoint=tmp_path / "c.safetensors")
-    resumed, again = run(6, model=network(9), checkpoint=tmp_path / "c.safetensors", resume=True, rng=99)
+    resumed, again = run(
+        6, model=network(9), checkpoint=tmp_path / "c.safetensors", resume=True, rng=99
+    )
     assert same(whole, resumed)
     assert again == history
 
@@ -75,14 +100,19 @@ def test_resume_without_a_file_starts_afresh(tmp_path):
 @pytest.mark.parametrize("resumed", [False, True])
 def test_early_stopping_restores_the_best_epoch(tmp_path, resumed):
     path = tmp_path / "c.safetensors"
-    validation = (problem(40, 1)[0], np.random.default_rng(3).integers(0, 3, 40))  # nothing to learn: it gets worse
+    validation = (
+        problem(40, 1)[0],
+        np.random.default_rng(3).integers(0, 3, 40),
+    )  # nothing to learn: it gets worse
     options = {"validation": validation, "early_stopping": EarlyStopping(2), "checkpoint": path}
     if resumed:
         run(2, **options)
     model, history = run(30, **options, resume=resumed)
     best = int(np.argmin(history["val_loss"]))
     assert len(history["lr"]) == best + 3 < 30
-    assert evaluate(model, softmax_cross_entropy, validation).loss == pytest.approx(history["val_loss"][best], rel=1e-6)
+    assert evaluate(model, softmax_cross_entropy, validation).loss == pytest.approx(
+        history["val_loss"][best], rel=1e-6
+    )
 
 
 def test_early_stopping_may_be_added_at_a_resume(tmp_path):
@@ -107,10 +137,21 @@ def test_a_loss_that_blows_up_stops_and_keeps_the_last_good_epoch(tmp_path):
 
     def loss(outputs, targets):
         calls.append(1)
-        return softmax_cross_entropy(outputs * (1.0 if len(calls) <= 6 else np.float32(np.nan)), targets)
+        return softmax_cross_entropy(
+            outputs * (1.0 if len(calls) <= 6 else np.float32(np.nan)), targets
+        )
 
     with pytest.raises(AnomalyError, match="the loss is nan.*lower learning rate"):
-        fit(model, loss, optim.SGD(model.parameters(), 0.1), (x, y), epochs=3, batch_size=10, checkpoint=path, progress=False)
+        fit(
+            model,
+            loss,
+            optim.SGD(model.parameters(), 0.1),
+            (x, y),
+            epochs=3,
+            batch_size=10,
+            checkpoint=path,
+            progress=False,
+        )
     other = nn.Linear(4, 3, rng=1)
     assert checkpoint.load(path, other)["epoch"] == 1
     assert same(model, other)
@@ -152,7 +193,9 @@ def test_evaluate_counts_classes_from_labels_and_from_one_hot_rows():
 def test_labels_of_any_integer_dtype_count_the_same(dtype):
     x, model = problem()[0], nn.Linear(4, 100, rng=0)
     labels = np.random.default_rng(1).integers(0, 100, 60)
-    expected, found = (evaluate(model, softmax_cross_entropy, (x, y)) for y in (labels, labels.astype(dtype)))
+    expected, found = (
+        evaluate(model, softmax_cross_entropy, (x, y)) for y in (labels, labels.astype(dtype))
+    )
     assert (found.loss, found.accuracy) == (expected.loss, expected.accuracy)
     np.testing.assert_array_equal(found.confusion, expected.confusion)
 
@@ -162,7 +205,8 @@ def test_a_checkpoint_without_a_history_does_not_resume(tmp_path):
     optimizer = optim.Adam(model.parameters())
     checkpoint.save(path, model, optimizer=optimizer, metadata={"epoch": 1})
     with pytest.raises(
-        CheckpointError, match=r"c\.safetensors: expected a checkpoint that fit wrote, got metadata of \['epoch'\]"
+        CheckpointError,
+        match=r"c\.safetensors: expected a checkpoint that fit wrote, got metadata of \['epoch'\]",
     ):
         run(1, model=model, checkpoint=path, resume=True, schedule=None)
 
@@ -181,7 +225,10 @@ def test_evaluation_changes_nothing_and_records_nothing():
 def test_progress_prints_every_so_many_epochs(capsys):
     run(4, progress=2)
     out = capsys.readouterr()
-    assert [line.split("  ")[0] for line in out.out.splitlines() if line.startswith("epoch")] == ["epoch 2/4", "epoch 4/4"]
+    assert [line.split("  ")[0] for line in out.out.splitlines() if line.startswith("epoch")] == [
+        "epoch 2/4",
+        "epoch 4/4",
+    ]
     assert "val_accuracy" in out.out
     assert "step" in out.err
     run(1)
@@ -194,11 +241,25 @@ def test_progress_prints_every_so_many_epochs(capsys):
         (lambda: run(-1), "epochs of at least 0"),
         (lambda: run(1, batch_size=0), "batch_size of at least 1"),
         (
-            lambda: fit(network(), mse, optim.SGD([Tensor(1.0)]), (np.ones((0, 4)), np.ones(0)), epochs=1, batch_size=1),
+            lambda: fit(
+                network(),
+                mse,
+                optim.SGD([Tensor(1.0)]),
+                (np.ones((0, 4)), np.ones(0)),
+                epochs=1,
+                batch_size=1,
+            ),
             "at least one example",
         ),
         (
-            lambda: fit(network(), mse, optim.SGD([Tensor(1.0)]), (np.ones((3, 4)), np.ones(2)), epochs=1, batch_size=1),
+            lambda: fit(
+                network(),
+                mse,
+                optim.SGD([Tensor(1.0)]),
+                (np.ones((3, 4)), np.ones(2)),
+                epochs=1,
+                batch_size=1,
+            ),
             "got 3 and 2",
         ),
         (lambda: evaluate(network(), mse, (np.ones((0, 4)), np.ones(0))), "got 0 and 0"),
@@ -206,7 +267,10 @@ def test_progress_prints_every_so_many_epochs(capsys):
         (lambda: EarlyStopping(0), "patience"),
         (lambda: EarlyStopping(1, min_delta=-1), "min_delta"),
         (lambda: EarlyStopping(1, min_delta=math.nan), "min_delta"),
-        (lambda: run(1, validation=None, early_stopping=EarlyStopping(1)), "val_loss needs validation data"),
+        (
+            lambda: run(1, validation=None, early_stopping=EarlyStopping(1)),
+            "val_loss needs validation data",
+        ),
         (lambda: EarlyStopping(1, metric="f1"), "f1"),
     ],
 )

@@ -16,7 +16,14 @@ from tinygrad_mnist import (
     optim,
     plots,
 )
-from tinygrad_mnist.datasets import Batches, load_mnist, normalize, one_hot, read_csv, train_val_split
+from tinygrad_mnist.datasets import (
+    Batches,
+    load_mnist,
+    normalize,
+    one_hot,
+    read_csv,
+    train_val_split,
+)
 from tinygrad_mnist.testing import gradcheck
 from tinygrad_mnist.train import EarlyStopping, History, evaluate, fit, predict
 
@@ -38,7 +45,9 @@ def train(data=None, model=None, **options):
     model = net() if model is None else model
     data = (X.astype(np.float32), np.array([0, 1, 2])) if data is None else data
     settings = {"epochs": 1, "batch_size": 2, "progress": False, **options}
-    return fit(model, tg.softmax_cross_entropy, optim.SGD(model.parameters(), 0.1), data, **settings)
+    return fit(
+        model, tg.softmax_cross_entropy, optim.SGD(model.parameters(), 0.1), data, **settings
+    )
 
 
 CALLS = [
@@ -130,12 +139,20 @@ CALLS = [
     (lambda: tg.einsum("i", t()), ShapeError, "does not fit shape"),
     (lambda: tg.einsum("ij,ij", t(), t(X.T)), ShapeError, "einsum"),
     (lambda: tg.linear(t(), np.ones((2, 3))), ShapeError, r"\(3, 4\) and \(2, 3\)"),
-    (lambda: tg.linear(t(), np.ones((2, 4)), ONES), ShapeError, r"bias of shape \(2,\), got \(3,\)"),
+    (
+        lambda: tg.linear(t(), np.ones((2, 4)), ONES),
+        ShapeError,
+        r"bias of shape \(2,\), got \(3,\)",
+    ),
     (lambda: tg.linear(t(), ONES), ShapeError, "linear"),
     (lambda: t().astype("no such dtype"), TypeError, "no such dtype"),
     # images and normalisation
     (lambda: tg.conv2d(t(), np.ones((1, 1, 2, 2))), ShapeError, r"\(N, C, H, W\)"),
-    (lambda: tg.conv2d(t(IMAGES), np.ones((1, 2, 2, 2))), ShapeError, r"\(2, 3, 6, 6\) and \(1, 2, 2, 2\)"),
+    (
+        lambda: tg.conv2d(t(IMAGES), np.ones((1, 2, 2, 2))),
+        ShapeError,
+        r"\(2, 3, 6, 6\) and \(1, 2, 2, 2\)",
+    ),
     (lambda: tg.conv2d(t(IMAGES), np.ones((1, 3, 7, 7))), ShapeError, "does not fit images"),
     (lambda: tg.conv2d(t(IMAGES), np.ones((1, 3, 2, 2)), ONES), ShapeError, "bias"),
     (lambda: tg.conv2d(t(IMAGES), np.ones((1, 3, 2, 2)), stride=0), ValueError, "stride"),
@@ -148,22 +165,42 @@ CALLS = [
     (lambda: tg.batch_norm(t(ONES), None, None, training=True), ShapeError, r"\(N, C, ...\)"),
     (lambda: tg.batch_norm(t(), None, None), ValueError, "running_mean"),
     (lambda: tg.batch_norm(t(), ONES, ONES), ShapeError, "running_mean"),
-    (lambda: tg.batch_norm(t(np.ones((1, 4))), None, None, training=True), ValueError, "more than one value"),
+    (
+        lambda: tg.batch_norm(t(np.ones((1, 4))), None, None, training=True),
+        ValueError,
+        "more than one value",
+    ),
     (lambda: tg.layer_norm(t(), 3), ShapeError, r"\(..., 3\), got \(3, 4\)"),
     (lambda: tg.layer_norm(t(), 4, ONES), ShapeError, r"\(4,\), got \(3,\)"),
     (lambda: tg.dropout(t(), -0.1), ValueError, r"\[0, 1\), got -0.1"),
     (lambda: tg.dropout(t(), 1.0), ValueError, "got 1.0"),
     # losses
     (lambda: tg.softmax_cross_entropy(t(), [0, 1]), ShapeError, r"\(3,\)"),
-    (lambda: tg.softmax_cross_entropy(t(), [0, 1, 4]), ValueError, r"\[0, 4\), got 4 at position 2"),
+    (
+        lambda: tg.softmax_cross_entropy(t(), [0, 1, 4]),
+        ValueError,
+        r"\[0, 4\), got 4 at position 2",
+    ),
     (lambda: tg.softmax_cross_entropy(t(), [0, -1, 2]), ValueError, "got -1 at position 1"),
     (lambda: tg.softmax_cross_entropy(t(), ONES), TypeError, "integer labels"),
     (lambda: tg.softmax_cross_entropy(t(), [[0], [1], [2]]), ShapeError, r"\(3, 1\)"),
-    (lambda: tg.softmax_cross_entropy(t(), np.ones((3, 3))), ShapeError, r"\(3, 4\), got float64 \(3, 3\)"),
+    (
+        lambda: tg.softmax_cross_entropy(t(), np.ones((3, 3))),
+        ShapeError,
+        r"\(3, 4\), got float64 \(3, 3\)",
+    ),
     (lambda: tg.softmax_cross_entropy(t(ONES), [0]), ShapeError, r"\(N, C\), got \(3,\)"),
     (lambda: tg.softmax_cross_entropy(t(), [0, 1, 2], reduction="avg"), ValueError, "'avg'"),
-    (lambda: tg.softmax_cross_entropy(t(), [0, 1, 2], label_smoothing=2), ValueError, "label_smoothing"),
-    (lambda: tg.softmax_cross_entropy(t(), [0, 1, 2], weight=ONES), ShapeError, r"weight of shape \(4,\)"),
+    (
+        lambda: tg.softmax_cross_entropy(t(), [0, 1, 2], label_smoothing=2),
+        ValueError,
+        "label_smoothing",
+    ),
+    (
+        lambda: tg.softmax_cross_entropy(t(), [0, 1, 2], weight=ONES),
+        ShapeError,
+        r"weight of shape \(4,\)",
+    ),
     (lambda: tg.softmax_cross_entropy(t(np.ones((0, 4))), []), ValueError, "empty batch"),
     (lambda: tg.mse(t(), ONES), ShapeError, r"\(3, 4\), got \(3,\)"),
     (lambda: tg.mse(t(np.ones(0)), np.ones(0)), ValueError, "empty batch"),
@@ -184,7 +221,11 @@ CALLS = [
     (lambda: nn.Linear("a", 1), TypeError, "'a'"),
     (lambda: nn.Linear(True, 1), TypeError, "True"),
     (lambda: nn.Conv2d(1, 1, 0), ValueError, "kernel_size"),
-    (lambda: nn.Conv2d(1, 1, 3, stride=0), ValueError, "stride as an integer of at least 1.*, got 0"),
+    (
+        lambda: nn.Conv2d(1, 1, 3, stride=0),
+        ValueError,
+        "stride as an integer of at least 1.*, got 0",
+    ),
     (lambda: nn.BatchNorm1d(0), ValueError, "num_features"),
     (lambda: nn.BatchNorm2d(3)(t()), ShapeError, "BatchNorm2d"),
     (lambda: nn.Dropout(2), ValueError, "Dropout"),
@@ -198,7 +239,11 @@ CALLS = [
         ValueError,
         r"0.bias of shape \(3,\), expected \(5,\)",
     ),
-    (lambda: net().load_state_dict({**net().state_dict(), "0.bias": np.ones(5) * 1j}), ValueError, "complex"),
+    (
+        lambda: net().load_state_dict({**net().state_dict(), "0.bias": np.ones(5) * 1j}),
+        ValueError,
+        "complex",
+    ),
     (lambda: nn.init.xavier_uniform((3,)), ValueError, "two axes"),
     # optimizers
     (lambda: optim.SGD([]), ValueError, "at least one"),
@@ -217,7 +262,11 @@ CALLS = [
     (lambda: optim.StepLR(optim.SGD([t()]), -1), ValueError, "step_size"),
     (lambda: optim.CosineLR(optim.SGD([t()]), 0), ValueError, "total_steps"),
     (lambda: optim.OneCycleLR(optim.SGD([t()]), -1, 5), ValueError, "max_lr"),
-    (lambda: optim.StepLR(optim.SGD([t()]), 1).load_state_dict({"a": 1}), ValueError, r"got \['a'\]"),
+    (
+        lambda: optim.StepLR(optim.SGD([t()]), 1).load_state_dict({"a": 1}),
+        ValueError,
+        r"got \['a'\]",
+    ),
     (lambda: optim.clip_grad_norm([t()], np.nan), ValueError, "max_norm"),
     # data
     (lambda: load_mnist("no/such/place"), DataError, "nothing there"),
@@ -251,7 +300,11 @@ CALLS = [
     (lambda: plots.samples(X), ShapeError, r"\(3, 4\)"),
     (lambda: plots.confusion_matrix(X), ShapeError, r"\(C, C\), got \(3, 4\)"),
     (lambda: plots.learning_curves(History()), ValueError, "at least one epoch"),
-    (lambda: plots.mistakes(np.ones((1, 28, 28)), [[0.0, 1.0]], [1]), ValueError, "wrong prediction"),
+    (
+        lambda: plots.mistakes(np.ones((1, 28, 28)), [[0.0, 1.0]], [1]),
+        ValueError,
+        "wrong prediction",
+    ),
 ]
 
 

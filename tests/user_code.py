@@ -20,9 +20,10 @@ from tinygrad_mnist.testing import away_from, gradcheck, tensors
 from tinygrad_mnist.train import EarlyStopping, History, Metrics, evaluate, fit, predict
 
 if TYPE_CHECKING:
+    from typing import assert_type
+
     from hypothesis.strategies import SearchStrategy
     from matplotlib.figure import Figure
-    from typing_extensions import assert_type
 
     from tinygrad_mnist.arrays import Array
     from tinygrad_mnist.tensor import Forward, Grads, Needs
@@ -88,7 +89,8 @@ def operators(t: Tensor, a: npt.NDArray[np.float32], s: np.float64) -> None:
 
 
 def array_on_the_left(a: npt.NDArray[np.float32], t: Tensor) -> Tensor:
-    # A Tensor at run time. NumPy's stubs see something array_like, and say that it is an ndarray: write t * a, or tg.multiply
+    # A Tensor at run time. NumPy's stubs see something array_like, and say that it is an ndarray:
+    # write t * a, or tg.multiply
     left: Tensor = a * t  # wrong
     left = a @ t  # wrong
     left = np.exp(t)  # wrong

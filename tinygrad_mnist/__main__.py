@@ -19,12 +19,19 @@ def _version(package: str) -> str:
 
 if __name__ == "__main__":
     rows = {"tinygrad_mnist": f"{__version__} in {Path(__file__).resolve().parent}"}
-    rows |= {name: _version(name) for name in ("matplotlib", "tqdm", "safetensors", "hypothesis", "mpi4py", "mlxtend")}
-    rows["cores"] = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    rows |= {
+        name: _version(name)
+        for name in ("matplotlib", "tqdm", "safetensors", "hypothesis", "mpi4py", "mlxtend")
+    }
+    rows["cores"] = str(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
     blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     rows["BLAS"] = f"built with {blas.get('name', 'unknown')} {blas.get('version', '')}"
     rows["TINYGRAD_MNIST_DATA"] = os.environ.get("TINYGRAD_MNIST_DATA") or "not set"
     rows["cache"] = str(cache_folder())
     for name, what in rows.items():
         print(f"{name:<20} {what}")
-    np.show_runtime()  # NumPy and Python, the machine, and (where threadpoolctl is installed) the loaded BLAS with its threads
+    # NumPy and Python, the machine, and (where threadpoolctl is installed) the loaded BLAS with its
+    # threads
+    np.show_runtime()

@@ -15,7 +15,9 @@ from .tensor import Grads, Kernel, Node, Watch, mode, op_name, saved_arrays, swi
 
 __all__ = ["detect_anomaly"]
 
-_PACKAGE = os.path.join(os.path.dirname(__file__), "")  # with the separator, so that tinygrad_mnist_app is no part of it
+_PACKAGE = os.path.join(
+    os.path.dirname(__file__), ""
+)  # with the separator, so that tinygrad_mnist_app is no part of it
 
 
 class _Detector(Watch):
@@ -29,20 +31,26 @@ class _Detector(Watch):
             self.checksums[node] = [(a, _checksum(a)) for a in saved_arrays(node.vjp)]
         if not np.isfinite(y).all():
             shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
-            raise AnomalyError(f"{op_name(kernel)}: forward gave {_first(y)} from inputs {shapes}; created at {origin}")
+            raise AnomalyError(
+                f"{op_name(kernel)}: forward gave {_first(y)} from inputs {shapes}; created at {origin}"
+            )
 
     def before_vjp(self, node: Node) -> None:
         for array, checksum in self.checksums.get(node, ()):
             if _checksum(array) != checksum:
                 saved = f"an array of shape {array.shape} that it saved"
-                raise AnomalyError(f"{node.name}: {saved} was changed before backward; created at {node.origin}")
+                raise AnomalyError(
+                    f"{node.name}: {saved} was changed before backward; created at {node.origin}"
+                )
 
     def after_vjp(self, node: Node, gradients: Grads) -> None:
         for i, gradient in enumerate(gradients):
             if gradient is not None and not np.isfinite(gradient).all():
                 origin = node.origin or "a line outside detect_anomaly()"
                 found = _first(np.asarray(gradient))
-                raise AnomalyError(f"{node.name}: backward gave {found} for input {i}; created at {origin}")
+                raise AnomalyError(
+                    f"{node.name}: backward gave {found} for input {i}; created at {origin}"
+                )
 
 
 def _first(a: Array) -> str:
@@ -65,8 +73,9 @@ def _user_line() -> str:
 def detect_anomaly() -> Iterator[None]:
     """Inside the `with` block, raise AnomalyError at the first NaN or infinity, forward or backward, in this thread.
 
-    It names the operation and the line of yours that created it, and also finds arrays that a graph saved and that
-    were changed behind the library's back (`t.data[0] = 1`). It costs a pass over every array: for debugging.
+    It names the operation and the line of yours that created it, and also finds arrays that a graph
+    saved and that were changed behind the library's back (`t.data[0] = 1`). It costs a pass over
+    every array: for debugging.
 
     Raises
     ------
@@ -78,8 +87,14 @@ def detect_anomaly() -> Iterator[None]:
     >>> with detect_anomaly():
     ...     Tensor([1.0, 0.0]).log()
     Traceback (most recent call last):
-    tinygrad_mnist.errors.AnomalyError: log: forward gave -inf at index (1,) of shape (2,) from inputs float32[2]; ...
+    tinygrad_mnist.errors.AnomalyError: log: forward gave -inf at index (1,) of shape (2,) from
+    inputs float32[2]; ...
     """
-    watch = mode.watch if isinstance(mode.watch, _Detector) else _Detector()  # one within another knows what that has seen
-    with switched(watch=watch), np.errstate(all="ignore"):  # the error says more than NumPy's warning
+    watch = (
+        mode.watch if isinstance(mode.watch, _Detector) else _Detector()
+    )  # one within another knows what that has seen
+    with (
+        switched(watch=watch),
+        np.errstate(all="ignore"),
+    ):  # the error says more than NumPy's warning
         yield

@@ -10,14 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "NUMPY_1", "Array", "add_into", "as_array", "constants", "empty", "floating", "masked", "narrowed", "owner", "unbroadcast",
+    "Array", "Rng", "add_into", "as_array", "constants", "empty", "floating", "masked", "owner", "unbroadcast",
 ]  # fmt: skip
 
 # npt.NDArray[Any] but for the second Any, without which pyright knows no .real of it
 Array: TypeAlias = np.ndarray[tuple[Any, ...], Any]
 
-NUMPY_1 = np.lib.NumpyVersion(np.__version__) < "2.0.0"
-_NUMBERS = (bool, int, float, complex)  # compared by exact type: np.float64 is a float, yet has a dtype of its own
+# What the library accepts as a source of randomness. Quoted, because evaluating it would import
+# numpy.random, which `import numpy` leaves for its first use.
+Rng: TypeAlias = "np.random.Generator | int | None"
+
+_NUMBERS = (
+    bool,
+    int,
+    float,
+    complex,
+)  # compared by exact type: np.float64 is a float, yet has a dtype of its own
 
 
 def as_array(data: object, dtype: npt.DTypeLike | None = None) -> Array:
@@ -31,12 +39,16 @@ def as_array(data: object, dtype: npt.DTypeLike | None = None) -> Array:
     try:
         array = np.asarray(data)
     except ValueError as error:
-        raise TypeError(f"expected numbers in a rectangular array, got {type(data).__name__}: {error}") from error
+        raise TypeError(
+            f"expected numbers in a rectangular array, got {type(data).__name__}: {error}"
+        ) from error
     if array.dtype.kind not in "fciub":
         raise TypeError(f"expected numbers, got {type(data).__name__} of dtype {array.dtype}")
     if dtype is not None and np.dtype(dtype).kind not in "fciub":
         raise TypeError(f"expected a dtype of numbers, got {np.dtype(dtype)}")
-    if dtype is None and array.dtype.kind in "fc" and not hasattr(data, "__array__"):  # Python's own numbers
+    if (
+        dtype is None and array.dtype.kind in "fc" and not hasattr(data, "__array__")
+    ):  # Python's own numbers
         dtype = np.float32 if array.dtype.kind == "f" else np.complex64
     return array if dtype is None else array.astype(dtype, copy=False)
 
@@ -74,8 +86,8 @@ _LARGE, _POOLED = 1 << 17, 1 << 28  # bytes: what is worth pooling, and how much
 def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """Return an uninitialised array; a large one in memory that an earlier array of its size has left.
 
-    New memory comes from the system page by page, at a cost that exceeds many a kernel's. A block of the pool is free
-    when nothing but the pool refers to it: every view of it counts.
+    New memory comes from the system page by page, at a cost that exceeds many a kernel's. A block
+    of the pool is free when nothing but the pool refers to it: every view of it counts.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size < _LARGE:
@@ -85,7 +97,9 @@ def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         if sys.getrefcount(blocks[i]) == 2:  # the list, and the argument itself
             return blocks[i].view(dtype).reshape(shape)
     block = np.empty(size, np.uint8)
-    if _pool.bytes + size > _POOLED:  # sizes have changed for good, or there is more than is worth keeping
+    if (
+        _pool.bytes + size > _POOLED
+    ):  # sizes have changed for good, or there is more than is worth keeping
         _pool.blocks, _pool.bytes = {}, 0
     else:
         _pool.bytes += size
@@ -93,16 +107,12 @@ def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     return block.view(dtype).reshape(shape)
 
 
-def narrowed(y: Array, inputs: list[Array]) -> Array:
-    """Undo what NumPy 1 does to a 0-d float32 beside a Python number, which is to make it a float64."""
-    dtype = np.result_type(*(a.dtype for a in inputs))
-    return y.astype(dtype) if dtype.kind == y.dtype.kind and y.dtype.itemsize > dtype.itemsize else y
-
-
 def add_into(total: Array, a: Array) -> Array:
     """Return total + a, in the memory of `total` where its dtype and shape can hold it."""
     same = total.dtype == a.dtype or total.dtype == np.result_type(total, a)
-    return np.add(total, a, out=total) if same and type(total) is np.ndarray else np.asarray(total + a)
+    return (
+        np.add(total, a, out=total) if same and type(total) is np.ndarray else np.asarray(total + a)
+    )
 
 
 def masked(g: Array, keep: Array) -> Array:

@@ -16,7 +16,9 @@ from .errors import CheckpointError
 __all__ = ["load", "save"]
 
 VERSION = 1
-_OPTIMIZER = "optimizer/"  # before the names of an optimizer's arrays, so that the model's keep their own
+_OPTIMIZER = (
+    "optimizer/"  # before the names of an optimizer's arrays, so that the model's keep their own
+)
 _UNSIGNED = "0" * 64
 
 
@@ -35,13 +37,18 @@ class Model(Stateful, Protocol):
 
 
 def save(
-    path: str | os.PathLike[str], model: Model,
-    *, optimizer: Stateful | None = None, schedule: Stateful | None = None, metadata: Mapping[str, Any] | None = None,
-) -> None:  # fmt: skip
+    path: str | os.PathLike[str],
+    model: Model,
+    *,
+    optimizer: Stateful | None = None,
+    schedule: Stateful | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
     """Write the model's tensors under their own names, and all else that training needs to go on, to one file.
 
-    The file is written beside its place, flushed to disk and renamed: whatever happens, the previous one or the new
-    one is there, whole. Any program that reads safetensors reads the tensors.
+    The file is written beside its place, flushed to disk and renamed: whatever happens, the
+    previous one or the new one is there, whole. Any program that reads safetensors reads the
+    tensors.
 
     Parameters
     ----------
@@ -70,15 +77,29 @@ def save(
 
     path = Path(path)
     tensors = dict(model.state_dict())
-    about: dict[str, Any] = {"version": VERSION, "model": type(model).__name__, "metadata": dict(metadata or {})}
+    about: dict[str, Any] = {
+        "version": VERSION,
+        "model": type(model).__name__,
+        "metadata": dict(metadata or {}),
+    }
     about["generators"] = {name: g.bit_generator.state for name, g in model.named_generators()}
     if optimizer is not None:
         about["optimizer"] = {"kind": type(optimizer).__name__, **optimizer.state_dict()}
-        tensors |= {_OPTIMIZER + name: array for name, array in about["optimizer"].pop("arrays").items()}
-    tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}  # which safetensors writes as they lie
-    wrong = [f"{name} of {a.dtype}" for name, a in tensors.items() if a.dtype.kind not in "biufc" or a.dtype.itemsize > 8]
+        tensors |= {
+            _OPTIMIZER + name: array for name, array in about["optimizer"].pop("arrays").items()
+        }
+    tensors = {
+        name: np.asarray(array, order="C") for name, array in tensors.items()
+    }  # which safetensors writes as they lie
+    wrong = [
+        f"{name} of {a.dtype}"
+        for name, a in tensors.items()
+        if a.dtype.kind not in "biufc" or a.dtype.itemsize > 8
+    ]
     if wrong:
-        raise CheckpointError(f"{path}: expected numbers of at most 8 bytes, which safetensors holds, got {', '.join(wrong)}")
+        raise CheckpointError(
+            f"{path}: expected numbers of at most 8 bytes, which safetensors holds, got {', '.join(wrong)}"
+        )
     if schedule is not None:
         about["schedule"] = {"kind": type(schedule).__name__, **schedule.state_dict()}
     text = json.dumps(about, default=_plain)
@@ -133,47 +154,64 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
         tensors = unpack(content)
         about = json.loads(notes["tinygrad_mnist"]) if "tinygrad_mnist" in notes else {}
     except KeyError as error:
-        raise CheckpointError(f"{path}: expected tensors of NumPy's dtypes, got some of {error}; convert them first") from error
+        raise CheckpointError(
+            f"{path}: expected tensors of NumPy's dtypes, got some of {error}; convert them first"
+        ) from error
     except (SafetensorError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: expected a safetensors file, got {len(content)} other bytes: {error}") from error
+        raise CheckpointError(
+            f"{path}: expected a safetensors file, got {len(content)} other bytes: {error}"
+        ) from error
     if "tinygrad_mnist" in notes or "sha256" in notes:
         signature = str(notes.get("sha256"))
         unsigned = _signed(content, signature, _UNSIGNED)
         if hashlib.sha256(unsigned).hexdigest() != signature or "tinygrad_mnist" not in notes:
-            raise CheckpointError(f"{path}: its content does not match its checksum; the file is damaged")
+            raise CheckpointError(
+                f"{path}: its content does not match its checksum; the file is damaged"
+            )
         if about.get("version") != VERSION:
             raise CheckpointError(f"{path}: expected version {VERSION}, got {about.get('version')}")
     return tensors, about
 
 
 def load(
-    path: str | os.PathLike[str], model: Model, *, optimizer: Stateful | None = None, schedule: Stateful | None = None
+    path: str | os.PathLike[str],
+    model: Model,
+    *,
+    optimizer: Stateful | None = None,
+    schedule: Stateful | None = None,
 ) -> dict[str, Any]:
     """Read a checkpoint into a model (and an optimizer, and a schedule), and return the metadata it was saved with.
 
-    A safetensors file of PyTorch's loads, too, as far as its names, shapes and dtypes are the model's.
+    A safetensors file of PyTorch's loads, too, as far as its names, shapes and dtypes are the
+    model's.
 
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, of another version, or of another model, optimizer or schedule; nothing has
-        changed then.
+        If the file is missing, damaged, of another version, or of another model, optimizer or
+        schedule; nothing has changed then.
     """
     tensors, about = read(path)
     state = {name: a for name, a in tensors.items() if not name.startswith(_OPTIMIZER)}
-    arrays = {name[len(_OPTIMIZER) :]: a for name, a in tensors.items() if name.startswith(_OPTIMIZER)}
+    arrays = {
+        name[len(_OPTIMIZER) :]: a for name, a in tensors.items() if name.startswith(_OPTIMIZER)
+    }
     own = model.state_dict()
     for name in own.keys() & state.keys():
         mine, its = own[name].dtype, state[name].dtype
         if mine != its:
-            raise CheckpointError(f"{path}: {name} is {its}, expected {mine}; convert the model with astype()")
+            raise CheckpointError(
+                f"{path}: {name} is {its}, expected {mine}; convert the model with astype()"
+            )
     parts: list[tuple[Stateful, dict[str, Any]]] = [(model, state)]
     for key, part in (("optimizer", optimizer), ("schedule", schedule)):
         if part is not None:
             saved = dict(about.get(key, {}))
             kind = saved.pop("kind", None)
             if kind != type(part).__name__:
-                raise CheckpointError(f"{path}: expected the state of {type(part).__name__} as its {key}, got {kind}")
+                raise CheckpointError(
+                    f"{path}: expected the state of {type(part).__name__} as its {key}, got {kind}"
+                )
             parts.append((part, {**saved, "arrays": arrays} if key == "optimizer" else saved))
     try:
         with ExitStack() as undo:  # what is loaded before an error is put back
@@ -183,7 +221,9 @@ def load(
                 undo.callback(part.load_state_dict, previous)
             for name, generator in model.named_generators():
                 if name in about.get("generators", {}):
-                    undo.callback(setattr, generator.bit_generator, "state", generator.bit_generator.state)
+                    undo.callback(
+                        setattr, generator.bit_generator, "state", generator.bit_generator.state
+                    )
                     generator.bit_generator.state = about["generators"][name]
             undo.pop_all()
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -39,9 +39,23 @@ class GradcheckError(AssertionError):
 class GradientMismatch(GradcheckError):  # noqa: N818 - the public name
     """The gradient differs from the numeric one; `input index step analytic numeric` are its attributes."""
 
-    def __init__(self, message: str, input: int, index: tuple[int, ...], step: float, analytic: float, numeric: float) -> None:
+    def __init__(
+        self,
+        message: str,
+        input: int,
+        index: tuple[int, ...],
+        step: float,
+        analytic: float,
+        numeric: float,
+    ) -> None:
         super().__init__(message)
-        self.input, self.index, self.step, self.analytic, self.numeric = input, index, step, analytic, numeric
+        self.input, self.index, self.step, self.analytic, self.numeric = (
+            input,
+            index,
+            step,
+            analytic,
+            numeric,
+        )
 
 
 class NonDifferentiableError(GradcheckError):
@@ -62,7 +76,9 @@ def at_least(least: int, op: str, **values: Any) -> list[int]:
     return [int(value) for value in values.values()]
 
 
-_ABOUT_SHAPES = re.compile("broadcast|mismatch|shape|dimension|axis|axes|zero-size|subscript|sequence")
+_ABOUT_SHAPES = re.compile(
+    "broadcast|mismatch|shape|dimension|axis|axes|zero-size|subscript|sequence"
+)
 
 
 def explained(error: Exception, name: str, arrays: Sequence[Any]) -> Exception:
@@ -72,11 +88,21 @@ def explained(error: Exception, name: str, arrays: Sequence[Any]) -> Exception:
         return error
     if not all(isinstance(a, np.ndarray) for a in arrays):
         return TypeError(f"{name}: {text}")
-    about_shapes = f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}"
+    about_shapes = (
+        f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}"
+    )
     if type(error) is ValueError and _ABOUT_SHAPES.search(text):
         return ShapeError(about_shapes)
     if isinstance(error, np.exceptions.AxisError):
         return np.exceptions.AxisError(about_shapes)
     kinds = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
-    kind = TypeError if isinstance(error, TypeError) and type(error).__module__.startswith("numpy") else type(error)
-    return kind(f"{name}: {text}, with inputs {kinds}") if kind in (TypeError, ValueError, IndexError) else error
+    kind = (
+        TypeError
+        if isinstance(error, TypeError) and type(error).__module__.startswith("numpy")
+        else type(error)
+    )
+    return (
+        kind(f"{name}: {text}, with inputs {kinds}")
+        if kind in (TypeError, ValueError, IndexError)
+        else error
+    )

@@ -14,18 +14,25 @@ __all__ = ["grad", "hessian", "hvp", "value_and_grad"]
 
 Scalar: TypeAlias = Callable[..., Tensor]  # a function of Tensors whose value is a scalar Tensor
 
-# sqrt of the smallest normal double, about: small enough for an exact derivative, large enough never to underflow
+# sqrt of the smallest normal double, about: small enough for an exact derivative, large enough
+# never to underflow
 _STEP = 1e-100
 
 
-def _evaluate(f: Scalar, args: Sequence[Any], argnums: int | Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+def _evaluate(
+    f: Scalar, args: Sequence[Any], argnums: int | Sequence[int]
+) -> tuple[Tensor, list[Tensor]]:
     """Call f with the chosen arguments as leaves and the other arrays as constants; return its value and the leaves."""
     chosen = [argnums] if isinstance(argnums, (int, np.integer)) else list(argnums)
     name = getattr(f, "__name__", "f")
-    inputs = [Tensor(a) if isinstance(a, (np.ndarray, np.generic, float, list)) else a for a in args]
+    inputs = [
+        Tensor(a) if isinstance(a, (np.ndarray, np.generic, float, list)) else a for a in args
+    ]
     for k in chosen:
         inputs[k] = Tensor(_argument(name, args, k), requires_grad=True)
-    with switched(recording=True):  # a no_grad() around the call is the caller's affair, as in PyTorch
+    with switched(
+        recording=True
+    ):  # a no_grad() around the call is the caller's affair, as in PyTorch
         y = f(*inputs)
     if not isinstance(y, Tensor) or y.shape != ():
         got = f"a Tensor of shape {y.shape}" if isinstance(y, Tensor) else type(y).__name__
@@ -36,7 +43,9 @@ def _evaluate(f: Scalar, args: Sequence[Any], argnums: int | Sequence[int]) -> t
 @overload
 def value_and_grad(f: Scalar, argnums: int = 0) -> Callable[..., tuple[Array, Array]]: ...
 @overload
-def value_and_grad(f: Scalar, argnums: Sequence[int]) -> Callable[..., tuple[Array, tuple[Array, ...]]]: ...
+def value_and_grad(
+    f: Scalar, argnums: Sequence[int]
+) -> Callable[..., tuple[Array, tuple[Array, ...]]]: ...
 def value_and_grad(f: Scalar, argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Array, Any]]:
     """Return a function that gives the value of f, and its gradient with respect to the arguments `argnums`.
 
@@ -91,7 +100,9 @@ class _Analytic(Watch):
 
     def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
         if y.dtype.kind == "f" and any(a.dtype.kind == "c" for a in arrays):
-            raise GraphError(f"{op_name(kernel)}: not analytic, so no second derivative: a complex input gave a real result")
+            raise GraphError(
+                f"{op_name(kernel)}: not analytic, so no second derivative: a complex input gave a real result"
+            )
 
 
 def hvp(f: Scalar, x: npt.ArrayLike, v: npt.ArrayLike, *others: Any, argnums: int = 0) -> Array:
@@ -114,7 +125,8 @@ def hvp(f: Scalar, x: npt.ArrayLike, v: npt.ArrayLike, *others: Any, argnums: in
     Raises
     ------
     GraphError
-        If f is no scalar, or an operation on the way is not analytic, so that a complex step cannot pass.
+        If f is no scalar, or an operation on the way is not analytic, so that a complex step cannot
+        pass.
     ShapeError
         If v has another shape than the argument.
 
@@ -130,15 +142,21 @@ def hvp(f: Scalar, x: npt.ArrayLike, v: npt.ArrayLike, *others: Any, argnums: in
     args = [x, *others]
     point, direction = _argument("hvp", args, argnums), as_array(unwrap(v))
     if point.shape != direction.shape:
-        raise ShapeError(f"hvp: expected v of the argument's shape {point.shape}, got {direction.shape}")
+        raise ShapeError(
+            f"hvp: expected v of the argument's shape {point.shape}, got {direction.shape}"
+        )
     if point.dtype.kind != "f":
-        raise TypeError(f"hvp: expected real floating-point arguments, got {point.dtype}; pass floats")
+        raise TypeError(
+            f"hvp: expected real floating-point arguments, got {point.dtype}; pass floats"
+        )
     args[argnums] = point.astype(np.complex128) + 1j * _STEP * direction.astype(np.float64)
     try:
         with switched(watch=_Analytic()):
             y, leaves = _evaluate(f, args, argnums)
     except TypeError as error:  # a ufunc that has no complex form
-        raise GraphError(f"hvp: a complex step cannot pass an operation that is not analytic: {error}") from error
+        raise GraphError(
+            f"hvp: a complex step cannot pass an operation that is not analytic: {error}"
+        ) from error
     return (gradients(y, leaves)[0].imag / _STEP).astype(point.dtype)
 
 
@@ -159,5 +177,7 @@ def hessian(f: Scalar, x: npt.ArrayLike, *others: Any, argnums: int = 0) -> Arra
 
 def _argument(name: str, args: Sequence[Any], k: int) -> Array:
     if not isinstance(k, (int, np.integer)) or not -len(args) <= k < len(args):
-        raise ValueError(f"{name}: expected argnums as one number below {len(args)}, the number of arguments, got {k}")
+        raise ValueError(
+            f"{name}: expected argnums as one number below {len(args)}, the number of arguments, got {k}"
+        )
     return as_array(unwrap(args[k]))

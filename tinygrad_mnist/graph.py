@@ -4,14 +4,17 @@ The contract between a kernel and this engine
 ---------------------------------------------
 A kernel takes ndarrays and returns `(y, vjp)`; `vjp(g, needs)` returns one gradient an input.
 
-1. The vjp owns `g`, the gradient of `y`: it may overwrite it, and return it, or disjoint views of it, once.
-2. It never mutates an input or what it saved (with `retain_graph` it runs again), and never returns an array
-   that it does not own.
+1. The vjp owns `g`, the gradient of `y`: it may overwrite it, and return it, or disjoint views of
+   it, once.
+2. It never mutates an input or what it saved (with `retain_graph` it runs again), and never returns
+   an array that it does not own.
 3. Where `needs[i]` is false it returns None for input i, and spends nothing on it.
-4. A gradient has its input's shape and dtype. Only `arrays.unbroadcast` undoes a broadcast; where float32 met
-   float64, the walk casts the gradient back.
-5. The user's seed is copied. Nodes are visited by falling creation number, and freed as they are passed.
-6. Kernels stay complex-analytic wherever the mathematics is: comparisons look at real parts, nothing conjugates.
+4. A gradient has its input's shape and dtype. Only `arrays.unbroadcast` undoes a broadcast; where
+   float32 met float64, the walk casts the gradient back.
+5. The user's seed is copied. Nodes are visited by falling creation number, and freed as they are
+   passed.
+6. Kernels stay complex-analytic wherever the mathematics is: comparisons look at real parts,
+   nothing conjugates.
 """
 
 import functools
@@ -43,16 +46,35 @@ Kernel: TypeAlias = Callable[..., Forward]
 Parents: TypeAlias = Sequence["Node | None"]
 
 _count = itertools.count(1).__next__
-_changes: dict[int, tuple[int, weakref.ref[Array]]] = {}  # id of the memory's owner -> number of its last change
+_changes: dict[
+    int, tuple[int, weakref.ref[Array]]
+] = {}  # id of the memory's owner -> number of its last change
 _last_change = 0
 
 
 class Node:
     """One value of the graph: a leaf, or the result of a kernel with the vjp that leads back to its parents."""
 
-    __slots__ = ("__weakref__", "dtype", "grad", "keeps_grad", "kernel", "number", "origin", "parents", "shape", "vjp")
+    __slots__ = (
+        "__weakref__",
+        "dtype",
+        "grad",
+        "keeps_grad",
+        "kernel",
+        "number",
+        "origin",
+        "parents",
+        "shape",
+        "vjp",
+    )
 
-    def __init__(self, y: Array, kernel: Kernel | None = None, vjp: VJP | None = None, parents: "Parents" = ()) -> None:
+    def __init__(
+        self,
+        y: Array,
+        kernel: Kernel | None = None,
+        vjp: VJP | None = None,
+        parents: "Parents" = (),
+    ) -> None:
         self.number, self.shape, self.dtype = _count(), y.shape, y.dtype
         self.kernel, self.vjp, self.parents = kernel, vjp, parents
         self.keeps_grad = False  # set by retain_grad(); a leaf keeps its gradient in any case
@@ -112,7 +134,8 @@ def op_name(kernel: Kernel) -> str:
 def backward(root: Node, seed: Array, *, retain_graph: bool = False) -> dict[Node, Array]:
     """Return the gradient of every value that keeps one (the leaves), for a gradient `seed` of the root.
 
-    Nothing is stored on a node before the walk has ended well, so an error on the way loses nothing.
+    Nothing is stored on a node before the walk has ended well, so an error on the way loses
+    nothing.
 
     Raises
     ------
@@ -146,18 +169,28 @@ def backward(root: Node, seed: Array, *, retain_graph: bool = False) -> dict[Nod
             if not retain_graph:
                 node.vjp, node.parents = _freed, ()
             if len(gradients) != len(parents):
-                raise GraphError(f"{node.name}: its vjp gave {len(gradients)} gradients for {len(parents)} inputs")
+                raise GraphError(
+                    f"{node.name}: its vjp gave {len(gradients)} gradients for {len(parents)} inputs"
+                )
             for parent, gradient in zip(parents, gradients):  # noqa: B905 - checked above; strict= costs time here
                 if parent is None or gradient is None:
                     continue
-                if type(gradient) is not np.ndarray:  # NumPy's scalars, from arithmetic on 0-d arrays
+                if (
+                    type(gradient) is not np.ndarray
+                ):  # NumPy's scalars, from arithmetic on 0-d arrays
                     gradient = np.asarray(gradient)
                 if gradient.shape != parent.shape:
-                    shapes = f"a gradient of shape {gradient.shape} for an input of shape {parent.shape}"
+                    shapes = (
+                        f"a gradient of shape {gradient.shape} for an input of shape {parent.shape}"
+                    )
                     raise ShapeError(f"{node.name}: its vjp gave {shapes}")
                 if gradient.dtype != parent.dtype:
-                    gradient = (gradient if parent.dtype.kind == "c" else np.real(gradient)).astype(parent.dtype)
-                sums = kept if parent.vjp is None else pending  # nothing lies behind a leaf: it need not be visited
+                    gradient = (gradient if parent.dtype.kind == "c" else np.real(gradient)).astype(
+                        parent.dtype
+                    )
+                sums = (
+                    kept if parent.vjp is None else pending
+                )  # nothing lies behind a leaf: it need not be visited
                 if parent in sums:
                     total = sums[parent]
                     np.add(total, gradient, out=total)
@@ -169,7 +202,9 @@ def backward(root: Node, seed: Array, *, retain_graph: bool = False) -> dict[Nod
 
 
 def _freed(g: Array, needs: Needs) -> Grads:
-    raise GraphError("backward: an earlier backward has freed this graph; pass retain_graph=True to that, or compute it anew")
+    raise GraphError(
+        "backward: an earlier backward has freed this graph; pass retain_graph=True to that, or compute it anew"
+    )
 
 
 def mark_changed(array: Array) -> None:
@@ -188,7 +223,9 @@ def _check_unchanged(node: Node) -> None:
         number, _ = _changes.get(id(owner(array)), (0, None))
         if number > node.number:
             change = "was changed in place since (p.data -= ..., or an optimizer step); call backward before that"
-            raise GraphError(f"backward: {node.name} saved an array of shape {array.shape} that {change}")
+            raise GraphError(
+                f"backward: {node.name} saved an array of shape {array.shape} that {change}"
+            )
 
 
 def saved_arrays(vjp: object) -> Iterator[Array]:
@@ -202,7 +239,9 @@ def saved_arrays(vjp: object) -> Iterator[Array]:
         seen.add(id(thing))
         if isinstance(thing, np.ndarray):
             yield thing
-        elif isinstance(thing, types.FunctionType):  # its referents would include the globals of its module
+        elif isinstance(
+            thing, types.FunctionType
+        ):  # its referents would include the globals of its module
             stack += (thing.__closure__, thing.__defaults__, thing.__kwdefaults__)
         elif isinstance(thing, dict):  # of an object's own, gc sees no values since Python 3.13
             stack += thing.values()

@@ -53,30 +53,48 @@ class Interop:
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         if self._node is not None:
-            raise TypeError("a Tensor that requires grad does not turn into an array by itself; use .numpy()")
-        return np.asarray(self._data, dtype) if copy is None else np.array(self._data, dtype, copy=copy)
+            raise TypeError(
+                "a Tensor that requires grad does not turn into an array by itself; use .numpy()"
+            )
+        return (
+            np.asarray(self._data, dtype)
+            if copy is None
+            else np.array(self._data, dtype, copy=copy)
+        )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         if kwargs:
             raise TypeError(f"{name} on a Tensor takes no {', '.join(kwargs)}")
         if method != "__call__" or ufunc not in NUMPY_FUNCTIONS:
-            raise TypeError(f"{name} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist")
+            raise TypeError(
+                f"{name} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist"
+            )
         return NUMPY_FUNCTIONS[ufunc](*inputs)
 
-    def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def __array_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         if func not in NUMPY_FUNCTIONS:
-            raise TypeError(f"np.{func.__name__} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist")
+            raise TypeError(
+                f"np.{func.__name__} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist"
+            )
         op = NUMPY_FUNCTIONS[func]
-        if len(args) > 2 and "keepdims" in op.__annotations__:  # a reduction: where ours has keepdims or ddof
-            raise TypeError(f"np.{func.__name__} on a Tensor takes neither dtype nor out; pass keepdims or ddof by keyword")
+        if (
+            len(args) > 2 and "keepdims" in op.__annotations__
+        ):  # a reduction: where ours has keepdims or ddof
+            raise TypeError(
+                f"np.{func.__name__} on a Tensor takes neither dtype nor out; pass keepdims or ddof by keyword"
+            )
         try:
             return op(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"np.{func.__name__} on a Tensor: {error}") from error
 
     def __setitem__(self, index: NoReturn, value: NoReturn) -> NoReturn:
-        raise TypeError("a Tensor takes no item assignment; build a new one with where, concatenate or stack")
+        raise TypeError(
+            "a Tensor takes no item assignment; build a new one with where, concatenate or stack"
+        )
 
     def __len__(self) -> int:
         if not self._data.shape:

@@ -31,7 +31,9 @@ def communicator() -> Any:
     try:
         from mpi4py import MPI
     except ImportError as error:
-        raise ImportError("parallel training needs MPI: pip install 'tinygrad-mnist[mpi]', and run under mpiexec") from error
+        raise ImportError(
+            "parallel training needs MPI: pip install 'tinygrad-mnist[mpi]', and run under mpiexec"
+        ) from error
     world = MPI.COMM_WORLD
     if world.size > 1 and sys.excepthook is sys.__excepthook__:
 
@@ -57,7 +59,9 @@ def broadcast(model: Module, comm: Any) -> None:
     described = comm.allgather([(name, a.shape, a.dtype.str) for name, a in state.items()])
     others = [rank for rank, description in enumerate(described) if description != described[0]]
     if others:
-        raise ValueError(f"broadcast: the model of rank(s) {others} differs from that of rank 0 in names, shapes or dtypes")
+        raise ValueError(
+            f"broadcast: the model of rank(s) {others} differs from that of rank 0 in names, shapes or dtypes"
+        )
     for a in state.values():
         comm.Bcast(a, root=0)
     model.load_state_dict(state)
@@ -76,11 +80,13 @@ class DistributedOptimizer:
 
     Notes
     -----
-    Gradients are packed into one buffer a dtype and summed by one Allreduce. A rank's gradients are weighted by `weight`
-    (1 by default), the share of the global batch that it has seen times the number of ranks: see `ShardedBatches`.
+    Gradients are packed into one buffer a dtype and summed by one Allreduce. A rank's gradients are
+    weighted by `weight` (1 by default), the share of the global batch that it has seen times the
+    number of ranks: see `ShardedBatches`.
 
-    What a layer computes over its batch, as `BatchNorm1d` does its means, it computes over the rank's share. Running
-    statistics are averaged over the ranks after each epoch, and each rank's `Dropout` draws numbers of its own.
+    What a layer computes over its batch, as `BatchNorm1d` does its means, it computes over the
+    rank's share. Running statistics are averaged over the ranks after each epoch, and each rank's
+    `Dropout` draws numbers of its own.
     """
 
     lr: float  # the optimizer's own
@@ -93,7 +99,9 @@ class DistributedOptimizer:
             broadcast(model, self.comm)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(object.__getattribute__(self, "optimizer"), name)  # no endless search where there is none yet
+        return getattr(
+            object.__getattribute__(self, "optimizer"), name
+        )  # no endless search where there is none yet
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in vars(self) and hasattr(vars(self).get("optimizer"), name):
@@ -117,10 +125,14 @@ class DistributedOptimizer:
         trained = [p for p in self.optimizer.params if p.requires_grad]
         for dtype in dict.fromkeys(p.dtype for p in trained):
             params = [p for p in trained if p.dtype == dtype]
-            # a rank whose share of a batch is empty has no gradients, and adds zeros; the flags at the end tell which
-            # parameters have a gradient on some rank: one that has none anywhere keeps none, as in a single process
+            # a rank whose share of a batch is empty has no gradients, and adds zeros; the flags at
+            # the end tell which parameters have a gradient on some rank: one that has none anywhere
+            # keeps none, as in a single process
             flags = np.array([p.grad is not None for p in params], dtype)
-            parts = [*(np.zeros(p.size, dtype) if (g := p.grad) is None else g.ravel() for p in params), flags]
+            parts = [
+                *(np.zeros(p.size, dtype) if (g := p.grad) is None else g.ravel() for p in params),
+                flags,
+            ]
             packed = np.concatenate(parts, out=empty((sum(map(len, parts)),), dtype))
             packed[: -len(params)] *= dtype.type(self.weight / self.comm.size)
             self.comm.Allreduce(MPI.IN_PLACE, packed)
@@ -139,11 +151,15 @@ class DistributedOptimizer:
 
     def evaluate(self, model: Module, loss: Loss, data: Data) -> Metrics:
         """Measure as `train.evaluate` does, each rank its share of the data; every rank gets the same answer."""
-        if self.comm.size == 1 or len(data[0]) == 0 or len(data[0]) != len(data[1]):  # which is an error, on every rank
+        if (
+            self.comm.size == 1 or len(data[0]) == 0 or len(data[0]) != len(data[1])
+        ):  # which is an error, on every rank
             return evaluate(model, loss, data)
         mine = slice(self.comm.rank, None, self.comm.size)
         x, y = data[0][mine], data[1][mine]
-        measured = evaluate(model, loss, (x, y)) if len(x) else None  # there may be fewer examples than ranks
+        measured = (
+            evaluate(model, loss, (x, y)) if len(x) else None
+        )  # there may be fewer examples than ranks
         shares = [(n, m) for n, m in self.comm.allgather((len(x), measured)) if m is not None]
         total = sum(n for n, _ in shares)
         counts = [m.confusion for _, m in shares if m.confusion is not None]
@@ -156,15 +172,17 @@ class DistributedOptimizer:
         found = self.comm.allgather(os.path.exists(path))
         if len(set(found)) > 1:
             blind = [rank for rank, there in enumerate(found) if not there]
-            raise CheckpointError(f"{path}: expected a file that all ranks can read, but rank(s) {blind} cannot see it")
+            raise CheckpointError(
+                f"{path}: expected a file that all ranks can read, but rank(s) {blind} cannot see it"
+            )
         return bool(found[0])
 
 
 class ShardedBatches:
     """Batches of which each rank sees its own share: every example once an epoch, on one rank.
 
-    Rank 0 shuffles for all. Rank r takes every n-th example of each batch, and the optimizer's `weight` is set so that
-    uneven shares count by their size.
+    Rank 0 shuffles for all. Rank r takes every n-th example of each batch, and the optimizer's
+    `weight` is set so that uneven shares count by their size.
 
     Parameters
     ----------
@@ -180,9 +198,20 @@ class ShardedBatches:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        comm, (x, y), size = self.optimizer.comm, (self.batches.inputs, self.batches.targets), self.batches.batch_size
-        order = comm.bcast(self.batches.order())  # rank 0's: Dropout may draw from the same generator, differently on each rank
-        for _, generator in self.optimizer.model.named_generators():  # to numbers of each rank's own, far ahead of rank 0's
+        comm, (x, y), size = (
+            self.optimizer.comm,
+            (self.batches.inputs, self.batches.targets),
+            self.batches.batch_size,
+        )
+        order = comm.bcast(
+            self.batches.order()
+        )  # rank 0's: Dropout may draw from the same generator, differently on each rank
+        for (
+            _,
+            generator,
+        ) in (
+            self.optimizer.model.named_generators()
+        ):  # to numbers of each rank's own, far ahead of rank 0's
             bits: Any = generator.bit_generator
             bits.state = comm.bcast(bits.state)
             if comm.rank:
@@ -193,7 +222,12 @@ class ShardedBatches:
             mine = batch[comm.rank :: comm.size]
             self.optimizer.weight = len(mine) * comm.size / len(batch)
             yield x[mine], y[mine]
-        for _, buffer in self.optimizer.model.named_buffers():  # running statistics: from now on the same everywhere
+        for (
+            _,
+            buffer,
+        ) in (
+            self.optimizer.model.named_buffers()
+        ):  # running statistics: from now on the same everywhere
             if buffer.dtype.kind in "fc":
                 buffer[...] = comm.allreduce(buffer) / comm.size
             else:
@@ -207,6 +241,8 @@ def share_cores(comm: Any) -> Iterator[None]:
     from threadpoolctl import threadpool_limits
 
     here = comm.Split_type(MPI.COMM_TYPE_SHARED).size
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     with threadpool_limits(max(cores // here, 1), user_api="blas"):
         yield

@@ -24,7 +24,11 @@ __all__ = [
 
 Labels: TypeAlias = Sequence[int] | Array
 
-_TRAIN, _VALIDATION, _WRONG = "#0072B2", "#D55E00", "#D55E00"  # colours that the colour-blind can tell apart
+_TRAIN, _VALIDATION, _WRONG = (
+    "#0072B2",
+    "#D55E00",
+    "#D55E00",
+)  # colours that the colour-blind can tell apart
 
 
 def _figure(width: float, height: float, title: str) -> "Figure":
@@ -46,18 +50,28 @@ def _images(images: npt.ArrayLike) -> Array:
     if array.ndim == 2 and array.shape[1] == 784:
         array = array.reshape(-1, 28, 28)
     if array.ndim != 3 or len(array) == 0:
-        raise ShapeError(f"plots: expected images of shape (N, 28, 28) or (N, 784), at least one, got {array.shape}")
+        raise ShapeError(
+            f"plots: expected images of shape (N, 28, 28) or (N, 784), at least one, got {array.shape}"
+        )
     return array
 
 
 def _same_number(images: Array, **others: Any) -> None:
     for name, other in others.items():
         if other is not None and len(other) != len(images):
-            raise ShapeError(f"plots: expected as many {name} as images, got {len(other)} and {len(images)}")
+            raise ShapeError(
+                f"plots: expected as many {name} as images, got {len(other)} and {len(images)}"
+            )
 
 
 def _grid(
-    title: str, images: Array, rows: int, columns: int, titles: Sequence[str], wrong: Sequence[int] = (), **style: Any
+    title: str,
+    images: Array,
+    rows: int,
+    columns: int,
+    titles: Sequence[str],
+    wrong: Sequence[int] = (),
+    **style: Any,
 ) -> "Figure":
     """Draw the first images in a grid, each with its title; those at the places in `wrong` are framed, their titles bold."""
     at_least(1, "plots", rows=rows, columns=columns)
@@ -76,22 +90,35 @@ def _grid(
     return figure
 
 
-def samples(images: npt.ArrayLike, labels: Labels | None = None, *, rows: int = 5, columns: int = 10) -> "Figure":
+def samples(
+    images: npt.ArrayLike, labels: Labels | None = None, *, rows: int = 5, columns: int = 10
+) -> "Figure":
     """Draw the first images in a grid, with their labels as titles."""
     pictures = _images(images)
     _same_number(pictures, labels=labels)
-    titles = [""] * len(pictures) if labels is None else [str(int(label)) for label in labels[: rows * columns]]
+    titles = (
+        [""] * len(pictures)
+        if labels is None
+        else [str(int(label)) for label in labels[: rows * columns]]
+    )
     return _grid("Samples", pictures, rows, columns, titles)
 
 
 def predictions(
-    images: npt.ArrayLike, predicted: Labels, labels: Labels | None = None, *, rows: int = 4, columns: int = 8
+    images: npt.ArrayLike,
+    predicted: Labels,
+    labels: Labels | None = None,
+    *,
+    rows: int = 4,
+    columns: int = 8,
 ) -> "Figure":
     """Draw images with the predicted digit beside the true one; errors are framed and say so."""
     pictures = _images(images)
     _same_number(pictures, predictions=predicted, labels=labels)
     if labels is None:
-        return _grid("Predictions", pictures, rows, columns, [str(int(digit)) for digit in predicted])
+        return _grid(
+            "Predictions", pictures, rows, columns, [str(int(digit)) for digit in predicted]
+        )
     pairs = [(int(p), int(t)) for p, t in zip(predicted, labels, strict=True)][: rows * columns]
     titles = [f"{p} = {t}" if p == t else f"{p}, not {t}" for p, t in pairs]
     wrong = [i for i, (p, t) in enumerate(pairs) if p != t]
@@ -100,7 +127,12 @@ def predictions(
 
 
 def mistakes(
-    images: npt.ArrayLike, probabilities: npt.ArrayLike, labels: Labels, *, rows: int = 2, columns: int = 8
+    images: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    labels: Labels,
+    *,
+    rows: int = 2,
+    columns: int = 8,
 ) -> "Figure":
     """Draw the wrong predictions that the model was most confident of, with the probability it gave them.
 
@@ -113,7 +145,9 @@ def mistakes(
     """
     pictures, p, true = _images(images), np.asarray(probabilities), np.asarray(labels)
     if p.ndim != 2 or true.ndim != 1:
-        raise ShapeError(f"mistakes: expected probabilities (N, C) and labels (N,), got {p.shape} and {true.shape}")
+        raise ShapeError(
+            f"mistakes: expected probabilities (N, C) and labels (N,), got {p.shape} and {true.shape}"
+        )
     _same_number(pictures, probabilities=p, labels=true)
     predicted = p.argmax(axis=1)
     wrong = np.flatnonzero(predicted != true)
@@ -121,12 +155,16 @@ def mistakes(
         raise ValueError("mistakes: expected at least one wrong prediction, got none")
     worst = wrong[np.argsort(-p[wrong, predicted[wrong]], kind="stable")][: rows * columns]
     titles = [f"{predicted[i]} ({p[i, predicted[i]]:.0%}), not {true[i]}" for i in worst]
-    figure = _grid(f"Most confident of {len(wrong)} mistakes", pictures[worst], rows, columns, titles)
+    figure = _grid(
+        f"Most confident of {len(wrong)} mistakes", pictures[worst], rows, columns, titles
+    )
     figure.set_figwidth(1.5 * min(columns, len(worst)) + 0.4)
     return figure
 
 
-def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "Learning curves") -> "Figure":
+def learning_curves(
+    history: Mapping[str, Sequence[float]], *, title: str = "Learning curves"
+) -> "Figure":
     """Draw loss and accuracy over the epochs, of training and (where there is any) of validation, its best epoch marked.
 
     Parameters
@@ -138,8 +176,13 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "Lea
     if not len(history.get("train_loss", ())):
         raise ValueError("learning_curves: expected a history of at least one epoch, got none")
     figure = _figure(10, 4, title)
-    for axes, (kind, best) in zip(figure.subplots(1, 2), (("loss", np.nanargmin), ("accuracy", np.nanargmax)), strict=True):
-        for part, name, colour, style in (("train", "training", _TRAIN, "-"), ("val", "validation", _VALIDATION, "--")):
+    for axes, (kind, best) in zip(
+        figure.subplots(1, 2), (("loss", np.nanargmin), ("accuracy", np.nanargmax)), strict=True
+    ):
+        for part, name, colour, style in (
+            ("train", "training", _TRAIN, "-"),
+            ("val", "validation", _VALIDATION, "--"),
+        ):
             values = np.asarray(history.get(f"{part}_{kind}", ()), float)
             if np.isnan(values).all():  # or there are none
                 continue
@@ -147,7 +190,14 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "Lea
             axes.plot(epochs, values, style, color=colour, label=name, marker=marker, markersize=4)
             if part == "val":
                 i = int(best(values))
-                axes.plot(epochs[i], values[i], "*", color=colour, markersize=14, label=f"best, epoch {i + 1}: {values[i]:.4g}")
+                axes.plot(
+                    epochs[i],
+                    values[i],
+                    "*",
+                    color=colour,
+                    markersize=14,
+                    label=f"best, epoch {i + 1}: {values[i]:.4g}",
+                )
         axes.set(xlabel="epoch", ylabel=kind, title=kind.capitalize())
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
@@ -156,7 +206,9 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "Lea
     return figure
 
 
-def confusion_matrix(confusion: npt.ArrayLike, class_names: Sequence[str] | None = None) -> "Figure":
+def confusion_matrix(
+    confusion: npt.ArrayLike, class_names: Sequence[str] | None = None
+) -> "Figure":
     """Draw counts of true classes (rows) by predicted ones (columns), shaded by the share of the row."""
     counts = np.asarray(confusion)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.size == 0:
@@ -165,12 +217,24 @@ def confusion_matrix(confusion: npt.ArrayLike, class_names: Sequence[str] | None
     if len(names) != len(counts):
         raise ShapeError(f"confusion_matrix: expected {len(counts)} class names, got {len(names)}")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = _figure(7, 6.4, f"Confusion matrix: {np.trace(counts) / max(counts.sum(), 1):.2%} of {counts.sum():,} right")
+    figure = _figure(
+        7,
+        6.4,
+        f"Confusion matrix: {np.trace(counts) / max(counts.sum(), 1):.2%} of {counts.sum():,} right",
+    )
     axes = figure.subplots()
     picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(counts):
         if count:
-            axes.text(j, i, f"{count}", ha="center", va="center", fontsize=9, color="white" if share[i, j] > 0.5 else "black")
+            axes.text(
+                j,
+                i,
+                f"{count}",
+                ha="center",
+                va="center",
+                fontsize=9,
+                color="white" if share[i, j] > 0.5 else "black",
+            )
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names)
@@ -178,11 +242,15 @@ def confusion_matrix(confusion: npt.ArrayLike, class_names: Sequence[str] | None
     return figure
 
 
-def first_layer_weights(weight: npt.ArrayLike, shape: tuple[int, int] = (28, 28), *, count: int = 32) -> "Figure":
+def first_layer_weights(
+    weight: npt.ArrayLike, shape: tuple[int, int] = (28, 28), *, count: int = 32
+) -> "Figure":
     """Draw the rows of a first layer's weight as images: what each hidden unit looks for, red for ink and blue against it."""
     w = np.asarray(weight)
     if w.ndim != 2 or w.shape[1] != shape[0] * shape[1] or len(w) == 0:
-        raise ShapeError(f"first_layer_weights: expected a weight of shape (units, {shape[0] * shape[1]}), got {w.shape}")
+        raise ShapeError(
+            f"first_layer_weights: expected a weight of shape (units, {shape[0] * shape[1]}), got {w.shape}"
+        )
     strongest = np.argsort(-np.square(w).sum(axis=1), kind="stable")[:count]
     limit = float(np.abs(w[strongest]).max()) or 1.0
     title = f"The {len(strongest)} strongest of {len(w)} first-layer units"
@@ -193,24 +261,32 @@ def first_layer_weights(weight: npt.ArrayLike, shape: tuple[int, int] = (28, 28)
     return figure
 
 
-def probabilities(image: npt.ArrayLike, probability: npt.ArrayLike, *, title: str = "What the model saw") -> "Figure":
+def probabilities(
+    image: npt.ArrayLike, probability: npt.ArrayLike, *, title: str = "What the model saw"
+) -> "Figure":
     """Draw one image beside the probability of each class."""
     picture, p = np.asarray(image), np.asarray(probability)
     if picture.size != 784 or p.ndim != 1 or p.size == 0:
-        raise ShapeError(f"probabilities: expected an image (28, 28) and a vector, got {picture.shape} and {p.shape}")
+        raise ShapeError(
+            f"probabilities: expected an image (28, 28) and a vector, got {picture.shape} and {p.shape}"
+        )
     figure = _figure(7, 3, title)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
     left.imshow(picture.reshape(28, 28), cmap="gray_r")
     left.set(xticks=[], yticks=[], title="input, 28 x 28")
     best = int(p.argmax())
-    bars = right.bar(range(len(p)), p, color=["#bbbbbb" if i != best else _TRAIN for i in range(len(p))])
+    bars = right.bar(
+        range(len(p)), p, color=["#bbbbbb" if i != best else _TRAIN for i in range(len(p))]
+    )
     right.bar_label(bars, [f"{v:.0%}" if v >= 0.005 else "" for v in p], fontsize=8)
     right.set(xticks=range(len(p)), ylim=(0, 1.1), xlabel="digit", ylabel="probability")
     right.set_title(f"predicted: {best} ({p[best]:.1%})")
     return figure
 
 
-def _graph(tensor: Any, names: Mapping[str, Any] | None) -> tuple[dict[Any, str], list[tuple[Any, Any]]]:
+def _graph(
+    tensor: Any, names: Mapping[str, Any] | None
+) -> tuple[dict[Any, str], list[tuple[Any, Any]]]:
     """Return the nodes of a Tensor's graph with their labels, and the edges from parent to node, as they were created."""
     if not hasattr(tensor, "_node"):
         raise TypeError(f"plots: expected a Tensor, got {type(tensor).__name__}")
@@ -222,8 +298,13 @@ def _graph(tensor: Any, names: Mapping[str, Any] | None) -> tuple[dict[Any, str]
             stack.extend(node.parents)
     nodes = sorted(found, key=lambda node: node.number)
     called = {t._node: name for name, t in (names or {}).items()}
-    labels = {n: f"{called.get(n) or n.name or 'leaf'}\n{'x'.join(map(str, n.shape)) or 'scalar'}" for n in nodes}
-    return labels, [(parent, node) for node in nodes for parent in node.parents if parent is not None]
+    labels = {
+        n: f"{called.get(n) or n.name or 'leaf'}\n{'x'.join(map(str, n.shape)) or 'scalar'}"
+        for n in nodes
+    }
+    return labels, [
+        (parent, node) for node in nodes for parent in node.parents if parent is not None
+    ]
 
 
 def graph_dot(tensor: Any, *, names: Mapping[str, Any] | None = None) -> str:
@@ -251,7 +332,9 @@ def graph_dot(tensor: Any, *, names: Mapping[str, Any] | None = None) -> str:
     lines = ["digraph {", "  rankdir=LR"]
     for node, label in labels.items():
         text = label.replace('"', r"\"").replace("\n", r"\n")
-        lines.append(f'  n{node.number} [shape={"ellipse" if node.is_leaf else "box"} label="{text}"]')
+        lines.append(
+            f'  n{node.number} [shape={"ellipse" if node.is_leaf else "box"} label="{text}"]'
+        )
     lines += [f"  n{parent.number} -> n{node.number}" for parent, node in edges]
     return "\n".join([*lines, "}"])
 
@@ -266,7 +349,9 @@ def draw_graph(tensor: Any, path: str | Path, *, names: Mapping[str, Any] | None
     """
     program = shutil.which("dot")
     if program is None:
-        raise FileNotFoundError("draw_graph: needs Graphviz' program dot; install graphviz, or use graph_figure or graph_dot")
+        raise FileNotFoundError(
+            "draw_graph: needs Graphviz' program dot; install graphviz, or use graph_figure or graph_dot"
+        )
     text = graph_dot(tensor, names=names).encode()
     subprocess.run([program, "-Tsvg", "-o", str(path)], input=text, check=True, capture_output=True)
 
@@ -282,16 +367,30 @@ def graph_figure(tensor: Any, *, names: Mapping[str, Any] | None = None) -> "Fig
     layers: dict[int, list[Any]] = {}
     for node in labels:
         layers.setdefault(depth[node], []).append(node)
-    place = {n: (d, -(i - (len(layer) - 1) / 2)) for d, layer in layers.items() for i, n in enumerate(layer)}
+    place = {
+        n: (d, -(i - (len(layer) - 1) / 2))
+        for d, layer in layers.items()
+        for i, n in enumerate(layer)
+    }
     tall = max(map(len, layers.values()), default=1)
     figure = _figure(max(1.7 * len(layers), 4), 1 + 1.1 * tall, "Computational graph")
     axes = figure.add_subplot(frameon=False, xticks=[], yticks=[])
     boxes = {}
     for node, label in labels.items():
-        box = {"boxstyle": f"{'round' if node.is_leaf else 'square'},pad=0.5", "fc": "#fff3d6" if node.is_leaf else "#dcebf7"}
-        boxes[node] = axes.text(*place[node], label, ha="center", va="center", fontsize=9, bbox=box).get_bbox_patch()
+        box = {
+            "boxstyle": f"{'round' if node.is_leaf else 'square'},pad=0.5",
+            "fc": "#fff3d6" if node.is_leaf else "#dcebf7",
+        }
+        boxes[node] = axes.text(
+            *place[node], label, ha="center", va="center", fontsize=9, bbox=box
+        ).get_bbox_patch()
     for parent, node in edges:
         ends = {"patchA": boxes[parent], "patchB": boxes[node], "shrinkA": 0, "shrinkB": 1}
-        axes.annotate("", place[node], place[parent], arrowprops={"arrowstyle": "->", "color": "#555555", **ends})
+        axes.annotate(
+            "",
+            place[node],
+            place[parent],
+            arrowprops={"arrowstyle": "->", "color": "#555555", **ends},
+        )
     axes.set(xlim=(-0.6, max(layers, default=0) + 0.6), ylim=(-tall / 2 - 0.1, tall / 2 + 0.1))
     return figure

@@ -8,9 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from . import graph
-from .arrays import NUMPY_1, Array, as_array, constants, narrowed
+from .arrays import Array, as_array, constants
 from .errors import GraphError, ShapeError, explained
-from .graph import Forward, Grads, Kernel, Needs, Node, Watch, mark_changed, mode, op_name, saved_arrays, switched
+from .graph import (
+    Forward,
+    Grads,
+    Kernel,
+    Needs,
+    Node,
+    Watch,
+    mark_changed,
+    mode,
+    op_name,
+    saved_arrays,
+    switched,
+)
 from .interop import Interop
 
 if TYPE_CHECKING:
@@ -58,7 +70,9 @@ class Tensor(Interop, Methods):
     _node: Node | None
     _is_parameter: bool  # a leaf that requires grad, or did until it was frozen
 
-    def __init__(self, data: TensorLike, requires_grad: bool = False, dtype: npt.DTypeLike | None = None) -> None:
+    def __init__(
+        self, data: TensorLike, requires_grad: bool = False, dtype: npt.DTypeLike | None = None
+    ) -> None:
         self._data = np.array(as_array(unwrap(data), dtype), order="C", subok=False)
         self._node, self._is_parameter = None, False
         self.requires_grad = requires_grad
@@ -75,7 +89,9 @@ class Tensor(Interop, Methods):
         if value is not self._data:  # else it is the end of `t.data -= ...`, already done in place
             value = np.asarray(unwrap(value))
             if value.shape not in ((), self._data.shape):
-                raise ShapeError(f"data: expected an array of shape {self.shape}, got {value.shape}")
+                raise ShapeError(
+                    f"data: expected an array of shape {self.shape}, got {value.shape}"
+                )
             self._data[...] = value
         mark_changed(self._data)
 
@@ -103,11 +119,15 @@ class Tensor(Interop, Methods):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if not self.is_leaf:
-            raise GraphError("requires_grad: only a leaf can change it; use detach() to cut a result from its graph")
+            raise GraphError(
+                "requires_grad: only a leaf can change it; use detach() to cut a result from its graph"
+            )
         if not value:
             self._node = None
         elif self._data.dtype.kind not in "fc":
-            raise TypeError(f"requires_grad needs floating-point data, got {self.dtype}; pass floats, or dtype=np.float32")
+            raise TypeError(
+                f"requires_grad needs floating-point data, got {self.dtype}; pass floats, or dtype=np.float32"
+            )
         elif self._node is None:
             self._node, self._is_parameter = Node(self._data), True
 
@@ -124,25 +144,36 @@ class Tensor(Interop, Methods):
         Parameters
         ----------
         gradient : array_like, optional
-            The gradient of some scalar with respect to this tensor, of its shape; needed unless it has one element.
+            The gradient of some scalar with respect to this tensor, of its shape; needed unless it
+            has one element.
         retain_graph : bool
             Keep the graph for another call; by default it is freed on the way.
 
         Raises
         ------
         GraphError
-            If this tensor requires no grad, has several elements and no `gradient` is given, if its graph was
-            freed, or if an array that the graph saved was changed in place.
+            If this tensor requires no grad, has several elements and no `gradient` is given, if its
+            graph was freed, or if an array that the graph saved was changed in place.
         ShapeError
             If `gradient` has another shape.
         """
         if self._node is None:
-            raise GraphError("backward: this tensor requires no grad; make a leaf it depends on with requires_grad=True")
+            raise GraphError(
+                "backward: this tensor requires no grad; make a leaf it depends on with requires_grad=True"
+            )
         if gradient is None and self.size != 1:
-            raise GraphError(f"backward: a tensor of shape {self.shape} is not a scalar; pass a gradient of that shape")
-        seed = np.array(1, self.dtype, ndmin=self.ndim) if gradient is None else np.array(unwrap(gradient), self.dtype)
+            raise GraphError(
+                f"backward: a tensor of shape {self.shape} is not a scalar; pass a gradient of that shape"
+            )
+        seed = (
+            np.array(1, self.dtype, ndmin=self.ndim)
+            if gradient is None
+            else np.array(unwrap(gradient), self.dtype)
+        )
         if seed.shape != self.shape:
-            raise ShapeError(f"backward: expected a gradient of shape {self.shape}, got {seed.shape}")
+            raise ShapeError(
+                f"backward: expected a gradient of shape {self.shape}, got {seed.shape}"
+            )
         for node, g in graph.backward(self._node, seed, retain_graph=retain_graph).items():
             node.grad = g if node.grad is None else np.add(node.grad, g, out=node.grad)
 
@@ -174,12 +205,20 @@ class Tensor(Interop, Methods):
     def __repr__(self) -> str:
         text = np.array2string(self._data, separator=", ", prefix="Tensor(")
         dtype = "" if self.dtype == np.float32 else f", dtype={self.dtype}"
-        made = "" if self._node is None else ", requires_grad=True" if self.is_leaf else f", made by {self._node.name}"
+        made = (
+            ""
+            if self._node is None
+            else ", requires_grad=True"
+            if self.is_leaf
+            else f", made by {self._node.name}"
+        )
         return f"Tensor({text}{dtype}{made})"
 
     def __getstate__(self) -> tuple[Array, bool, bool]:
-        if not self.is_leaf:
-            raise GraphError(f"a Tensor made by {self._node.name} cannot be copied or pickled; detach() it first")  # type: ignore[union-attr]
+        if self._node is not None and not self._node.is_leaf:
+            raise GraphError(
+                f"a Tensor made by {self._node.name} cannot be copied or pickled; detach() it first"
+            )
         return self._data, self._is_parameter, self.requires_grad
 
     def __setstate__(self, state: tuple[Array, bool, bool]) -> None:
@@ -219,8 +258,9 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
     Parameters
     ----------
     kernel : callable
-        `kernel(*arrays, **params) -> (y, vjp)`, ndarrays in and out; `vjp(g, needs)` returns one gradient an
-        input, None where `needs` is false. The contract between the two is in `tinygrad_mnist.graph`.
+        `kernel(*arrays, **params) -> (y, vjp)`, ndarrays in and out; `vjp(g, needs)` returns one
+        gradient an input, None where `needs` is false. The contract between the two is in
+        `tinygrad_mnist.graph`.
     *inputs : Tensor or array_like
         What the kernel is differentiated by; anything but a Tensor is a constant.
     **params
@@ -265,8 +305,6 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
         raise explained(error, op_name(kernel), arrays) from error
     if type(y) is not np.ndarray:  # NumPy's scalars, from arithmetic on 0-d arrays
         y = np.asarray(y)
-    if NUMPY_1 and y.ndim == 0 and "dtype" not in params:
-        y = narrowed(y, arrays)
     if record and mode.recording and y.dtype.kind in "fc":
         node = Node(y, kernel, vjp, parents)
     else:
@@ -276,7 +314,9 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
     return _make(y, node)
 
 
-def gradients(y: Tensor, leaves: Sequence[Tensor], seed: Array | None = None, retain_graph: bool = False) -> list[Array]:
+def gradients(
+    y: Tensor, leaves: Sequence[Tensor], seed: Array | None = None, retain_graph: bool = False
+) -> list[Array]:
     """Return the gradient of y with respect to each leaf (zeros where y does not depend on it), and store none of them."""
     seed = np.ones(y.shape, y.dtype) if seed is None else np.array(seed, y.dtype)
     found = {} if y._node is None else graph.backward(y._node, seed, retain_graph=retain_graph)

@@ -1,6 +1,7 @@
 """Time the default recipe of mnist_mlp.py and the same in PyTorch, process by process: python tests/benchmarks/end_to_end.py.
 
-First from start to saved pictures, then from start to 98 % of the test set, which is tried after each epoch.
+First from start to saved pictures, then from start to 98 % of the test set, which is tried after
+each epoch.
 """
 
 import math
@@ -24,8 +25,18 @@ def setting():
     settings = mnist_mlp.parse([])
     data = load_mnist()
     split, model, order = np.random.default_rng(0).spawn(3)
-    training, validation = train_val_split(*mnist_mlp.prepare(*data.train, settings), settings["validation"], split)
-    return settings, training, validation, mnist_mlp.prepare(*data.test, settings), data, model, order
+    training, validation = train_val_split(
+        *mnist_mlp.prepare(*data.train, settings), settings["validation"], split
+    )
+    return (
+        settings,
+        training,
+        validation,
+        mnist_mlp.prepare(*data.test, settings),
+        data,
+        model,
+        order,
+    )
 
 
 def ours(out, to):
@@ -72,7 +83,9 @@ def pytorch(out, to):
     model, size = torch.nn.Sequential(*layers), settings["batch_size"]
     steps = settings["epochs"] * math.ceil(len(training[0]) / size)
     optimizer = torch.optim.Adam(model.parameters(), settings["lr"])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["lr"], steps, cycle_momentum=False)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings["lr"], steps, cycle_momentum=False
+    )
     cross_entropy = torch.nn.functional.cross_entropy
 
     def outputs(x):
@@ -88,7 +101,9 @@ def pytorch(out, to):
     for epoch in range(settings["epochs"]):
         model.train()
         total = right = 0.0
-        for chosen in torch.randperm(len(training[0])).split(size):  # indices, for a DataLoader would be slower
+        for chosen in torch.randperm(len(training[0])).split(
+            size
+        ):  # indices, for a DataLoader would be slower
             x, y = training[0][chosen], training[1][chosen]
             optimizer.zero_grad()
             z = model(x)
@@ -137,8 +152,16 @@ def main():
                 command = [sys.executable, __file__, system, str(to)]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 best[system] = min(best.get(system, math.inf), time.perf_counter() - started)
-                said[system] = next(line for line in done.stdout.splitlines() if "epochs" in line or "test accuracy" in line)
-        print(f"{what}: " + "; ".join(f"{system} {s:.2f} s ({said[system]})" for system, s in best.items()), end="; ")
+                said[system] = next(
+                    line
+                    for line in done.stdout.splitlines()
+                    if "epochs" in line or "test accuracy" in line
+                )
+        print(
+            f"{what}: "
+            + "; ".join(f"{system} {s:.2f} s ({said[system]})" for system, s in best.items()),
+            end="; ",
+        )
         print(f"ratio {best['pytorch'] / best['ours']:.2f}")
     return None
 

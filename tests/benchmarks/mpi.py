@@ -1,6 +1,7 @@
 """Time Allreduce, the steps of 1 and 2 ranks, and what overlap would give: python tests/benchmarks/mpi.py.
 
-Each line is a job of mpiexec; the jobs of a comparison take turns, and the best round of each counts.
+Each line is a job of mpiexec; the jobs of a comparison take turns, and the best round of each
+counts.
 """
 
 import functools
@@ -15,7 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-NETWORKS = [((784, 128, 10), 128), ((784, 512, 10), 128), ((784, 512, 10), 512), ((784, 1024, 1024, 10), 1024)]
+NETWORKS = [
+    ((784, 128, 10), 128),
+    ((784, 512, 10), 128),
+    ((784, 512, 10), 512),
+    ((784, 1024, 1024, 10), 1024),
+]
 MESSAGES = [1, 1 << 10, 1 << 14, 1 << 17, 1 << 20, 1 << 22]  # float32 numbers
 
 
@@ -41,7 +47,11 @@ def steps(comm):
     found = {}
     for sizes, batch in NETWORKS:
         rng = np.random.default_rng(comm.rank)
-        layers = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b, rng=rng), nn.ReLU())][:-1]
+        layers = [
+            layer
+            for a, b in itertools.pairwise(sizes)
+            for layer in (nn.Linear(a, b, rng=rng), nn.ReLU())
+        ][:-1]
         model = nn.Sequential(*layers)
         inner = optim.SGD(model.parameters(), 0.01)
         mine = batch // comm.size
@@ -57,7 +67,9 @@ def steps(comm):
         count = max(20_000 // (batch * sizes[1] // 128), 5)
         size = sum(p.size for p in model.parameters()) * 4
         label = f"{'-'.join(map(str, sizes))}, batch {batch}, {size / 1e6:.2f} MB"
-        found[label] = [best(comm, functools.partial(step, optimizer), count) for optimizer in (together, inner)]
+        found[label] = [
+            best(comm, functools.partial(step, optimizer), count) for optimizer in (together, inner)
+        ]
     return found
 
 
@@ -68,7 +80,9 @@ def messages(comm):
     found = {}
     for size in MESSAGES:
         a = np.zeros(size, np.float32)
-        found[size] = best(comm, lambda a=a: comm.Allreduce(MPI.IN_PLACE, a), max(2_000_000 // (size + 1000), 5))
+        found[size] = best(
+            comm, lambda a=a: comm.Allreduce(MPI.IN_PLACE, a), max(2_000_000 // (size + 1000), 5)
+        )
     return found
 
 
@@ -107,26 +121,40 @@ def worker(task):
     from tinygrad_mnist.parallel import communicator, share_cores
 
     comm = communicator()
-    with share_cores(comm), threadpool_limits(int(os.environ.get("BENCHMARK_THREADS") or 0) or None):
+    with (
+        share_cores(comm),
+        threadpool_limits(int(os.environ.get("BENCHMARK_THREADS") or 0) or None),
+    ):
         found = {"steps": steps, "messages": messages, "overlap": overlap}[task](comm)
     if comm.rank == 0:
         print(json.dumps(found))
 
 
 def job(ranks, task, **environment):
-    mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    mpiexec = shutil.which(
+        "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    )
     command = [mpiexec, "-n", str(ranks), sys.executable, __file__, task]
-    return json.loads(subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True).stdout)
+    return json.loads(
+        subprocess.run(
+            command, env={**os.environ, **environment}, check=True, capture_output=True
+        ).stdout
+    )
 
 
 def main():
     if sys.argv[1:]:
         return worker(sys.argv[1])
-    print("Allreduce of 2 ranks: " + ", ".join(f"{4 * int(n):,} bytes {s * 1e6:.1f} us" for n, s in job(2, "messages").items()))
+    print(
+        "Allreduce of 2 ranks: "
+        + ", ".join(f"{4 * int(n):,} bytes {s * 1e6:.1f} us" for n, s in job(2, "messages").items())
+    )
     end, meanwhile = {}, {}
     for threads in (0, 1):
         rounds = [job(2, "overlap", MPICH_ASYNC_PROGRESS=str(threads)) for _ in range(3)]
-        alone, end[threads], meanwhile[threads] = (min(column) for column in zip(*rounds, strict=True))
+        alone, end[threads], meanwhile[threads] = (
+            min(column) for column in zip(*rounds, strict=True)
+        )
         print(
             f"backward of 6 layers of 1,024{', a progress thread' if threads else ''}: {alone * 1e3:.2f} ms alone, reduced at "
             f"its end {end[threads] * 1e3:.2f}, meanwhile {meanwhile[threads] * 1e3:.2f}: {meanwhile[threads] / end[threads]:.2f}"
@@ -136,10 +164,20 @@ def main():
     for _ in range(5):
         for kind, (ranks, threads) in kinds.items():
             for label, found in job(ranks, "steps", **({"BENCHMARK_THREADS": threads})).items():
-                times[kind][label] = [min(pair) for pair in zip(times[kind].get(label, found), found, strict=True)]
-    print("| network, global batch, message | " + " | ".join(kinds) + " | of it, communication |\n|---|" + "---|" * 4)
+                times[kind][label] = [
+                    min(pair) for pair in zip(times[kind].get(label, found), found, strict=True)
+                ]
+    print(
+        "| network, global batch, message | "
+        + " | ".join(kinds)
+        + " | of it, communication |\n|---|"
+        + "---|" * 4
+    )
     for label, (whole, silent) in times["2 ranks"].items():
-        row = [f"{times[kind][label][0] * 1e3:.2f} ms ({times[kind][label][0] / whole:.2f})" for kind in kinds]
+        row = [
+            f"{times[kind][label][0] * 1e3:.2f} ms ({times[kind][label][0] / whole:.2f})"
+            for kind in kinds
+        ]
         print(f"| {label} | {' | '.join(row)} | {(whole - silent) * 1e3:.2f} ms |")
 
 

@@ -61,7 +61,10 @@ def depth():
 def per_example():
     """Print the time of one step of the sigmoid-mse recipe, and of JAX' jit where it is installed, interleaved."""
     rng = np.random.default_rng(0)
-    first, second = nn.Linear(784, 100, bias=False, rng=rng), nn.Linear(100, 10, bias=False, rng=rng)
+    first, second = (
+        nn.Linear(784, 100, bias=False, rng=rng),
+        nn.Linear(100, 10, bias=False, rng=rng),
+    )
     model = nn.Sequential(first, nn.Sigmoid(), second, nn.Sigmoid())
     optimizer = optim.SGD(model.parameters(), 0.5)
     x, t = rng.random((1, 784), dtype=np.float32), rng.random((1, 10), dtype=np.float32)
@@ -86,7 +89,11 @@ def per_example():
         def loss(params, x, t):
             return ((jax.nn.sigmoid(jax.nn.sigmoid(x @ params[0]) @ params[1]) - t) ** 2).mean()
 
-        step = jax.jit(lambda params, x, t: [p - 0.5 * g for p, g in zip(params, jax.grad(loss)(params, x, t), strict=True)])
+        step = jax.jit(
+            lambda params, x, t: [
+                p - 0.5 * g for p, g in zip(params, jax.grad(loss)(params, x, t), strict=True)
+            ]
+        )
 
         def theirs():
             nonlocal params
@@ -100,7 +107,10 @@ def per_example():
     for _ in range(15):
         for name, run in systems.items():
             times[name] = min(times[name], best(run, 1))
-    print("one example, 784-100-10 sigmoid, mse: " + ", ".join(f"{n} {s / 300 * 1e6:.1f} us" for n, s in times.items()))
+    print(
+        "one example, 784-100-10 sigmoid, mse: "
+        + ", ".join(f"{n} {s / 300 * 1e6:.1f} us" for n, s in times.items())
+    )
 
 
 def imports():
@@ -109,7 +119,9 @@ def imports():
     for _ in range(10):
         for name in times:
             code = f"import time; t = time.perf_counter(); import {name}; print(time.perf_counter() - t)"
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            done = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            )
             times[name] = min(times[name], float(done.stdout))
     ratio = times["tinygrad_mnist"] / times["numpy"]
     print(

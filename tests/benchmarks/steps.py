@@ -1,7 +1,9 @@
 """Time one training step in this library and its peers: python tests/benchmarks/steps.py [--rounds N].
 
-Each system runs in a process of its own; the rounds are interleaved, and the best window of each system's rounds counts:
-a window is about ten milliseconds, so that some are free of other work on the machine. The ratio to ours is what to quote. After the timing the losses of all systems, which began with the same weights, must agree.
+Each system runs in a process of its own; the rounds are interleaved, and the best window of each
+system's rounds counts: a window is about ten milliseconds, so that some are free of other work on
+the machine. The ratio to ours is what to quote. After the timing the losses of all systems, which
+began with the same weights, must agree.
 """
 
 import argparse
@@ -19,7 +21,9 @@ import numpy as np
 
 SIZES = ((784, 128, 10), (784, 512, 10))
 BATCHES = (1, 32, 128, 512)
-CELLS = [(sizes, batch, "sgd") for sizes in SIZES for batch in BATCHES] + [(sizes, 128, "adam") for sizes in SIZES]
+CELLS = [(sizes, batch, "sgd") for sizes in SIZES for batch in BATCHES] + [
+    (sizes, 128, "adam") for sizes in SIZES
+]
 DEEP = ((784, *[64] * 9, 10), 64, "sgd")
 
 
@@ -35,7 +39,9 @@ def worker(name):
             x = rng.random((request["batch"], request["sizes"][0]), dtype=np.float32)
             labels = rng.integers(0, request["sizes"][-1], request["batch"])
             try:
-                step, loss = SYSTEMS[name](initial(request["sizes"]), x, labels, request["optimizer"])
+                step, loss = SYSTEMS[name](
+                    initial(request["sizes"]), x, labels, request["optimizer"]
+                )
                 step()
                 answer = True
             except AssertionError:
@@ -62,7 +68,9 @@ class Process:
     def __init__(self, name):
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
         command = [sys.executable, __file__, "--worker", name]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
 
     def ask(self, **request):
         self.process.stdin.write(json.dumps(request) + "\n")
@@ -83,11 +91,16 @@ def measure(names, sizes, batch, optimizer, rounds):
             taking_part[name], best[name] = process, math.inf
         else:
             process.close()
-    steps = {name: max(int(0.01 / p.ask(do="round", windows=3, steps=3)), 2) for name, p in taking_part.items()}
+    steps = {
+        name: max(int(0.01 / p.ask(do="round", windows=3, steps=3)), 2)
+        for name, p in taking_part.items()
+    }
     done = dict.fromkeys(taking_part, 10)
     for _ in range(rounds):
         for name, process in taking_part.items():
-            time.sleep(0.25)  # the threads of the system before spin on for a while: they must not be charged to this one
+            time.sleep(
+                0.25
+            )  # the threads of the system before spin on for a while: they must not be charged to this one
             best[name] = min(best[name], process.ask(do="round", windows=5, steps=steps[name]))
             done[name] += 5 * steps[name]
     # bring all to the same number of steps, so that their losses can be compared
@@ -126,21 +139,34 @@ def main():
     peers = ("jax", "torch", "mygrad", "autograd", "sklearn")
     names = options.systems or [n for n in SYSTEMS if n not in peers or importlib.util.find_spec(n)]
     kernels = os.environ.get("OPENBLAS_CORETYPE", "those that OpenBLAS chooses")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}, BLAS kernels: {kernels}")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}, BLAS kernels: {kernels}"
+    )
     print("microseconds, (ratio to ours: above 1, ours is faster)")
     print("| network, batch, optimizer | " + " | ".join(names) + " |")
     print("|" + "---|" * (len(names) + 1))
     table = {}
     for sizes, batch, optimizer in [*CELLS, DEEP]:
         best, losses = measure(names, sizes, batch, optimizer, options.rounds)
-        label = f"{'-'.join(map(str, sizes)) if len(sizes) < 5 else '10 layers'}, {batch}, {optimizer}"
+        label = (
+            f"{'-'.join(map(str, sizes)) if len(sizes) < 5 else '10 layers'}, {batch}, {optimizer}"
+        )
         table[label] = best
-        row = [f"{best[n] * 1e6:.0f} ({best[n] / best['ours']:.2f})" if n in best else "" for n in names]
+        row = [
+            f"{best[n] * 1e6:.0f} ({best[n] / best['ours']:.2f})" if n in best else ""
+            for n in names
+        ]
         print(f"| {label} | " + " | ".join(row) + " |", flush=True)
         known = [v for v in losses.values() if not math.isnan(v)]
         assert max(known) - min(known) < 2e-3 * max(1.0, max(known)), f"the losses differ: {losses}"
-    grid = [best for label, best in table.items() if label.endswith("sgd") and not label.startswith("10")]
-    means = {n: math.exp(np.mean([math.log(best[n] / best["ours"]) for best in grid])) for n in names}
+    grid = [
+        best
+        for label, best in table.items()
+        if label.endswith("sgd") and not label.startswith("10")
+    ]
+    means = {
+        n: math.exp(np.mean([math.log(best[n] / best["ours"]) for best in grid])) for n in names
+    }
     print("| geometric mean over the grid | " + " | ".join(f"{means[n]:.2f}" for n in names) + " |")
     print("peak memory, MiB: " + ", ".join(f"{n} {m:.0f}" for n, m in memory(names).items()))
     if options.out:

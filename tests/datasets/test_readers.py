@@ -29,7 +29,9 @@ PIXEL_NAMES = ",".join(f"{i}x{j}" for i in range(1, 29) for j in range(1, 29))
 def rows(images, labels=None, label_last=False):
     table = images.reshape(len(images), 784).tolist()
     if labels is not None:
-        table = [r + [int(y)] if label_last else [int(y), *r] for r, y in zip(table, labels, strict=True)]
+        table = [
+            r + [int(y)] if label_last else [int(y), *r] for r, y in zip(table, labels, strict=True)
+        ]
     return "".join(",".join(map(str, r)) + "\n" for r in table)
 
 
@@ -89,9 +91,14 @@ LAYOUTS = {
         ],
         "mnist_train.csv",
     ),
-    "arff": (lambda f: (f / "mnist_784.arff").write_text(arff(rows(IMAGES, LABELS, label_last=True))), "mnist_784.arff"),
+    "arff": (
+        lambda f: (f / "mnist_784.arff").write_text(arff(rows(IMAGES, LABELS, label_last=True))),
+        "mnist_784.arff",
+    ),
     "arff gzip": (
-        lambda f: (f / "mnist_784.arff.gz").write_bytes(gzip.compress(arff(rows(IMAGES, LABELS, label_last=True)).encode())),
+        lambda f: (f / "mnist_784.arff.gz").write_bytes(
+            gzip.compress(arff(rows(IMAGES, LABELS, label_last=True)).encode())
+        ),
         "mnist_784.arff.gz",
     ),
 }
@@ -129,7 +136,18 @@ def test_the_environment_names_the_folder(tmp_path, monkeypatch):
 def test_the_real_files_have_their_digits(mnist):
     assert mnist.train.images.shape == (60000, 28, 28)
     assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
-    assert np.bincount(mnist.train.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(mnist.train.labels).tolist() == [
+        5923,
+        6742,
+        5958,
+        6131,
+        5842,
+        5421,
+        5918,
+        6265,
+        5851,
+        5949,
+    ]
 
 
 GOOD = idx_bytes(IMAGES)
@@ -176,7 +194,10 @@ def first_pixel(text):
         (first_pixel("1,2"), "line 2: expected 785 columns, got 786"),
         (GOOD_ROWS + "1,2,3\n", "line 3: expected 785 columns, got 3"),
         (GOOD_ROWS.replace("\n", "\n\n", 1), "line 2: expected 785 columns, got 1"),
-        ("label," + PIXEL_NAMES[: PIXEL_NAMES.rindex(",")] + "\n", "expected 784 pixels beside the label"),
+        (
+            "label," + PIXEL_NAMES[: PIXEL_NAMES.rindex(",")] + "\n",
+            "expected 784 pixels beside the label",
+        ),
         ("digit," + PIXEL_NAMES + "\n" + GOOD_ROWS, "first column named label, got 'digit'"),
         ("label," + PIXEL_NAMES + "\n", "expected rows of 785 numbers, got none"),
         ("17" + GOOD_ROWS[1:], "line 1: expected a label from 0 to 9, got 17"),
@@ -213,7 +234,9 @@ def test_damaged_arff(tmp_path, text, words):
 def test_tables_read_in_threads_leave_no_filter_of_warnings(tmp_path):
     path, before = tmp_path / "mnist.csv", list(warnings.filters)
     path.write_text(rows(np.tile(IMAGES, (20, 1, 1)), np.tile(LABELS, 20)))
-    threads = [threading.Thread(target=lambda: [read_csv(path) for _ in range(5)]) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: [read_csv(path) for _ in range(5)]) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -252,7 +275,10 @@ def npy(array, allow_pickle=False):
     [
         (npy(IMAGES)[:-5], "x_train: .* expected 10976 bytes"),
         (npy(IMAGES) + b"x", r"x_train: .* more bytes than the shape \(14, 28, 28\) takes"),
-        (npy(IMAGES.astype(float)), "x_train: expected a npz file of integers: TypeError: got float64"),
+        (
+            npy(IMAGES.astype(float)),
+            "x_train: expected a npz file of integers: TypeError: got float64",
+        ),
         (
             npy(np.array([{}], object), True),
             "x_train: expected a npz file of integers: ValueError: Object arrays cannot be loaded",
@@ -279,7 +305,10 @@ def test_damaged_npz(tmp_path, x, words):
     ("make", "words"),
     [
         (lambda f: None, "expected the IDX files .* got none of them"),
-        (lambda f: idx(f) or (f / "t10k-labels-idx1-ubyte").unlink(), "missing t10k-labels-idx1-ubyte"),
+        (
+            lambda f: idx(f) or (f / "t10k-labels-idx1-ubyte").unlink(),
+            "missing t10k-labels-idx1-ubyte",
+        ),
         (
             lambda f: idx(f) or write_idx(f / "train-labels-idx1-ubyte", LABELS),
             r"train labels of shape \(N,\), as many as images, got \(14,\), \(12, 28, 28\)",
@@ -349,7 +378,9 @@ def mutated(content):
 
 def npz_bytes():
     stream = io.BytesIO()
-    np.savez_compressed(stream, x_train=IMAGES[:2], y_train=LABELS[:2], x_test=IMAGES[:1], y_test=LABELS[:1])
+    np.savez_compressed(
+        stream, x_train=IMAGES[:2], y_train=LABELS[:2], x_test=IMAGES[:1], y_test=LABELS[:1]
+    )
     return stream.getvalue()
 
 
@@ -357,7 +388,10 @@ SEEDS = {
     "idx.gz": (gzip.compress(idx_bytes(IMAGES[:3])), lambda path: read_idx(path, 3)),
     "idx": (idx_bytes(IMAGES[:3]), lambda path: read_idx(path, 3)),
     "mnist.npz": (npz_bytes(), read_npz),
-    "mnist.csv": (("label," + PIXEL_NAMES + "\n" + rows(IMAGES[:2], LABELS[:2])).encode(), read_csv),
+    "mnist.csv": (
+        ("label," + PIXEL_NAMES + "\n" + rows(IMAGES[:2], LABELS[:2])).encode(),
+        read_csv,
+    ),
     "mnist.arff": (arff(rows(IMAGES[:2], LABELS[:2], True)).encode(), read_arff),
 }
 

@@ -11,7 +11,11 @@ from safetensors.torch import save_file
 HERE = Path(__file__).parent
 STEPS = 100
 OPTIMIZERS = {
-    "SGD": [{"lr": 0.05}, {"lr": 0.02, "momentum": 0.9}, {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}],
+    "SGD": [
+        {"lr": 0.05},
+        {"lr": 0.02, "momentum": 0.9},
+        {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
+    ],
     "Adam": [{"lr": 0.05}, {"lr": 0.05, "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.1}],
     "AdamW": [{"lr": 0.05}, {"lr": 0.05, "weight_decay": 0.3}],
     "RMSprop": [
@@ -22,7 +26,11 @@ OPTIMIZERS = {
 }
 SCHEDULES = {
     "StepLR": ("StepLR", {"step_size": 7, "gamma": 0.5}, {}),
-    "CosineLR": ("CosineAnnealingLR", {"T_max": STEPS, "eta_min": 0.001}, {"total_steps": STEPS, "min_lr": 0.001}),
+    "CosineLR": (
+        "CosineAnnealingLR",
+        {"T_max": STEPS, "eta_min": 0.001},
+        {"total_steps": STEPS, "min_lr": 0.001},
+    ),
     "OneCycleLR": (
         "OneCycleLR",
         {"max_lr": 0.3, "total_steps": STEPS + 1, "cycle_momentum": False},
@@ -33,9 +41,9 @@ SCHEDULES = {
 
 def start():
     rng = np.random.default_rng(0)
-    return [torch.tensor(rng.standard_normal(s), requires_grad=True) for s in ((3, 2), (2,))], torch.tensor(
-        rng.standard_normal((4, 3))
-    )
+    return [
+        torch.tensor(rng.standard_normal(s), requires_grad=True) for s in ((3, 2), (2,))
+    ], torch.tensor(rng.standard_normal((4, 3)))
 
 
 def loss(params, x):
@@ -96,13 +104,28 @@ def network():
 if __name__ == "__main__":
     recorded = {
         "torch": torch.__version__.split("+")[0],
-        "optimizers": [[kind, options, trajectory(kind, options)] for kind, all_ in OPTIMIZERS.items() for options in all_],
-        "intermittent": [[kind, options[-1], trajectory(kind, options[-1], True)] for kind, options in OPTIMIZERS.items()],
+        "optimizers": [
+            [kind, options, trajectory(kind, options)]
+            for kind, all_ in OPTIMIZERS.items()
+            for options in all_
+        ],
+        "intermittent": [
+            [kind, options[-1], trajectory(kind, options[-1], True)]
+            for kind, options in OPTIMIZERS.items()
+        ],
         "clipped": [
             [max_norm, last, *clipped(max_norm, last)]
-            for max_norm, last in ((0.5, None), (100.0, None), (0.0, None), *((m, v) for m in (1.0, inf) for v in (inf, nan)))
+            for max_norm, last in (
+                (0.5, None),
+                (100.0, None),
+                (0.0, None),
+                *((m, v) for m in (1.0, inf) for v in (inf, nan)),
+            )
         ],
-        "schedules": {ours: [mine or options, rates(kind, options)] for ours, (kind, options, mine) in SCHEDULES.items()},
+        "schedules": {
+            ours: [mine or options, rates(kind, options)]
+            for ours, (kind, options, mine) in SCHEDULES.items()
+        },
         "network": network(),
     }
     (HERE / "torch.json").write_text(json.dumps(recorded))

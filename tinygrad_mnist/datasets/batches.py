@@ -1,13 +1,11 @@
 """From pixels to batches: normalize, one_hot, train_val_split, Batches."""
 
-from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
-
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array
+from ..arrays import Array, Rng
 from ..errors import at_least
 
 __all__ = ["Batches", "normalize", "one_hot", "train_val_split"]
@@ -39,7 +37,9 @@ def normalize(images: npt.ArrayLike, low: float = 0.0, high: float = 1.0) -> Arr
     return out
 
 
-def one_hot(labels: npt.ArrayLike, num_classes: int = 10, low: float = 0.0, high: float = 1.0) -> Array:
+def one_hot(
+    labels: npt.ArrayLike, num_classes: int = 10, low: float = 0.0, high: float = 1.0
+) -> Array:
     """Return a row for each label: `high` at the label's place, `low` elsewhere.
 
     Parameters
@@ -65,7 +65,9 @@ def one_hot(labels: npt.ArrayLike, num_classes: int = 10, low: float = 0.0, high
     if y.ndim != 1:
         raise ValueError(f"one_hot: expected labels of shape (N,), got {y.shape}")
     if y.size and (y.min() < 0 or y.max() >= num_classes):
-        raise ValueError(f"one_hot: expected labels in [0, {num_classes}), got {y.min()} to {y.max()}")
+        raise ValueError(
+            f"one_hot: expected labels in [0, {num_classes}), got {y.min()} to {y.max()}"
+        )
     out = np.full((len(y), num_classes), low, np.float32)
     out[np.arange(len(y)), y.astype(np.intp)] = high
     return out
@@ -73,13 +75,17 @@ def one_hot(labels: npt.ArrayLike, num_classes: int = 10, low: float = 0.0, high
 
 def _equal_length(what: str, inputs: Array, targets: Array) -> None:
     if inputs.ndim == 0 or targets.ndim == 0:
-        raise ValueError(f"{what}: expected arrays of examples, got the shapes {inputs.shape} and {targets.shape}")
+        raise ValueError(
+            f"{what}: expected arrays of examples, got the shapes {inputs.shape} and {targets.shape}"
+        )
     if len(inputs) != len(targets):
-        raise ValueError(f"{what}: expected as many inputs as targets, got {len(inputs)} and {len(targets)}")
+        raise ValueError(
+            f"{what}: expected as many inputs as targets, got {len(inputs)} and {len(targets)}"
+        )
 
 
 def train_val_split(
-    inputs: Array, targets: Array, fraction: float = 0.1, rng: np.random.Generator | int | None = None
+    inputs: Array, targets: Array, fraction: float = 0.1, rng: Rng = None
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """Hold out a random share of the examples for validation.
 
@@ -121,7 +127,8 @@ class Batches:
     shuffle : bool
         Whether each pass takes a new random order; without it the batches are views.
     rng : numpy Generator or seed
-        Where the order comes from; kept as `.rng`, whose `bit_generator.state` resumes it. None takes fresh entropy.
+        Where the order comes from; kept as `.rng`, whose `bit_generator.state` resumes it. None
+        takes fresh entropy.
     drop_last : bool
         Whether to leave out a last batch that is smaller than the others.
 
@@ -139,9 +146,15 @@ class Batches:
     """
 
     def __init__(
-        self, inputs: Array, targets: Array, batch_size: int,
-        *, shuffle: bool = True, rng: np.random.Generator | int | None = None, drop_last: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        inputs: Array,
+        targets: Array,
+        batch_size: int,
+        *,
+        shuffle: bool = True,
+        rng: Rng = None,
+        drop_last: bool = False,
+    ) -> None:
         self.inputs, self.targets = np.asarray(inputs), np.asarray(targets)
         _equal_length("Batches", self.inputs, self.targets)
         [self.batch_size] = at_least(1, "Batches", batch_size=batch_size)

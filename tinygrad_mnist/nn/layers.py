@@ -1,7 +1,5 @@
 """The layers: each holds its parameters, under PyTorch's names and shapes, and calls one operation."""
 
-from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
@@ -9,12 +7,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import ops
-from ..arrays import Array
+from ..arrays import Array, Rng
 from ..errors import ShapeError, at_least
 from ..ops.conv import Pair, pool_window, window
 from ..tensor import Tensor, from_numpy
 from . import init
-from .init import Rng
 from .module import Module
 
 __all__ = [
@@ -25,10 +22,14 @@ __all__ = [
 Initializer: TypeAlias = Callable[[Sequence[int], Rng], Array]
 
 
-def _affine(shape: tuple[int, ...], bias: bool, rng: Rng, weight_init: Initializer | None) -> tuple[Tensor, Tensor | None]:
+def _affine(
+    shape: tuple[int, ...], bias: bool, rng: Rng, weight_init: Initializer | None
+) -> tuple[Tensor, Tensor | None]:
     """Make a weight and a bias; by default both uniform in +-1/sqrt(fan in), as PyTorch does, else a bias of zeros."""
     if weight_init is not None:
-        return _parameter(weight_init(shape, np.random.default_rng(rng))), _parameter(np.zeros(shape[0])) if bias else None
+        return _parameter(weight_init(shape, np.random.default_rng(rng))), _parameter(
+            np.zeros(shape[0])
+        ) if bias else None
     rng, bound = np.random.default_rng(rng), 1 / math.sqrt(init.fans(shape)[0])
     weight = _parameter(rng.uniform(-bound, bound, shape))
     return weight, _parameter(rng.uniform(-bound, bound, shape[0])) if bias else None
@@ -46,9 +47,11 @@ class Linear(Module):
     in_features, out_features : int
     bias : bool
     rng : numpy Generator or seed
-        Where the initial weights come from; layers that share a Generator differ, layers given one seed do not.
+        Where the initial weights come from; layers that share a Generator differ, layers given one
+        seed do not.
     weight_init : function of (shape, rng), optional
-        One of `nn.init`, with a bias of zeros; by default both are uniform in +-1/sqrt(in_features), as in PyTorch.
+        One of `nn.init`, with a bias of zeros; by default both are uniform in
+        +-1/sqrt(in_features), as in PyTorch.
 
     Examples
     --------
@@ -57,9 +60,17 @@ class Linear(Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None, weight_init: Initializer | None = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rng: Rng = None,
+        weight_init: Initializer | None = None,
     ) -> None:
-        self.in_features, self.out_features = at_least(1, "Linear", in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = at_least(
+            1, "Linear", in_features=in_features, out_features=out_features
+        )
         self.weight, self.bias = _affine((out_features, in_features), bias, rng, weight_init)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,12 +92,24 @@ class Conv2d(Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, bias: bool = True,
-        *, rng: Rng = None, weight_init: Initializer | None = None,
-    ) -> None:  # fmt: skip
-        self.in_channels, self.out_channels = at_least(1, "Conv2d", in_channels=in_channels, out_channels=out_channels)
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        bias: bool = True,
+        *,
+        rng: Rng = None,
+        weight_init: Initializer | None = None,
+    ) -> None:
+        self.in_channels, self.out_channels = at_least(
+            1, "Conv2d", in_channels=in_channels, out_channels=out_channels
+        )
         self.kernel_size, self.stride, self.padding = window("Conv2d", kernel_size, stride, padding)
-        self.weight, self.bias = _affine((out_channels, in_channels, *self.kernel_size), bias, rng, weight_init)
+        self.weight, self.bias = _affine(
+            (out_channels, in_channels, *self.kernel_size), bias, rng, weight_init
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.conv.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
@@ -97,17 +120,31 @@ class _BatchNorm(Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         [self.num_features] = at_least(1, type(self).__name__, num_features=num_features)
-        self.weight, self.bias = _parameter(np.ones(num_features)), _parameter(np.zeros(num_features))
+        self.weight, self.bias = (
+            _parameter(np.ones(num_features)),
+            _parameter(np.zeros(num_features)),
+        )
         self.running_mean = np.zeros(num_features, np.float32)
         self.running_var = np.ones(num_features, np.float32)
-        self.num_batches_tracked = np.zeros((), np.int64)  # PyTorch's files hold it, though nothing here reads it
+        self.num_batches_tracked = np.zeros(
+            (), np.int64
+        )  # PyTorch's files hold it, though nothing here reads it
         self.eps, self.momentum = eps, momentum
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim not in self.ndims:
-            raise ShapeError(f"{type(self).__name__}: expected an input of {self.ndims} axes, got shape {x.shape}")
+            raise ShapeError(
+                f"{type(self).__name__}: expected an input of {self.ndims} axes, got shape {x.shape}"
+            )
         y = ops.norm.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
         )
         self.num_batches_tracked += self.training
         return y
@@ -139,10 +176,19 @@ class LayerNorm(Module):
     """Normalisation over the last axes, of shape `normalized_shape`, then a scale and a shift of each element."""
 
     def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5) -> None:
-        sizes = normalized_shape if isinstance(normalized_shape, (Sequence, np.ndarray)) else (normalized_shape,)
-        self.normalized_shape = tuple(at_least(1, "LayerNorm", normalized_shape=size)[0] for size in sizes)
+        sizes = (
+            normalized_shape
+            if isinstance(normalized_shape, (Sequence, np.ndarray))
+            else (normalized_shape,)
+        )
+        self.normalized_shape = tuple(
+            at_least(1, "LayerNorm", normalized_shape=size)[0] for size in sizes
+        )
         self.eps = eps
-        self.weight, self.bias = _parameter(np.ones(self.normalized_shape)), _parameter(np.zeros(self.normalized_shape))
+        self.weight, self.bias = (
+            _parameter(np.ones(self.normalized_shape)),
+            _parameter(np.zeros(self.normalized_shape)),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.norm.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -168,7 +214,9 @@ class Dropout(Module):
 
 class _Pool2d(Module):
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
-        self.kernel_size, self.stride, self.padding = pool_window(type(self).__name__, kernel_size, stride, padding)
+        self.kernel_size, self.stride, self.padding = pool_window(
+            type(self).__name__, kernel_size, stride, padding
+        )
 
 
 class MaxPool2d(_Pool2d):
@@ -246,7 +294,9 @@ class Sequential(Module):
     def __init__(self, *layers: Module | Callable[[Tensor], Tensor]) -> None:
         for i, layer in enumerate(layers):
             if not callable(layer):
-                raise TypeError(f"Sequential: expected modules or functions, got {type(layer).__name__} at position {i}")
+                raise TypeError(
+                    f"Sequential: expected modules or functions, got {type(layer).__name__} at position {i}"
+                )
             setattr(self, str(i), layer)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,7 +15,9 @@ OPS = {name: getattr(family, name) for family in FAMILIES for name in family.__a
 
 
 def _constant(function: Any) -> Any:
-    return lambda *args, **kwargs: function(*map(unwrap, args), **{name: unwrap(value) for name, value in kwargs.items()})
+    return lambda *args, **kwargs: function(
+        *map(unwrap, args), **{name: unwrap(value) for name, value in kwargs.items()}
+    )
 
 
 def _dot(x: TensorLike, y: TensorLike) -> Tensor:
@@ -26,7 +28,9 @@ def _dot(x: TensorLike, y: TensorLike) -> Tensor:
     return linear.matmul(x, y)
 
 
-def _clip(x: TensorLike, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
+def _clip(
+    x: TensorLike, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
+) -> Tensor:
     return arithmetic.clip(x, a_min if min is None else min, a_max if max is None else max)
 
 
@@ -35,9 +39,22 @@ for _name, _method in vars(Methods).items():
         setattr(Tensor, _name, _method)
 
 NUMPY_FUNCTIONS |= {getattr(np, name): op for name, op in OPS.items() if hasattr(np, name)}
-NUMPY_FUNCTIONS |= {np.dot: _dot, np.clip: _clip, np.amax: reduce.max, np.amin: reduce.min}  # NumPy's other names
-NUMPY_FUNCTIONS |= {np.less: Methods.__lt__, np.less_equal: Methods.__le__, np.equal: Methods.__eq__}
-NUMPY_FUNCTIONS |= {np.greater: Methods.__gt__, np.greater_equal: Methods.__ge__, np.not_equal: Methods.__ne__}
+NUMPY_FUNCTIONS |= {
+    np.dot: _dot,
+    np.clip: _clip,
+    np.amax: reduce.max,
+    np.amin: reduce.min,
+}  # NumPy's other names
+NUMPY_FUNCTIONS |= {
+    np.less: Methods.__lt__,
+    np.less_equal: Methods.__le__,
+    np.equal: Methods.__eq__,
+}
+NUMPY_FUNCTIONS |= {
+    np.greater: Methods.__gt__,
+    np.greater_equal: Methods.__ge__,
+    np.not_equal: Methods.__ne__,
+}
 
 # What NumPy computes of the values alone, without a gradient to speak of.
 for _function in (np.shape, np.ndim, np.size, np.argmax, np.argmin, np.isfinite, np.isnan, np.isinf, np.sign,

@@ -8,7 +8,19 @@ import numpy.typing as npt
 from ..arrays import Array, masked, unbroadcast
 from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
 
-__all__ = ["add", "clip", "divide", "maximum", "minimum", "multiply", "negative", "power", "square", "subtract", "where"]
+__all__ = [
+    "add",
+    "clip",
+    "divide",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "power",
+    "square",
+    "subtract",
+    "where",
+]
 
 
 def _add(x: Array, y: Array) -> Forward:
@@ -113,17 +125,24 @@ def square(x: TensorLike) -> Tensor:
     return apply(_square, x)
 
 
-def _dealt(g: Array, needs: Needs, takers: tuple[Array, Array], shapes: tuple[tuple[int, ...], ...]) -> Grads:
+def _dealt(
+    g: Array, needs: Needs, takers: tuple[Array, Array], shapes: tuple[tuple[int, ...], ...]
+) -> Grads:
     """Give g to each input where that takes it; not by a product: an infinite g must leave no nan where it does not go."""
     zero = g.dtype.type(0)
     both = zip(takers, shapes, needs, strict=True)
-    return [unbroadcast(np.where(takes, g, zero), shape) if need else None for takes, shape, need in both]
+    return [
+        unbroadcast(np.where(takes, g, zero), shape) if need else None
+        for takes, shape, need in both
+    ]
 
 
 def _pick(x: Array, y: Array, first: Array) -> Forward:
     """Take x where `first` is true, else y; the gradient goes where the value came from, halved at ties."""
     ties, shapes, z = x.real == y.real, (x.shape, y.shape), np.where(first, x, y)
-    return z, lambda g, needs: _dealt(np.where(ties, g * 0.5, g), needs, (first | ties, ~first), shapes)
+    return z, lambda g, needs: _dealt(
+        np.where(ties, g * 0.5, g), needs, (first | ties, ~first), shapes
+    )
 
 
 def _maximum(x: Array, y: Array) -> Forward:
@@ -146,7 +165,9 @@ def minimum(x: TensorLike, y: TensorLike) -> Tensor:
 
 def _where(x: Array, y: Array, *, condition: Array) -> Forward:
     shapes = (x.shape, y.shape)
-    return np.where(condition, x, y), lambda g, needs: _dealt(g, needs, (condition, ~condition), shapes)
+    return np.where(condition, x, y), lambda g, needs: _dealt(
+        g, needs, (condition, ~condition), shapes
+    )
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
@@ -155,12 +176,16 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def _clip(x: Array, *, low: Any, high: Any) -> Forward:
-    inside: Array = (x.real >= (-np.inf if low is None else low)) & (x.real <= (np.inf if high is None else high))
+    inside: Array = (x.real >= (-np.inf if low is None else low)) & (
+        x.real <= (np.inf if high is None else high)
+    )
     y = np.where(inside, x, np.clip(x.real, low, high))
     return y, lambda g, needs: (unbroadcast(masked(g, inside), x.shape),)
 
 
-def clip(x: TensorLike, low: npt.ArrayLike | None = None, high: npt.ArrayLike | None = None) -> Tensor:
+def clip(
+    x: TensorLike, low: npt.ArrayLike | None = None, high: npt.ArrayLike | None = None
+) -> Tensor:
     """Limit x to the interval [low, high], elementwise; the bounds are constants, and the slope is 1 at them.
 
     Raises

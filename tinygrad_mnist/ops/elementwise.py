@@ -133,7 +133,9 @@ def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
 
 def _logistic(x: Array) -> Array:
     x = floating(x)
-    if x.dtype.kind == "c":  # a complex exp overflows to nan; at a real part of -700 the value is 1e-304 already
+    if (
+        x.dtype.kind == "c"
+    ):  # a complex exp overflows to nan; at a real part of -700 the value is 1e-304 already
         x = np.where(x.real > -700, x, -700)
     with np.errstate(over="ignore"):  # exp(-x) = inf gives the right limit, 0
         y: Array = 1 / (1 + np.exp(-x))
@@ -172,8 +174,9 @@ def softplus(x: TensorLike) -> Tensor:
     return apply(_softplus, x)
 
 
-# Chebyshev series of exp(z*z) * erfc(z) in s = (2 - z) / (2 + z), which maps z >= 0 to (-1, 1]: computed from its
-# values at the Chebyshev nodes in 50 digits (mpmath), cut where the terms pass double precision.
+# Chebyshev series of exp(z*z) * erfc(z) in s = (2 - z) / (2 + z), which maps z >= 0 to (-1, 1]:
+# computed from its values at the Chebyshev nodes in 50 digits (mpmath), cut where the terms pass
+# double precision.
 _SERIES = (
     0.3773760996258595, 0.4825091196506807, 0.12232459533097705, 0.017831149719276792,
     0.00032117365249439837, -0.0003503952564796157, -2.243880650620326e-05, 1.0537433119356064e-05,
@@ -189,7 +192,9 @@ def _erfc(x: Array) -> Array:
     """Complementary error function 2/sqrt(pi) * integral from x to infinity of exp(-t*t) dt; analytic, error near 1e-14."""
     right = x.real >= 0
     z: Array = np.where(right, x, -x)
-    z = np.where(z.real < 30, z, x.real.dtype.type(30))  # erfc(30) is 0 in double precision, and infinity maps to nan
+    z = np.where(
+        z.real < 30, z, x.real.dtype.type(30)
+    )  # erfc(30) is 0 in double precision, and infinity maps to nan
     s = (2 - z) / (2 + z)
     b = previous = np.zeros_like(s)
     for coefficient in _SERIES[:0:-1]:  # Clenshaw's recurrence

@@ -15,8 +15,9 @@ __all__ = ["einsum", "linear", "matmul"]
 def _times_transposed(a: Array, b: Array) -> Array:
     """Return a @ b.T, of stacks of matrices too; where `a` has few rows and `b` many long ones as the transpose of b @ a.T.
 
-    BLAS repacks its second operand, by columns twice as slowly, and few rows do not repay that: let the small one be it.
-    Short rows do not repay the copy of the result: with 4 columns it takes 2 to 10 times as long as the product.
+    BLAS repacks its second operand, by columns twice as slowly, and few rows do not repay that: let
+    the small one be it. Short rows do not repay the copy of the result: with 4 columns it takes 2
+    to 10 times as long as the product.
     """
     if a.ndim == b.ndim == 2 and 1 < len(a) <= 64 and 4 * len(a) <= len(b) and a.shape[1] >= 256:
         return np.ascontiguousarray((b @ a.T).T)
@@ -30,7 +31,9 @@ def _matmul(x: Array, y: Array) -> Forward:
 
     def vjp(g: Array, needs: Needs) -> Grads:
         gx = gy = None
-        a = x[np.newaxis, :] if x.ndim == 1 else x  # a vector is a row on the left, a column on the right
+        a = (
+            x[np.newaxis, :] if x.ndim == 1 else x
+        )  # a vector is a row on the left, a column on the right
         b = y[:, np.newaxis] if y.ndim == 1 else y
         g = g.reshape(*g.shape[: g.ndim - (x.ndim > 1) - (y.ndim > 1)], a.shape[-2], b.shape[-1])
         if needs[0]:
@@ -56,7 +59,8 @@ def matmul(x: TensorLike, y: TensorLike) -> Tensor:
 def _outer(a: Array, b: Array) -> Array:
     """Return the outer product of two vectors, as a product of matrices with an inner size of 2, half of it zeros.
 
-    BLAS does that twice as fast as NumPy's broadcast multiply writes it, and that six times as fast as BLAS with size 1.
+    BLAS does that twice as fast as NumPy's broadcast multiply writes it, and that six times as fast
+    as BLAS with size 1.
     """
     left, right = np.zeros((len(a), 2), a.dtype), np.zeros((2, len(b)), b.dtype)
     left[:, 0], right[0] = a, b
@@ -65,7 +69,9 @@ def _outer(a: Array, b: Array) -> Array:
 
 def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
-        raise ShapeError(f"linear: expected x of shape (..., in) and weight (out, in), got {x.shape} and {weight.shape}")
+        raise ShapeError(
+            f"linear: expected x of shape (..., in) and weight (out, in), got {x.shape} and {weight.shape}"
+        )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
     y = _times_transposed(x, weight)
@@ -75,7 +81,9 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
     def vjp(g: Array, needs: Needs) -> Grads:
         rows, x_rows = g, x
         if x.ndim != 2:
-            places = math.prod(x.shape[:-1])  # not -1, which NumPy cannot tell where there are no elements
+            places = math.prod(
+                x.shape[:-1]
+            )  # not -1, which NumPy cannot tell where there are no elements
             rows, x_rows = g.reshape(places, weight.shape[0]), x.reshape(places, weight.shape[1])
         gw = None
         if needs[1]:
@@ -110,15 +118,22 @@ def _explicit(subscripts: str, operands: tuple[Array, ...]) -> tuple[list[str], 
     if len(terms) != len(operands):
         raise ShapeError(f"einsum: {subscripts!r} names {len(terms)} operands, got {len(operands)}")
     spare = [c for c in string.ascii_letters if c not in subscripts]
-    hidden = [max(a.ndim - len(t.replace("...", "")), 0) if "..." in t else 0 for t, a in zip(terms, operands, strict=True)]
+    hidden = [
+        max(a.ndim - len(t.replace("...", "")), 0) if "..." in t else 0
+        for t, a in zip(terms, operands, strict=True)
+    ]
     rest = "".join(spare[: max(hidden)])
     terms = [t.replace("...", rest[len(rest) - n :]) for t, n in zip(terms, hidden, strict=True)]
     for term, a in zip(terms, operands, strict=True):
         if len(term) != a.ndim:
-            raise ShapeError(f"einsum: the term {term!r} of {subscripts!r} does not fit shape {a.shape}")
+            raise ShapeError(
+                f"einsum: the term {term!r} of {subscripts!r} does not fit shape {a.shape}"
+            )
     if not arrow:
         letters = "".join(terms)
-        output = rest + "".join(sorted(c for c in set(letters) - set(rest) if letters.count(c) == 1))
+        output = rest + "".join(
+            sorted(c for c in set(letters) - set(rest) if letters.count(c) == 1)
+        )
     return terms, output.replace("...", rest)
 
 
@@ -133,15 +148,21 @@ def _einsum(*operands: Array, subscripts: str) -> Forward:
                 gradients.append(None)
                 continue
             side = dict(zip(term, a.shape, strict=True))
-            letters, shape = "".join(side), tuple(side.values())  # once each: a repeated letter takes a diagonal
+            letters, shape = (
+                "".join(side),
+                tuple(side.values()),
+            )  # once each: a repeated letter takes a diagonal
             others = [output, *terms[:i], *terms[i + 1 :]]
             known = "".join(c for c in letters if any(c in t for t in others))
             part = np.einsum(f"{','.join(others)}->{known}", g, *operands[:i], *operands[i + 1 :])
-            # a letter that only this operand has was summed over: its gradient is the same all along it
+            # a letter that only this operand has was summed over: its gradient is the same all
+            # along it
             part = np.expand_dims(part, tuple(k for k, c in enumerate(letters) if c not in known))
             part = unbroadcast(np.broadcast_to(part, np.broadcast_shapes(part.shape, shape)), shape)
             out = np.zeros(a.shape, g.dtype)
-            diagonal = np.einsum(f"{term}->{letters}", out) if term else out  # a writeable view of it
+            diagonal = (
+                np.einsum(f"{term}->{letters}", out) if term else out
+            )  # a writeable view of it
             diagonal[...] = part
             gradients.append(out)
         return gradients
@@ -158,5 +179,7 @@ def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
         If the subscripts do not fit the operands.
     """
     if not isinstance(subscripts, str):
-        raise TypeError(f'einsum: expected the subscripts as a string such as "ij,jk->ik", got {type(subscripts).__name__}')
+        raise TypeError(
+            f'einsum: expected the subscripts as a string such as "ij,jk->ik", got {type(subscripts).__name__}'
+        )
     return apply(_einsum, *operands, subscripts=subscripts)

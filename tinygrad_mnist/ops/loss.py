@@ -19,15 +19,24 @@ def _check_reduction(op: str, reduction: str, examples: int) -> None:
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f'{op}: expected reduction "mean", "sum" or "none", got {reduction!r}')
     if reduction == "mean" and not examples:
-        raise ValueError(f"{op}: the mean over an empty batch is undefined; expected at least one example")
+        raise ValueError(
+            f"{op}: the mean over an empty batch is undefined; expected at least one example"
+        )
 
 
 def _softmax_cross_entropy(
-    logits: Array, probabilities: Array | None = None,
-    *, labels: Array | None = None, weight: Array | None, smoothing: float, reduction: str,
-) -> Forward:  # fmt: skip
+    logits: Array,
+    probabilities: Array | None = None,
+    *,
+    labels: Array | None = None,
+    weight: Array | None,
+    smoothing: float,
+    reduction: str,
+) -> Forward:
     n, classes = logits.shape
-    z: Array = np.ascontiguousarray(logits.T)  # classes first: NumPy reduces a short last axis ten times as slowly
+    z: Array = np.ascontiguousarray(
+        logits.T
+    )  # classes first: NumPy reduces a short last axis ten times as slowly
     examples = np.arange(n)
     # how much each class counts: None for bare labels, the common case, which needs no matrix
     target = None if probabilities is None else probabilities.T
@@ -39,11 +48,17 @@ def _softmax_cross_entropy(
     if target is not None and weight is not None:
         target = target * weight[:, np.newaxis]
     scale: float = 1
-    if reduction == "mean":  # as PyTorch: by the labels' weights, but by N where there are probabilities
+    if (
+        reduction == "mean"
+    ):  # as PyTorch: by the labels' weights, but by N where there are probabilities
         scale = n if labels is None or weight is None else float(weight[labels].sum())
 
     def losses_of(logp: Array) -> Array:
-        picked: Array = logp[labels, examples] if target is None else np.where(target == 0, 0, target * logp).sum(axis=0)
+        picked: Array = (
+            logp[labels, examples]
+            if target is None
+            else np.where(target == 0, 0, target * logp).sum(axis=0)
+        )
         return np.negative(picked, out=picked)  # the where: 0 * log(0) counts nothing
 
     with np.errstate(all="ignore"):
@@ -54,19 +69,27 @@ def _softmax_cross_entropy(
         logp -= np.log(total, out=total)
         losses = losses_of(logp)
         y = losses.sum() / scale
-        if not np.isfinite(y):  # finite logits can lie further apart than the dtype reaches, and so can their sum
+        if not np.isfinite(
+            y
+        ):  # finite logits can lie further apart than the dtype reaches, and so can their sum
             lowest = z.real.dtype.type(0.99 * np.finfo(z.dtype).min)
             logp = np.where(np.isfinite(z) & (logp.real < lowest), lowest, logp)
             losses = losses_of(logp)
             y = (losses / scale).sum()
-            if np.isfinite(z).all():  # a weight, or the sum of several, may still have carried it out of reach
+            if np.isfinite(
+                z
+            ).all():  # a weight, or the sum of several, may still have carried it out of reach
                 losses, y = np.minimum(losses, -lowest), np.minimum(y, -lowest)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         factor = g / scale
         gx = gp = None
         if needs[0]:
-            gx = softmax * factor if target is None else (softmax * target.sum(axis=0) - target) * factor
+            gx = (
+                softmax * factor
+                if target is None
+                else (softmax * target.sum(axis=0) - target) * factor
+            )
             if target is None:
                 gx[labels, examples] -= factor
             gx = gx.T
@@ -78,9 +101,13 @@ def _softmax_cross_entropy(
 
 
 def softmax_cross_entropy(
-    logits: TensorLike, labels: TensorLike,
-    *, reduction: str = "mean", label_smoothing: float = 0.0, weight: npt.ArrayLike | None = None,
-) -> Tensor:  # fmt: skip
+    logits: TensorLike,
+    labels: TensorLike,
+    *,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    weight: npt.ArrayLike | None = None,
+) -> Tensor:
     """Cross-entropy of the softmax of `logits`: -sum_c t_c w_c log softmax(logits)_c, the formula of PyTorch's `cross_entropy`.
 
     Parameters
@@ -119,7 +146,9 @@ def softmax_cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"{op}: expected label_smoothing in [0, 1], got {label_smoothing}")
     if reduction == "mean" and x.dtype == np.float16 and n > 65504:
-        raise ValueError(f"{op}: float16 cannot count beyond 65504, got {n} examples; convert with .astype(np.float32)")
+        raise ValueError(
+            f"{op}: float16 cannot count beyond 65504, got {n} examples; convert with .astype(np.float32)"
+        )
     if weight is not None:
         weight = np.asarray(weight, x.data.real.dtype)
         if weight.shape != (classes,):
@@ -127,11 +156,18 @@ def softmax_cross_entropy(
     y = np.asarray(unwrap(labels))
     params = {"weight": weight, "smoothing": label_smoothing, "reduction": reduction}
     if y.dtype.kind in "fc" and y.shape == x.shape:
-        return apply(_softmax_cross_entropy, x, labels if isinstance(labels, Tensor) else y.astype(x.data.real.dtype), **params)
+        return apply(
+            _softmax_cross_entropy,
+            x,
+            labels if isinstance(labels, Tensor) else y.astype(x.data.real.dtype),
+            **params,
+        )
     if y.shape != (n,) or (n and y.dtype.kind not in "iu"):  # an empty list has no dtype of its own
         expected = f"{op}: expected integer labels of shape ({n},), or float probabilities of shape {x.shape}"
         if y.ndim == 1 and y.dtype.kind not in "iu":
-            raise TypeError(f"{expected}, got {y.dtype} {y.shape}; convert labels with .astype(int)")
+            raise TypeError(
+                f"{expected}, got {y.dtype} {y.shape}; convert labels with .astype(int)"
+            )
         raise ShapeError(f"{expected}, got {y.dtype} {y.shape}")
     y = y.astype(np.intp, copy=False)
     if n and y.view(np.uintp).max() >= classes:  # a negative label is a huge unsigned one
@@ -152,7 +188,9 @@ def _mse(prediction: Array, target: Array, *, reduction: str) -> Forward:
 
     if reduction == "none":
         return y, vjp
-    total = y.sum(dtype=np.float32) if y.dtype == np.float16 else y.sum()  # float16 has no room for many squares
+    total = (
+        y.sum(dtype=np.float32) if y.dtype == np.float16 else y.sum()
+    )  # float16 has no room for many squares
     return np.asarray(total / scale, y.dtype), vjp
 
 
@@ -175,6 +213,8 @@ def mse(prediction: TensorLike, target: TensorLike, *, reduction: str = "mean") 
     x = _as_floats(prediction)
     t = target if isinstance(target, Tensor) else np.asarray(target, x.data.real.dtype)
     if x.shape != t.shape:
-        raise ShapeError(f"mse: expected a target of the prediction's shape {x.shape}, got {t.shape}")
+        raise ShapeError(
+            f"mse: expected a target of the prediction's shape {x.shape}, got {t.shape}"
+        )
     _check_reduction("mse", reduction, x.size)
     return apply(_mse, x, t, reduction=reduction)

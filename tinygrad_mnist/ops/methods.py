@@ -16,7 +16,9 @@ from . import shape as s
 __all__ = ["Methods"]
 
 
-def _reflected(op: Callable[[TensorLike, TensorLike], Tensor]) -> Callable[[Any, TensorLike], Tensor]:
+def _reflected(
+    op: Callable[[TensorLike, TensorLike], Tensor],
+) -> Callable[[Any, TensorLike], Tensor]:
     return lambda self, other: op(other, self)
 
 

@@ -1,12 +1,10 @@
 """Normalisation: softmax and its logarithm, batch and layer normalisation, dropout."""
 
-from __future__ import annotations  # numpy.random loads when it is first used, not by an annotation
-
 from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Array, floating, unbroadcast
+from ..arrays import Array, Rng, floating, unbroadcast
 from ..errors import ShapeError
 from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, unwrap
 
@@ -43,9 +41,15 @@ def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 
 def _normalize(
-    x: Array, weight: Array | None = None, bias: Array | None = None,
-    *, axes: tuple[int, ...], shape: tuple[int, ...], eps: float, given: tuple[Array, Array] | None = None,
-) -> Forward:  # fmt: skip
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    *,
+    axes: tuple[int, ...],
+    shape: tuple[int, ...],
+    eps: float,
+    given: tuple[Array, Array] | None = None,
+) -> Forward:
     """Centre and scale x, by its own mean and variance over `axes` or by given ones; then a weight and a bias of `shape`."""
     centred = x - (x.mean(axis=axes, keepdims=True) if given is None else given[0])
     var = (centred * centred).mean(axis=axes, keepdims=True) if given is None else given[1]
@@ -63,15 +67,23 @@ def _normalize(
             gw = unbroadcast(g * unit, shape).reshape(weight.shape)
         if needs[0]:
             gx = g * scale if weight is None else g * (scale * weight.reshape(shape))
-            if given is None:  # the statistics depend on x, too: take out the parts of g along 1 and along x
-                gx -= gx.mean(axis=axes, keepdims=True) + unit * (gx * unit).mean(axis=axes, keepdims=True)
+            if (
+                given is None
+            ):  # the statistics depend on x, too: take out the parts of g along 1 and along x
+                gx -= gx.mean(axis=axes, keepdims=True) + unit * (gx * unit).mean(
+                    axis=axes, keepdims=True
+                )
         return (gx, gw, gb)[: len(needs)]
 
     return y, vjp
 
 
 def _affine(
-    op: str, shape: tuple[int, ...], weight: TensorLike | None, bias: TensorLike | None, **statistics: Array | None
+    op: str,
+    shape: tuple[int, ...],
+    weight: TensorLike | None,
+    bias: TensorLike | None,
+    **statistics: Array | None,
 ) -> list[TensorLike]:
     """Return the weight and the bias that there are; an error unless these, and the statistics, have the shape."""
     for name, a in {"weight": weight, "bias": bias, **statistics}.items():
@@ -83,17 +95,23 @@ def _affine(
 
 
 def batch_norm(
-    x: TensorLike, running_mean: Array | None, running_var: Array | None, weight: TensorLike | None = None,
-    bias: TensorLike | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
+    x: TensorLike,
+    running_mean: Array | None,
+    running_var: Array | None,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
     """Normalise each channel over the batch: (x - mean) / sqrt(var + eps) * weight + bias (Ioffe & Szegedy 2015).
 
     Parameters
     ----------
     x : Tensor of shape (N, C) or (N, C, ...)
     running_mean, running_var : ndarrays of shape (C,), or None
-        Used in evaluation; in training updated in place, by `momentum`, with the mean and the unbiased variance of
-        the batch.
+        Used in evaluation; in training updated in place, by `momentum`, with the mean and the
+        unbiased variance of the batch.
     weight, bias : Tensors of shape (C,), optional
     training : bool
         Whether to normalise by the batch's own statistics.
@@ -115,16 +133,25 @@ def batch_norm(
     if data.ndim < 2:
         raise ShapeError(f"batch_norm: expected x of shape (N, C, ...), got {data.shape}")
     channels = data.shape[1]
-    affine = _affine("batch_norm", (channels,), weight, bias, running_mean=running_mean, running_var=running_var)
+    affine = _affine(
+        "batch_norm", (channels,), weight, bias, running_mean=running_mean, running_var=running_var
+    )
     for a in (running_mean, running_var):
         if not isinstance(a, (np.ndarray, type(None))):  # training updates them in place
-            raise TypeError(f"batch_norm: expected running statistics as ndarrays, got {type(a).__name__}")
+            raise TypeError(
+                f"batch_norm: expected running statistics as ndarrays, got {type(a).__name__}"
+            )
     axes, shape = (0, *range(2, data.ndim)), (1, channels, *(1,) * (data.ndim - 2))
     if training:
         if data.size < 2 * max(channels, 1):
-            raise ValueError(f"batch_norm: expected more than one value a channel in training, got x of shape {data.shape}")
+            raise ValueError(
+                f"batch_norm: expected more than one value a channel in training, got x of shape {data.shape}"
+            )
         y = apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
-        for running, batch in ((running_mean, data.mean(axis=axes)), (running_var, data.var(axis=axes, ddof=1))):
+        for running, batch in (
+            (running_mean, data.mean(axis=axes)),
+            (running_var, data.var(axis=axes, ddof=1)),
+        ):
             if running is not None and data.dtype.kind != "c":
                 running += momentum * (batch - running)
         return y
@@ -136,9 +163,12 @@ def batch_norm(
 
 
 def layer_norm(
-    x: TensorLike, normalized_shape: int | Sequence[int], weight: TensorLike | None = None, bias: TensorLike | None = None,
+    x: TensorLike,
+    normalized_shape: int | Sequence[int],
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
     eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Normalise over the last axes: (x - mean) / sqrt(var + eps) * weight + bias (Ba et al. 2016).
 
     Parameters
@@ -154,10 +184,16 @@ def layer_norm(
     ShapeError
         If the shapes are not these.
     """
-    shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
+    shape = (
+        (normalized_shape,)
+        if isinstance(normalized_shape, (int, np.integer))
+        else tuple(normalized_shape)
+    )
     whole = np.shape(x)
     if not shape or whole[-len(shape) :] != shape:
-        raise ShapeError(f"layer_norm: expected x of shape (..., {', '.join(map(str, shape))}), got {whole}")
+        raise ShapeError(
+            f"layer_norm: expected x of shape (..., {', '.join(map(str, shape))}), got {whole}"
+        )
     axes = tuple(range(len(whole) - len(shape), len(whole)))
     affine = _affine("layer_norm", shape, weight, bias)
     return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
@@ -167,7 +203,7 @@ def _dropout(x: Array, *, mask: Array) -> Forward:
     return x * mask, lambda g, needs: (np.multiply(g, mask, out=g),)
 
 
-def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | int | None = None) -> Tensor:
+def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
     """Zero each element with probability p and scale the others by 1 / (1 - p); nothing outside training.
 
     Parameters

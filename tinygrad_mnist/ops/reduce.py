@@ -50,7 +50,9 @@ def _var(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
     centred = x - x.mean(axis=axes, keepdims=True)
     free = math.prod(x.shape[i] for i in axes) - ddof
     y = (centred * centred).sum(axis=axes, keepdims=keepdims) / (free if free > 0 else 0)
-    return y, lambda g, needs: (_spread(g, axes, keepdims) * centred * (2 / free if free > 0 else np.nan),)
+    return y, lambda g, needs: (
+        _spread(g, axes, keepdims) * centred * (2 / free if free > 0 else np.nan),
+    )
 
 
 def var(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
@@ -105,7 +107,9 @@ def _prod(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
         # the product of the others, without a division, so that zeros are no special case
         last = tuple(range(-len(axes), 0))
         moved = np.moveaxis(x, axes, last)
-        rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], math.prod(x.shape[i] for i in axes))
+        rows = moved.reshape(
+            *moved.shape[: x.ndim - len(axes)], math.prod(x.shape[i] for i in axes)
+        )
         ones = np.ones_like(rows[..., :1])
         before = np.cumprod(np.concatenate([ones, rows], axis=-1), axis=-1)[..., :-1]
         after = np.cumprod(np.concatenate([ones, rows[..., ::-1]], axis=-1), axis=-1)[..., -2::-1]
@@ -122,7 +126,9 @@ def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def _cumsum(x: Array, *, axis: int | None) -> Forward:
     shape, along = x.shape, 0 if axis is None else axis
-    return np.cumsum(x, axis), lambda g, needs: (np.flip(np.cumsum(np.flip(g, along), along), along).reshape(shape),)
+    return np.cumsum(x, axis), lambda g, needs: (
+        np.flip(np.cumsum(np.flip(g, along), along), along).reshape(shape),
+    )
 
 
 def cumsum(x: TensorLike, axis: int | None = None) -> Tensor:
@@ -133,12 +139,16 @@ def cumsum(x: TensorLike, axis: int | None = None) -> Tensor:
 def _logsumexp(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
     x, axes = floating(x), _axes(axis, x)
     top = x.real.max(axis=axes, keepdims=True, initial=-np.inf)
-    top = np.where(np.isfinite(top), top, 0).astype(x.real.dtype)  # inf - inf is nan: leave infinities to exp and log
+    top = np.where(np.isfinite(top), top, 0).astype(
+        x.real.dtype
+    )  # inf - inf is nan: leave infinities to exp and log
     with np.errstate(divide="ignore", over="ignore"):
         e = np.exp(x - top)
         total = e.sum(axis=axes, keepdims=True)
         y = np.log(total) + top
-    return y if keepdims else y.squeeze(axes), lambda g, needs: (_spread(g, axes, keepdims) * (e / total),)
+    return y if keepdims else y.squeeze(axes), lambda g, needs: (
+        _spread(g, axes, keepdims) * (e / total),
+    )
 
 
 def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:

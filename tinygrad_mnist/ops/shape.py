@@ -36,7 +36,9 @@ def transpose(x: TensorLike, axes: int | Sequence[int] | None = None, *more: int
     """Permute the axes; by default, reverse them."""
     if axes is None:
         axes = tuple(range(np.ndim(x)))[::-1]
-    return apply(_transpose, x, axes=(axes, *more) if isinstance(axes, (int, np.integer)) else tuple(axes))
+    return apply(
+        _transpose, x, axes=(axes, *more) if isinstance(axes, (int, np.integer)) else tuple(axes)
+    )
 
 
 def _swapaxes(x: Array, *, axis1: int, axis2: int) -> Forward:
@@ -83,7 +85,10 @@ def _concatenate(*arrays: Array, axis: int | None) -> Forward:
 
     def vjp(g: Array, needs: Needs) -> Grads:
         parts = np.split(g, ends, axis or 0)
-        return [part.reshape(shape) if need else None for part, shape, need in zip(parts, shapes, needs, strict=True)]
+        return [
+            part.reshape(shape) if need else None
+            for part, shape, need in zip(parts, shapes, needs, strict=True)
+        ]
 
     return y, vjp
 
@@ -124,12 +129,21 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
 
 def _pad(x: Array, *, width: Any, value: float) -> Forward:
     y = np.pad(x, width, constant_values=value)
-    pairs = np.broadcast_to(np.asarray(width, int), (x.ndim, 2))  # a small dtype would overflow below
-    inner = tuple(slice(before, before + size) for (before, _), size in zip(pairs, x.shape, strict=True))
+    pairs = np.broadcast_to(
+        np.asarray(width, int), (x.ndim, 2)
+    )  # a small dtype would overflow below
+    inner = tuple(
+        slice(before, before + size) for (before, _), size in zip(pairs, x.shape, strict=True)
+    )
     return y, lambda g, needs: (g[inner],)
 
 
-def pad(x: TensorLike, pad_width: int | Sequence[Any], mode: str = "constant", constant_values: float = 0.0) -> Tensor:
+def pad(
+    x: TensorLike,
+    pad_width: int | Sequence[Any],
+    mode: str = "constant",
+    constant_values: float = 0.0,
+) -> Tensor:
     """Surround with a constant: `pad_width` elements, or (before, after), or one such pair an axis, as in `numpy.pad`.
 
     Raises
@@ -146,7 +160,9 @@ def _getitem(x: Array, *, index: Any) -> Forward:
     y = x[index]
     shape = x.shape
     parts = map(np.asarray, index if isinstance(index, tuple) else (index,))
-    repeats = any(part.dtype.kind in "iu" and part.ndim for part in parts)  # several integers may name an element twice
+    repeats = any(
+        part.dtype.kind in "iu" and part.ndim for part in parts
+    )  # several integers may name an element twice
 
     def vjp(g: Array, needs: Needs) -> Grads:
         out = np.zeros(shape, g.dtype)
@@ -161,13 +177,17 @@ def _getitem(x: Array, *, index: Any) -> Forward:
 
 def getitem(x: TensorLike, index: Any) -> Tensor:
     """Take the elements x[index] as NumPy does: slices, integers, None, ..., arrays of integers, masks."""
-    return apply(_getitem, x, index=tuple(map(unwrap, index)) if isinstance(index, tuple) else unwrap(index))
+    return apply(
+        _getitem, x, index=tuple(map(unwrap, index)) if isinstance(index, tuple) else unwrap(index)
+    )
 
 
 def _astype(x: Array, *, dtype: npt.DTypeLike) -> Forward:
     before = x.dtype
     if before.kind == "c" and np.dtype(dtype).kind == "f":
-        dtype = np.result_type(dtype, np.complex64)  # a complex step goes through a cast, at the precision asked for
+        dtype = np.result_type(
+            dtype, np.complex64
+        )  # a complex step goes through a cast, at the precision asked for
     return x.astype(dtype), lambda g, needs: ((g if before.kind == "c" else g.real).astype(before),)
 
 

@@ -36,9 +36,14 @@ class Adam(Optimizer):
     eps: float
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-3,
-        *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
@@ -56,7 +61,9 @@ class Adam(Optimizer):
         root = math.sqrt(1 - beta2**steps)
         np.add(np.sqrt(square, out=scratch), self.eps * root, out=scratch)
         np.divide(mean, scratch, out=scratch)
-        np.subtract(w, np.multiply(scratch, self.lr * root / (1 - beta1**steps), out=scratch), out=w)
+        np.subtract(
+            w, np.multiply(scratch, self.lr * root / (1 - beta1**steps), out=scratch), out=w
+        )
 
 
 class AdamW(Adam):
@@ -72,9 +79,14 @@ class AdamW(Adam):
     decoupled: ClassVar[bool] = True
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-3,
-        *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2,
-    ) -> None:  # fmt: skip
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
@@ -105,10 +117,25 @@ class RMSprop(Optimizer):
     centered: bool
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-2,
-        *, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0, momentum: float = 0.0, centered: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__(params, lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-2,
+        *,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            alpha=alpha,
+            eps=eps,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            centered=centered,
+        )
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
         square, scratch = state["square"], self._buffer(w)
@@ -116,7 +143,11 @@ class RMSprop(Optimizer):
         np.add(np.multiply(square, self.alpha, out=square), scratch, out=square)
         if self.centered:
             mean = state["mean"]
-            np.add(np.multiply(mean, self.alpha, out=mean), np.multiply(g, 1 - self.alpha, out=scratch), out=mean)
+            np.add(
+                np.multiply(mean, self.alpha, out=mean),
+                np.multiply(g, 1 - self.alpha, out=scratch),
+                out=mean,
+            )
             np.subtract(square, np.multiply(mean, mean, out=scratch), out=scratch)
             square = np.maximum(scratch, 0, out=scratch)  # rounding can leave a variance below 0
         np.sqrt(square, out=scratch)

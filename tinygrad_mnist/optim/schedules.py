@@ -13,7 +13,8 @@ __all__ = ["CosineLR", "OneCycleLR", "Schedule", "StepLR"]
 class Schedule:
     """The base of the schedules: a subclass writes `rate`, the learning rate after a number of steps.
 
-    Its `__init__` sets the numbers that `rate` needs before it calls this one, which sets the first rate.
+    Its `__init__` sets the numbers that `rate` needs before it calls this one, which sets the first
+    rate.
 
     Parameters
     ----------
@@ -23,13 +24,17 @@ class Schedule:
 
     def __init__(self, opt: Optimizer) -> None:
         if not hasattr(opt, "lr"):
-            raise TypeError(f"{type(self).__name__}: expected an optimizer, got {type(opt).__name__}")
+            raise TypeError(
+                f"{type(self).__name__}: expected an optimizer, got {type(opt).__name__}"
+            )
         self.opt, self.base_lr, self.steps = opt, float(opt.lr), 0
         opt.lr = self.rate(0)
 
     def rate(self, steps: int) -> float:
         """Return the learning rate after so many steps."""
-        raise NotImplementedError(f"{type(self).__name__} has no rate(); a Schedule's subclass writes one")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no rate(); a Schedule's subclass writes one"
+        )
 
     def step(self) -> None:
         """Move on by one step and set the optimizer's learning rate."""
@@ -91,7 +96,8 @@ class CosineLR(Schedule):
 class OneCycleLR(Schedule):
     """One cycle: up from max_lr / 25 to max_lr over 30% of the steps, then down to max_lr / 250,000, along cosines.
 
-    The rates are PyTorch's; the momentum, which PyTorch may cycle too, is left alone. After `total_steps` the rate stays.
+    The rates are PyTorch's; the momentum, which PyTorch may cycle too, is left alone. After
+    `total_steps` the rate stays.
 
     Parameters
     ----------
@@ -109,15 +115,31 @@ class OneCycleLR(Schedule):
     """
 
     def __init__(
-        self, opt: Optimizer, max_lr: float, total_steps: int,
-        *, pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4,
-    ) -> None:  # fmt: skip
+        self,
+        opt: Optimizer,
+        max_lr: float,
+        total_steps: int,
+        *,
+        pct_start: float = 0.3,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+    ) -> None:
         [self.total_steps] = at_least(1, "OneCycleLR", total_steps=total_steps)
         self.max_lr = float(checked("OneCycleLR", "max_lr", max_lr))
-        if not 0 < pct_start < 1 or not 0 < div_factor < math.inf or not 0 < final_div_factor < math.inf:
+        if (
+            not 0 < pct_start < 1
+            or not 0 < div_factor < math.inf
+            or not 0 < final_div_factor < math.inf
+        ):
             got = f"{pct_start}, {div_factor} and {final_div_factor}"
-            raise ValueError(f"OneCycleLR: expected pct_start in (0, 1) and finite factors above 0, got {got}")
-        self.pct_start, self.div_factor, self.final_div_factor = float(pct_start), float(div_factor), float(final_div_factor)
+            raise ValueError(
+                f"OneCycleLR: expected pct_start in (0, 1) and finite factors above 0, got {got}"
+            )
+        self.pct_start, self.div_factor, self.final_div_factor = (
+            float(pct_start),
+            float(div_factor),
+            float(final_div_factor),
+        )
         super().__init__(opt)
 
     def rate(self, steps: int) -> float:

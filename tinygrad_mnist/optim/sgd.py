@@ -16,9 +16,10 @@ __all__ = ["SGD", "Optimizer", "clip_grad_norm"]
 class Optimizer:
     """The base of the optimizers: a subclass names its hyper-parameters and its slots, and writes `_update`.
 
-    A slot is an array kept for each parameter, zero at first. `slots` are always kept; `optional_slots` maps others to
-    the hyper-parameter that asks for them. A hyper-parameter `weight_decay` adds the gradient of an L2 penalty,
-    weight_decay * w, to what `_update` gets, unless the class is `decoupled`.
+    A slot is an array kept for each parameter, zero at first. `slots` are always kept;
+    `optional_slots` maps others to the hyper-parameter that asks for them. A hyper-parameter
+    `weight_decay` adds the gradient of an L2 penalty, weight_decay * w, to what `_update` gets,
+    unless the class is `decoupled`.
 
     Parameters
     ----------
@@ -34,7 +35,8 @@ class Optimizer:
     TypeError
         If `params` are not Tensors, or a hyper-parameter is no number.
     ValueError
-        If there are no parameters, one is the result of an operation, or a hyper-parameter is out of range.
+        If there are no parameters, one is the result of an operation, or a hyper-parameter is out
+        of range.
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
@@ -51,7 +53,9 @@ class Optimizer:
             raise ValueError(f"{kind}: expected at least one parameter, got none")
         for i, p in enumerate(self.params):
             if not p.is_leaf:
-                raise ValueError(f"{kind}: parameter {i} of shape {p.shape} is the result of an operation, not a leaf")
+                raise ValueError(
+                    f"{kind}: parameter {i} of shape {p.shape} is the result of an operation, not a leaf"
+                )
         self._names = ("lr", *hyperparameters)
         for name, value in {"lr": lr, **hyperparameters}.items():
             setattr(self, name, value)
@@ -59,7 +63,9 @@ class Optimizer:
         self._scratch: dict[tuple[int, np.dtype[Any]], Array] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, checked(type(self).__name__, name, value) if name in self._names else value)
+        object.__setattr__(
+            self, name, checked(type(self).__name__, name, value) if name in self._names else value
+        )
 
     def step(self) -> None:
         """Update every parameter that has a gradient, and leave the gradient as it is.
@@ -69,12 +75,19 @@ class Optimizer:
         GraphError
             If no parameter has a gradient: backward was not called, or reached none of them.
         """
-        live = [(p, g, state) for p, state in zip(self.params, self._state, strict=True) if (g := p.grad) is not None]
+        live = [
+            (p, g, state)
+            for p, state in zip(self.params, self._state, strict=True)
+            if (g := p.grad) is not None
+        ]
         if not live:
             raise GraphError(
                 f"{type(self).__name__}: none of {len(self.params)} parameters has a gradient; call backward first"
             )
-        slots = [*self.slots, *[slot for slot, name in self.optional_slots.items() if getattr(self, name)]]
+        slots = [
+            *self.slots,
+            *[slot for slot, name in self.optional_slots.items() if getattr(self, name)],
+        ]
         for p, g, state in live:
             w = p.data
             if slots:
@@ -91,7 +104,9 @@ class Optimizer:
             p.data = w  # changed in place: graphs that saved it must not go backward any more
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
-        raise NotImplementedError(f"{type(self).__name__} has no _update(); an Optimizer's subclass writes one")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no _update(); an Optimizer's subclass writes one"
+        )
 
     def _buffer(self, like: Array, number: int = 0) -> Array:
         """Return scratch memory of the shape and dtype of `like`, shared by all parameters: a step allocates nothing."""
@@ -111,7 +126,11 @@ class Optimizer:
             "optimizer": type(self).__name__,
             "shapes": [list(p.shape) for p in self.params],
             "hyperparameters": {name: getattr(self, name) for name in self._names},
-            "arrays": {f"{i}.{name}": a.copy() for i, state in enumerate(self._state) for name, a in state.items()},
+            "arrays": {
+                f"{i}.{name}": a.copy()
+                for i, state in enumerate(self._state)
+                for name, a in state.items()
+            },
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -123,13 +142,22 @@ class Optimizer:
             Listing what does not fit; nothing has changed then.
         """
         kind = type(self).__name__
-        hyper, arrays = (state.get(part) if isinstance(state, Mapping) else None for part in ("hyperparameters", "arrays"))
+        hyper, arrays = (
+            state.get(part) if isinstance(state, Mapping) else None
+            for part in ("hyperparameters", "arrays")
+        )
         if not isinstance(hyper, Mapping) or not isinstance(arrays, Mapping):
             raise ValueError(f"{kind} cannot load this state: expected what state_dict() returns")
         own = {"optimizer": kind, "shapes": [list(p.shape) for p in self.params]}
-        wrong = [f"{part} {state.get(part)}, expected {mine}" for part, mine in own.items() if state.get(part) != mine]
+        wrong = [
+            f"{part} {state.get(part)}, expected {mine}"
+            for part, mine in own.items()
+            if state.get(part) != mine
+        ]
         if hyper.keys() != set(self._names):
-            wrong.append(f"hyper-parameters {', '.join(map(str, hyper))}, expected {', '.join(self._names)}")
+            wrong.append(
+                f"hyper-parameters {', '.join(map(str, hyper))}, expected {', '.join(self._names)}"
+            )
         new = copy.copy(self)  # takes the state, and gives it to self if all of it fits
         for name in filter(hyper.__contains__, self._names):
             try:
@@ -139,7 +167,10 @@ class Optimizer:
         new._state = [{} for _ in self.params]
         expected: dict[str, str] = {}
         for i, p in enumerate(self.params):
-            expected |= {f"{i}.{slot}": f"{p.dtype}{list(p.shape)}" for slot in (*self.slots, *self.optional_slots)}
+            expected |= {
+                f"{i}.{slot}": f"{p.dtype}{list(p.shape)}"
+                for slot in (*self.slots, *self.optional_slots)
+            }
             expected[f"{i}.steps"] = "int64[]"
         for key, value in arrays.items():
             array = np.array(value)
@@ -160,11 +191,15 @@ class Optimizer:
 def _tensors(kind: str, params: Iterable[Tensor]) -> list[Tensor]:
     """Return the parameters, each once."""
     if isinstance(params, Tensor) or not isinstance(params, Iterable):
-        raise TypeError(f"{kind}: expected an iterable of Tensors, as model.parameters(), got {type(params).__name__}")
+        raise TypeError(
+            f"{kind}: expected an iterable of Tensors, as model.parameters(), got {type(params).__name__}"
+        )
     found = list({id(p): p for p in params}.values())
     for p in found:
         if not isinstance(p, Tensor):
-            raise TypeError(f"{kind}: expected Tensors, as model.parameters(), got {type(p).__name__}")
+            raise TypeError(
+                f"{kind}: expected Tensors, as model.parameters(), got {type(p).__name__}"
+            )
     return found
 
 
@@ -201,7 +236,8 @@ class SGD(Optimizer):
 
     References
     ----------
-    Sutskever et al. (2013), On the importance of initialization and momentum in deep learning, in PyTorch's form.
+    Sutskever et al. (2013), On the importance of initialization and momentum in deep learning, in
+    PyTorch's form.
 
     Examples
     --------
@@ -218,10 +254,17 @@ class SGD(Optimizer):
     nesterov: bool
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-3,
-        *, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0,
-    ) -> None:  # fmt: skip
-        super().__init__(params, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        *,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(
+            params, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
+        )
         if nesterov and momentum == 0:
             raise ValueError("SGD: nesterov needs a momentum above 0, got 0")
 
@@ -248,8 +291,9 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     Returns
     -------
     float
-        The norm before, 0 where there is no gradient. Where it is not finite, neither are the gradients afterwards, as
-        in PyTorch: a nan makes all of them nan; an infinity becomes nan and all others 0.
+        The norm before, 0 where there is no gradient. Where it is not finite, neither are the
+        gradients afterwards, as in PyTorch: a nan makes all of them nan; an infinity becomes nan
+        and all others 0.
 
     Raises
     ------

@@ -33,7 +33,10 @@ def _register() -> None:
     from ..tensor import Tensor
 
     def strategy(_: object) -> Any:
-        from .strategies import tensors  # not before: hypothesis may be half-way through the import that this file began
+        from .strategies import (
+            # Not before: hypothesis may be half-way through the import that this file began
+            tensors,
+        )
 
         return tensors()
 

@@ -17,7 +17,9 @@ class Central:
 
     eps = _EPS ** (1 / 3)
 
-    def __init__(self, function: Any, y: Array, seed: Array, eps: float | None, rtol: float, atol: float) -> None:
+    def __init__(
+        self, function: Any, y: Array, seed: Array, eps: float | None, rtol: float, atol: float
+    ) -> None:
         self.function, self.y, self.seed, self.rtol, self.atol = function, y, seed, rtol, atol
         self.eps = self.eps if eps is None else eps
 
@@ -38,10 +40,14 @@ class Central:
         gap = abs(right - left)
         if not np.isfinite(right - left) or gap > 1e-3 * max(abs(right), abs(left)) + noise / step:
             near = self.sides(k, direction, step / 8)
-            if not abs(near[0] - near[1]) < gap / 2:  # on a smooth curve the gap shrinks with the step
+            if (
+                not abs(near[0] - near[1]) < gap / 2
+            ):  # on a smooth curve the gap shrinks with the step
                 where = f"{self.function.labels[k]} at {place(self.function.arrays[k], direction)}"
                 sides = f"slope {right:.6g} to the right and {left:.6g} to the left; move the point away, or see away_from()"
-                raise NonDifferentiableError(f"{self.function.name}: not differentiable by {where}: {sides}")
+                raise NonDifferentiableError(
+                    f"{self.function.name}: not differentiable by {where}: {sides}"
+                )
         return right, left
 
     def slope(self, k: int, direction: Any, expected: float) -> tuple[float, float]:
@@ -68,21 +74,30 @@ class Complex(Central):
         arrays = list(self.function.arrays)
         size = _size(arrays[k], direction)
         try:
-            self.smooth_sides(k, direction, 1e-9 * size)  # so small that only a kink right here counts
+            self.smooth_sides(
+                k, direction, 1e-9 * size
+            )  # so small that only a kink right here counts
         except NonDifferentiableError:  # or rounding, which the usual step does not see
             self.smooth_sides(k, direction, Central.eps * size)
         arrays[k] = _moved(arrays[k].astype(np.complex128), direction, 1j * self.eps)
         try:
             y = self.function(arrays)[0].numpy()
         except TypeError as error:
-            raise GradcheckError(f'{self.function.name}: not analytic ({error}); use method="central"') from error
+            raise GradcheckError(
+                f'{self.function.name}: not analytic ({error}); use method="central"'
+            ) from error
         if y.dtype.kind != "c":
-            raise GradcheckError(f'{self.function.name}: not analytic (its result lost the complex step); use method="central"')
+            raise GradcheckError(
+                f'{self.function.name}: not analytic (its result lost the complex step); use method="central"'
+            )
         return float((self.seed * y.imag).sum() / self.eps), self.eps
 
 
 def _size(a: Array, direction: Any) -> float:
-    return max(1.0, float(np.abs(a).max()) if isinstance(direction, np.ndarray) else abs(float(a[direction])))
+    return max(
+        1.0,
+        float(np.abs(a).max()) if isinstance(direction, np.ndarray) else abs(float(a[direction])),
+    )
 
 
 def _moved(a: Array, direction: Any, step: complex) -> Array:
@@ -95,4 +110,8 @@ def _moved(a: Array, direction: Any, step: complex) -> Array:
 
 def place(a: Array, direction: Any) -> str:
     """Return where in an array a direction points, for a message."""
-    return "a random direction" if isinstance(direction, np.ndarray) else f"index {direction} (value {a[direction]:.6g})"
+    return (
+        "a random direction"
+        if isinstance(direction, np.ndarray)
+        else f"index {direction} (value {a[direction]:.6g})"
+    )

@@ -18,15 +18,21 @@ Strategy = st.SearchStrategy
 _NUMBERS: Strategy[Any] = st.floats(-8, 8).map(lambda v: round(v, 4))
 
 
-def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 4) -> Strategy[tuple[int, ...]]:
+def shapes(
+    min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 4
+) -> Strategy[tuple[int, ...]]:
     """Return a strategy of shapes; it shrinks to few and short axes."""
-    return hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
+    return hnp.array_shapes(
+        min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side
+    )
 
 
 def tensors(
-    shape: tuple[int, ...] | Strategy[tuple[int, ...]] | None = None, dtype: npt.DTypeLike = np.float64,
-    elements: Strategy[Any] | None = None, requires_grad: bool = True,
-) -> Strategy[Tensor]:  # fmt: skip
+    shape: tuple[int, ...] | Strategy[tuple[int, ...]] | None = None,
+    dtype: npt.DTypeLike = np.float64,
+    elements: Strategy[Any] | None = None,
+    requires_grad: bool = True,
+) -> Strategy[Tensor]:
     """Return a strategy of Tensors.
 
     Parameters
@@ -39,18 +45,30 @@ def tensors(
     requires_grad : bool
     """
     kind = np.dtype(dtype)
-    fitting = (_NUMBERS if elements is None else elements).map(lambda v: kind.type(v).item())  # rounded as the dtype is
+    fitting = (_NUMBERS if elements is None else elements).map(
+        lambda v: kind.type(v).item()
+    )  # rounded as the dtype is
     arrays = hnp.arrays(kind, shapes() if shape is None else shape, elements=fitting)
     return arrays.map(lambda a: Tensor(a, requires_grad=requires_grad))
 
 
 def broadcastable(
-    n: int, dtype: npt.DTypeLike = np.float64, elements: Strategy[Any] | None = None, requires_grad: bool = True,
-    max_dims: int = 3, max_side: int = 4,
-) -> Strategy[tuple[Tensor, ...]]:  # fmt: skip
+    n: int,
+    dtype: npt.DTypeLike = np.float64,
+    elements: Strategy[Any] | None = None,
+    requires_grad: bool = True,
+    max_dims: int = 3,
+    max_side: int = 4,
+) -> Strategy[tuple[Tensor, ...]]:
     """Return a strategy of tuples of n Tensors whose shapes broadcast with each other."""
-    together = hnp.mutually_broadcastable_shapes(num_shapes=n, max_dims=max_dims, max_side=max_side, min_side=0)
-    return together.flatmap(lambda found: st.tuples(*(tensors(s, dtype, elements, requires_grad) for s in found.input_shapes)))
+    together = hnp.mutually_broadcastable_shapes(
+        num_shapes=n, max_dims=max_dims, max_side=max_side, min_side=0
+    )
+    return together.flatmap(
+        lambda found: st.tuples(
+            *(tensors(s, dtype, elements, requires_grad) for s in found.input_shapes)
+        )
+    )
 
 
 def labels(n: int, num_classes: int) -> Strategy[Array]:
@@ -58,10 +76,14 @@ def labels(n: int, num_classes: int) -> Strategy[Array]:
     return hnp.arrays(np.int64, (n,), elements=st.integers(0, num_classes - 1))
 
 
-def away_from(*points: float, gap: float = 0.01, low: float = -8.0, high: float = 8.0) -> Strategy[float]:
+def away_from(
+    *points: float, gap: float = 0.01, low: float = -8.0, high: float = 8.0
+) -> Strategy[float]:
     """Return a strategy of numbers in [low, high] at least `gap` from each point: elements clear of a function's kinks."""
     starts = [low, *(point + gap for point in sorted(points))]
     ends = [*(point - gap for point in sorted(points)), high]
     between = [(a, b) for a, b in zip(starts, ends, strict=True) if a <= b]
-    between.sort(key=lambda e: (0 if e[0] <= 0 <= e[1] else min(abs(e[0]), abs(e[1])), e[1] < 0))  # it shrinks to the first
+    between.sort(
+        key=lambda e: (0 if e[0] <= 0 <= e[1] else min(abs(e[0]), abs(e[1])), e[1] < 0)
+    )  # it shrinks to the first
     return st.one_of(*(st.floats(a, b, allow_subnormal=False) for a, b in between))
