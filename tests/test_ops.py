@@ -9,7 +9,8 @@ from op_table import TABLE, Row
 import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor, hvp
 from tinygrad_mnist.ops import OPS
-from tinygrad_mnist.tensor import gradients, mode
+from tinygrad_mnist.graph import watching
+from tinygrad_mnist.tensor import gradients
 from tinygrad_mnist.testing import away_from, broadcastable, gradcheck, shapes, tensors
 
 
@@ -64,6 +65,8 @@ def test_value_is_numpys(row, shapes, params, rng):
 @pytest.mark.parametrize("method", ["central", "complex"])
 @pytest.mark.parametrize(("row", "shapes", "params"), CASES)
 def test_gradient(row, shapes, params, method, rng):
+    if method == "complex" and not row.analytic:
+        pytest.skip("its kernel is for real numbers only")
     gradcheck(lambda *x: row.op(*x, **params), *draw(row, shapes, rng), method=method)
 
 
@@ -103,12 +106,12 @@ class RawGradients:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("row", "shapes", "params"), CASES)
-def test_a_vjp_itself_keeps_the_dtype(row, shapes, params, dtype, rng, monkeypatch):
+def test_a_vjp_itself_keeps_the_dtype(row, shapes, params, dtype, rng):
     inputs = [Tensor(x, requires_grad=True, dtype=dtype) for x in draw(row, shapes, rng)]
     watch = RawGradients()
-    monkeypatch.setattr(mode, "watch", watch)
-    y = row.op(*inputs, **params)
-    gradients(y, inputs, np.ones(y.shape, y.dtype))
+    with watching(watch):
+        y = row.op(*inputs, **params)
+        gradients(y, inputs, np.ones(y.shape, y.dtype))
     assert watch.wrong == []
 
 
@@ -187,7 +190,7 @@ def test_any_shapes_and_strides(name, data):
             inputs[1] = Tensor(inputs[1].numpy() + 2 * (high - low), requires_grad=True)
     expected = row.reference(*(x.numpy() for x in inputs))
     np.testing.assert_allclose(row.op(*inputs).numpy(), expected, rtol=1e-11, atol=1e-13)
-    gradcheck(row.op, *inputs, method="complex")
+    gradcheck(row.op, *inputs, method="complex" if row.analytic else "central")
 
 
 @pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "prod", "logsumexp", "var"])
@@ -414,18 +417,6 @@ def test_batch_norm_needs_two_values_a_channel():
     ).numpy() == pytest.approx(np.array([[-1.0], [1.0]]), rel=1e-4)
     with pytest.raises(ValueError, match="more than one value a channel"):
         tg.batch_norm(Tensor(np.ones((1, 3))), None, None, training=True)
-
-
-def test_complex_steps_follow_the_choices_at_kinks_and_far_ends():
-    np.testing.assert_array_equal(
-        tg.relu(Tensor(np.array([0.0, 1.0]) + 1e-30j)).numpy().imag, [0.0, 1e-30]
-    )
-    np.testing.assert_array_equal(
-        tg.abs(Tensor(np.array([0.0, -1.0]) + 1e-30j)).numpy().imag, [0.0, -1e-30]
-    )
-    far = tg.sigmoid(Tensor(np.array([-800.0, -750.0, 800.0]) + 1e-30j)).numpy()
-    np.testing.assert_allclose(far.real, [0.0, 0.0, 1.0], atol=1e-300)
-    np.testing.assert_allclose(far.imag, 0.0, atol=1e-40)
 
 
 def test_second_derivatives_go_through_a_cast():

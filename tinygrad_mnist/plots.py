@@ -288,16 +288,16 @@ def _graph(
     tensor: Any, names: Mapping[str, Any] | None
 ) -> tuple[dict[Any, str], list[tuple[Any, Any]]]:
     """Return the nodes of a Tensor's graph with their labels, and the edges from parent to node, as they were created."""
-    if not hasattr(tensor, "_node"):
+    if not hasattr(tensor, "node"):
         raise TypeError(f"plots: expected a Tensor, got {type(tensor).__name__}")
-    found, stack = set(), [tensor._node]
+    found, stack = set(), [tensor.node]
     while stack:
         node = stack.pop()
         if node is not None and node not in found:
             found.add(node)
             stack.extend(node.parents)
     nodes = sorted(found, key=lambda node: node.number)
-    called = {t._node: name for name, t in (names or {}).items()}
+    called = {t.node: name for name, t in (names or {}).items()}
     labels = {
         n: f"{called.get(n) or n.name or 'leaf'}\n{'x'.join(map(str, n.shape)) or 'scalar'}"
         for n in nodes

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Array
-from ..tensor import Tensor, mark_changed
+from ..graph import mark_changed
+from ..tensor import Tensor
 
 __all__ = ["Module"]
 
@@ -69,7 +70,7 @@ class Module:
         return (
             (name, value)
             for name, *_, value in self._walk()
-            if isinstance(value, Tensor) and value._is_parameter
+            if isinstance(value, Tensor) and value.is_parameter
         )
 
     def parameters(self) -> Iterator[Tensor]:
@@ -81,7 +82,7 @@ class Module:
         for name, *_, value in self._walk():
             if isinstance(value, np.ndarray):
                 yield name, value
-            elif isinstance(value, Tensor) and value.is_leaf and not value._is_parameter:
+            elif isinstance(value, Tensor) and value.is_leaf and not value.is_parameter:
                 yield name, value.data
 
     def named_generators(self) -> Iterator[tuple[str, "np.random.Generator"]]:
@@ -163,7 +164,7 @@ class Module:
         for _, container, key, value in held:
             if isinstance(value, Tensor) and value.is_leaf and value.dtype.kind in "fc":
                 requires_grad, value.requires_grad = value.requires_grad, False
-                value._data = value._data.astype(dtype)
+                value._array = value._array.astype(dtype)
                 value.requires_grad = requires_grad
             elif isinstance(value, np.ndarray) and value.dtype.kind in "fc":
                 container[key] = value.astype(dtype)

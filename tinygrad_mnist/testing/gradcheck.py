@@ -9,19 +9,8 @@ import numpy as np
 from ..arrays import Array
 from ..errors import GradcheckError, GradientMismatch, GraphError, NonDeterministicError, ShapeError
 from ..nn import Module
-from ..tensor import (
-    Grads,
-    Kernel,
-    Node,
-    Tensor,
-    Watch,
-    from_numpy,
-    gradients,
-    op_name,
-    saved_arrays,
-    switched,
-    unwrap,
-)
+from ..graph import Grads, Kernel, Node, Watch, op_name, saved_arrays, switched
+from ..tensor import Tensor, from_numpy, gradients, unwrap
 from .numeric import Central, Complex, place
 
 __all__ = ["gradcheck"]
@@ -37,7 +26,7 @@ class _Manners(Watch):
         self.names.append(op_name(kernel))
 
     def before_vjp(self, node: Node) -> None:
-        self.saved = list(saved_arrays(node.vjp))
+        self.saved = saved_arrays(node)
 
     def after_vjp(self, node: Node, gradients: Grads) -> None:
         mixed = len({p.dtype for p in node.parents if p is not None} | {node.dtype}) > 1
@@ -106,7 +95,7 @@ class _Function:
         for k, (slot, array) in enumerate(zip(self.slots, arrays, strict=True)):
             leaf = from_numpy(array, requires_grad=needs is not None and needs[k])
             if isinstance(slot, Tensor):
-                slot._data, slot._node = leaf._data, leaf._node
+                slot._array, slot._node = leaf._array, leaf._node
             else:
                 args[slot] = leaf
             leaves.append(leaf)
