@@ -185,9 +185,9 @@ def test_float32_and_float64_meet_and_each_gradient_keeps_its_dtype():
     ("make", "error", "words"),
     [
         (lambda x: (x * 2).backward(), GraphError, r"\(2,\)"),
-        (lambda x: x.detach().sum().backward(), GraphError, "does not require grad"),
+        (lambda x: x.detach().sum().backward(), GraphError, "requires no grad"),
         (lambda x: (x * 2).backward(np.ones(3)), ShapeError, r"\(2,\), got \(3,\)"),
-        (lambda x: x.detach().retain_grad(), GraphError, "does not require grad"),
+        (lambda x: x.detach().retain_grad(), GraphError, "requires no grad"),
         (lambda x: setattr(x * 2, "requires_grad", True), GraphError, "leaf"),
         (lambda x: x.__setitem__(0, 1.0), TypeError, "where, concatenate or stack"),
         (lambda x: np.asarray(x), TypeError, r"\.numpy\(\)"),
