@@ -327,7 +327,7 @@ def test_the_recurrent_network_learns_more_than_letter_frequencies():
 
 
 def test_a_network_solves_a_differential_equation(tmp_path):
-    done = run("pinn.py", "--steps", "600", "--out", tmp_path)
+    done = run("pinn.py", "--steps", "1000", "--out", tmp_path)
     error = float(done.stdout.split("largest error ")[1].split("%")[0])
     assert error < 1.0, "percent of the first swing, from the exact solution"
     assert (tmp_path / "motion.png").stat().st_size > 10_000
