@@ -15,7 +15,7 @@ ORDER = [
 SIDE_ROOMS = {
     "datasets": {"arrays", "errors"},
     "checkpoint": {"arrays", "errors"},
-    "plots": {"arrays", "errors"},
+    "plots": {"arrays", "errors", "graph", "tensor"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"matplotlib", "hypothesis", "mpi4py", "safetensors", "tqdm", "pandas", "sklearn", "PIL"}
