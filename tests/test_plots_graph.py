@@ -413,6 +413,19 @@ def test_markup_in_a_name_is_text():
     assert boxes(x * x, names={"<b>&": x})[0][1][0] == "<b>&"
 
 
+def test_a_notebook_shows_a_small_graph_below_the_values():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    shown = (x * 2.0)._repr_html_()
+    assert shown.startswith("<pre>Tensor([2., 4.], made by multiply)</pre>\n<svg")
+    big = x
+    for i in range(30):
+        big = big * x if i % 2 else big + x
+    freed = x.sum()
+    freed.backward()
+    for tensor in (x, Tensor(1.0), big, freed):
+        assert tensor._repr_html_() is None, "repr will do"
+
+
 def test_pictures_of_a_constant_and_of_a_leaf():
     assert plots.graph_figure(Tensor(1.0)).get_suptitle() == "A constant has no graph"
     assert boxes(Tensor(1.0)) == []

@@ -63,6 +63,8 @@ def test_imports_go_one_way(path):
         for other in rooms - {mine, ""}:
             if path in (PACKAGE / "__init__.py", PACKAGE / "__main__.py") or other == "__init__":
                 continue
+            if (mine, other, top) == ("tensor", "plots", False):
+                continue  # a notebook asks a Tensor for its picture
             if mine in SIDE_ROOMS:
                 assert other in SIDE_ROOMS[mine], f"{mine} imports {other}"
             elif other in SIDE_ROOMS:
