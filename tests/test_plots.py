@@ -409,3 +409,22 @@ def test_a_notebook_shows_a_figure():
 def test_importing_the_pictures_imports_no_matplotlib():
     code = "import sys, tinygrad_mnist.plots; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_log_axis_has_plain_numbers():
+    figure = plots.learning_curves({"train_loss": [2.0, 0.02]})
+    figure.savefig("/dev/null", format="png")
+    low, high = figure.axes[0].get_ylim()
+    labels = {
+        t.get_text(): y
+        for t, y in zip(figure.axes[0].get_yticklabels(), figure.axes[0].get_yticks(), strict=True)
+    }
+    assert {t for t, y in labels.items() if low <= y <= high} == {
+        "0.02",
+        "0.05",
+        "0.1",
+        "0.2",
+        "0.5",
+        "1",
+        "2",
+    }

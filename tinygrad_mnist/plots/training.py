@@ -81,10 +81,21 @@ def learning_curves(
     for axes, (metric, curves) in zip(panels, measured.items(), strict=False):
         _draw_curves(axes, metric, curves)
         if log or (log is None and metric != "accuracy" and _wants_log(curves)):
-            axes.set_yscale("log")
+            _use_log_axis(axes)
     for axes in figure.axes[len(measured) :]:
         axes.remove()
     return figure
+
+
+def _use_log_axis(axes: "Axes") -> None:
+    """Make the axis of values logarithmic, with plain numbers at 1, 2 and 5 or at powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_curves(axes: "Axes", metric: str, curves: Mapping[str, Array]) -> None:
