@@ -4,7 +4,6 @@ import subprocess
 import sys
 import types
 
-import matplotlib.colors
 import numpy as np
 import pytest
 
@@ -259,8 +258,10 @@ def test_confusion_matrix_shows_counts_and_the_accuracy():
 
 
 def saturation(picture, row, column):
+    from matplotlib.colors import rgb_to_hsv
+
     value = picture.get_array()[row, column]
-    return matplotlib.colors.rgb_to_hsv(picture.cmap(picture.norm(value))[:3])[1]
+    return rgb_to_hsv(picture.cmap(picture.norm(value))[:3])[1]
 
 
 def test_errors_are_seen_however_few_they_are():
