@@ -513,6 +513,21 @@ def test_operands_stand_in_their_order_and_a_chain_is_straight():
     assert layout.places[3][1] == pytest.approx((layout.places[1][1] + layout.places[2][1]) / 2)
 
 
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_a_derivative_in_the_graph_adds_nothing_to_the_gradients(requires_grad):
+    with plots.recording():
+        p, x = Tensor(2.0, requires_grad=True), Tensor(3.0, requires_grad=requires_grad)
+        slope = tg.grad(lambda x: p * x * x * x)(x)
+        loss = slope**2
+        loss.backward()
+    assert (slope.item(), p.grad) == (54, 2916)
+    leaves = [lines for kind, lines in boxes(loss, names={"p": p}) if kind == "leaf"]
+    assert sorted(leaves) == [
+        ["leaf", "value 3", "gradient 3888"],  # 2 * 54 * 36
+        ["p", "value 2", "gradient 2916"],
+    ]
+
+
 @pytest.mark.parametrize("wrong", [None, (), (np.ones(()), np.ones(()))])
 def test_a_recording_leaves_the_error_of_a_wrong_vjp_to_the_walk(wrong):
     def _twice(x):

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..arrays import Array
-from ..graph import Grads, Kernel, Node, Watch, op_name, watching
+from ..graph import Grads, Kernel, Node, Watch, mode, op_name, watching
 
 __all__ = ["Input", "Operation", "Recording", "describe", "find_recording", "recording"]
 
@@ -90,7 +90,12 @@ class Recording(Watch):
         _recordings[node] = self
 
     def after_vjp(self, node: Node, gradients: Grads) -> None:
-        """Add up what a vjp sent to each input, of an operation that an earlier block noted too."""
+        """Add up what a vjp sent to each input, of an operation that an earlier block noted too.
+
+        What a derivative (`grad`, `hvp`) sends is not what `backward` would leave in `.grad`.
+        """
+        if mode().differentiating:
+            return
         record = find_recording(node)
         if record is None or not isinstance(gradients, (tuple, list)):
             return  # of a vjp that returns something else, the walk complains
