@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_mnist as tg
-from tinygrad_mnist import GraphError, Tensor, from_numpy, nn, optim, plots
+from tinygrad_mnist import AnomalyError, GraphError, Tensor, from_numpy, nn, optim, plots
 from tinygrad_mnist.plots.layout import lay_out
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -526,6 +526,26 @@ def test_a_derivative_in_the_graph_adds_nothing_to_the_gradients(requires_grad):
         ["leaf", "value 3", "gradient 3888"],  # 2 * 54 * 36
         ["p", "value 2", "gradient 2916"],
     ]
+
+
+def test_detect_anomaly_around_a_recording_goes_on():
+    with tg.detect_anomaly(), plots.recording():
+        x = Tensor([1.0, 0.0], requires_grad=True)
+        with pytest.raises(AnomalyError, match="log: forward gave -inf"):
+            x.log()
+        y = x.sqrt().sum()
+        with pytest.raises(AnomalyError, match="sqrt: backward gave inf"):
+            y.backward()
+
+
+def test_a_recording_within_another_is_a_part_of_it():
+    with plots.recording():
+        x = Tensor(3.0, requires_grad=True)
+        y = x * x
+        with plots.recording():
+            z = y + y
+        z.backward()
+    assert [lines[-1] for _, lines in boxes(z)] == ["gradient 12", "gradient 2", "gradient 1"]
 
 
 @pytest.mark.parametrize("wrong", [None, (), (np.ones(()), np.ones(()))])

@@ -70,11 +70,13 @@ class Operation:
 class Recording(Watch):
     """What was recorded in one `with` block: its operations by the number of their nodes."""
 
-    def __init__(self) -> None:
+    def __init__(self, around: Watch) -> None:
         self.operations: dict[int, Operation] = {}
+        self.around = around  # such as that of detect_anomaly(), which sees everything as well
 
     def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
         """Note an operation's values, and let its result keep its gradient."""
+        self.around.forward(kernel, arrays, y, node)
         if node is None:
             return
         node.keeps_grad = (
@@ -89,11 +91,16 @@ class Recording(Watch):
         )
         _recordings[node] = self
 
+    def before_vjp(self, node: Node) -> None:
+        """Let the watch around this one see the node."""
+        self.around.before_vjp(node)
+
     def after_vjp(self, node: Node, gradients: Grads) -> None:
         """Add up what a vjp sent to each input, of an operation that an earlier block noted too.
 
         What a derivative (`grad`, `hvp`) sends is not what `backward` would leave in `.grad`.
         """
+        self.around.after_vjp(node, gradients)
         if mode().differentiating:
             return
         record = find_recording(node)
@@ -142,5 +149,6 @@ def recording() -> Iterator[None]:
     ...     loss.backward()
     >>> figure = plots.graph_figure(loss, names={"w": w})
     """
-    with watching(Recording()):
+    around = mode().watch or Watch()
+    with watching(around if isinstance(around, Recording) else Recording(around)):
         yield
