@@ -20,6 +20,8 @@ APART = {
     "checkpoint": {"arrays", "errors"},
     "plots": {"arrays", "errors", "graph", "tensor", "nn"},
 }
+# A notebook asks a Tensor for a picture of itself, and only then is the room with pictures opened.
+LATER = {("tensor", "plots")}
 FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {
     "matplotlib", "hypothesis", "mpi4py", "safetensors", "tqdm", "pandas", "sklearn", "PIL",
@@ -97,7 +99,7 @@ def test_imports_go_one_way(path):
         return
     for file, _ in imported_files(path):
         other = room(file)
-        if other in (mine, "__init__"):
+        if other in (mine, "__init__") or (mine, other) in LATER:
             continue
         if mine in APART:
             assert other in APART[mine], f"{mine} imports {other}"
@@ -136,7 +138,7 @@ def private_names_made_in(mine):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_private_names_stay_in_their_room(path):
     own = set(private_names_made_in(room(path)))
-    allowed = {"_getframe", "_asdict", "_replace"}  # of Python's own objects
+    allowed = {"_getframe", "_asdict", "_replace", "_repr_png_"}  # of Python's own objects
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
             assert node.attr in own | allowed, f"line {node.lineno}: {ast.unparse(node)}"

@@ -356,7 +356,8 @@ class _Point:
             found: dict[Node, Any] = {}
         elif tensors and now.recording:
             seed = _as_seed(seed, self.y.dtype)
-            found = graph.backward_recorded(root, seed, first=self.first)
+            with switched(differentiating=True):
+                found = graph.backward_recorded(root, seed, first=self.first)
         else:
             seed = np.array(unwrap(seed), self.y.dtype)
             found = graph.backward(root, seed, retain_graph=not once, first=self.first)

@@ -298,6 +298,12 @@ class Tensor(Methods):
     def __format__(self, spec: str) -> str:
         return format(self._array, spec) if spec else str(self)
 
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows: the values, and the graph that made them if it is small."""
+        from .plots import tensor_html
+
+        return tensor_html(self)
+
     def __getstate__(self) -> tuple[Array, bool, bool]:
         if self._node is not None and not self._node.is_leaf:
             raise GraphError(
