@@ -450,7 +450,13 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
         raise _not_a_forward(kernel, result) from None
     if not callable(vjp):
         raise _not_a_forward(kernel, result)
-    y = np.asanyarray(y)  # arithmetic on 0-d arrays gives NumPy's scalars
+    try:
+        y = np.asanyarray(y)  # arithmetic on 0-d arrays gives NumPy's scalars
+    except TypeError as error:
+        raise TypeError(
+            f"{op_name(kernel)}: its kernel computed with a Tensor, whose gradient would be lost; "
+            "pass Tensors as inputs of apply, not as keyword arguments or from outside"
+        ) from error
     now, node = mode(), None
     if requires_grad and now.recording:
         if y.dtype.kind == "f":
