@@ -136,6 +136,11 @@ class Tensor(Interop, Methods):
         """Whether it was made by the user rather than by an operation that recorded it."""
         return self._node is None or self._node.is_leaf
 
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is a leaf that requires grad, or one that did until it was frozen."""
+        return self._is_parameter
+
     # What it does
 
     def backward(self, gradient: npt.ArrayLike | None = None, retain_graph: bool = False) -> None:
@@ -187,6 +192,28 @@ class Tensor(Interop, Methods):
         """Set `.grad` to None."""
         if self._node is not None:
             self._node.grad = None
+
+    def convert_(self, dtype: npt.DTypeLike) -> None:
+        """Convert the values to another dtype, in place: the same Tensor, with its data in new memory.
+
+        The gradient is dropped, because it had the old dtype. `astype` returns a new Tensor
+        instead.
+
+        Raises
+        ------
+        GraphError
+            If it is the result of an operation, which its graph needs as it is.
+        TypeError
+            If it requires grad, and the dtype is not a floating-point one.
+        """
+        if not self.is_leaf:
+            raise GraphError("convert_: only a leaf can change its dtype; astype() returns a copy")
+        if self._is_parameter and np.dtype(dtype).kind not in "fc":
+            raise TypeError(f"convert_: a parameter needs a floating-point dtype, got {dtype}")
+        mark_changed(self._data)  # a graph from before would leave its gradient in the old node
+        self._data = self._data.astype(dtype)
+        if self._node is not None:
+            self._node = Node(self._data)
 
     def detach(self) -> "Tensor":
         """Return the same values, in the same memory, as a constant."""
