@@ -9,7 +9,7 @@ from helpers import ROOT
 
 PACKAGE = ROOT / "tinygrad_mnist"
 ORDER = [
-    "errors", "arrays", "graph", "interop", "tensor", "anomaly", "functional",
+    "errors", "arrays", "pool", "graph", "interop", "tensor", "anomaly", "functional",
     "ops", "nn", "optim", "testing", "train", "parallel",
 ]  # fmt: skip
 SIDE_ROOMS = {
