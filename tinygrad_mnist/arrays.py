@@ -1,16 +1,13 @@
 """ndarray helpers that every other file may use: dtype rules, undoing a broadcast, who owns a piece of memory."""
 
 import cmath
-import math
-import sys
-import threading
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Array", "Rng", "add_into", "as_array", "constants", "empty", "floating", "masked", "owner", "unbroadcast",
+    "Array", "Rng", "add_into", "as_array", "constants", "floating", "masked", "owner", "unbroadcast",
 ]  # fmt: skip
 
 # npt.NDArray[Any] but for the second Any, without which pyright knows no .real of it
@@ -71,40 +68,6 @@ def constants(values: list[Any]) -> list[Array]:
 def floating(a: Array) -> Array:
     """Return `a` as floats or complex numbers: integers would wrap around, or cut the constants beside them."""
     return a if a.dtype.kind in "fc" else a.astype(np.result_type(a, np.float32))
-
-
-class _Pool(threading.local):
-    def __init__(self) -> None:
-        self.blocks: dict[int, list[Array]] = {}
-        self.bytes = 0
-
-
-_pool = _Pool()
-_LARGE, _POOLED = 1 << 17, 1 << 28  # bytes: what is worth pooling, and how much a thread may keep
-
-
-def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Return an uninitialised array; a large one in memory that an earlier array of its size has left.
-
-    New memory comes from the system page by page, at a cost that exceeds many a kernel's. A block
-    of the pool is free when nothing but the pool refers to it: every view of it counts.
-    """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size < _LARGE:
-        return np.empty(shape, dtype)
-    blocks = _pool.blocks.setdefault(size, [])
-    for i in range(len(blocks)):
-        if sys.getrefcount(blocks[i]) == 2:  # the list, and the argument itself
-            return blocks[i].view(dtype).reshape(shape)
-    block = np.empty(size, np.uint8)
-    if (
-        _pool.bytes + size > _POOLED
-    ):  # sizes have changed for good, or there is more than is worth keeping
-        _pool.blocks, _pool.bytes = {}, 0
-    else:
-        _pool.bytes += size
-        blocks.append(block)
-    return block.view(dtype).reshape(shape)
 
 
 def add_into(total: Array, a: Array) -> Array:

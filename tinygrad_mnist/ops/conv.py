@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arrays import Array, add_into, empty, floating
+from ..arrays import Array, add_into, floating
 from ..errors import ShapeError
+from ..pool import empty
 from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
 
 __all__ = ["avg_pool2d", "conv2d", "max_pool2d"]
