@@ -14,7 +14,8 @@ ORDER = [
 ]  # fmt: skip
 SIDE_ROOMS = {
     "datasets": {"arrays", "errors"},
-    "checkpoint": {"arrays", "errors"},
+    "files": {"arrays", "errors"},
+    "checkpoint": {"arrays", "errors", "files"},
     "plots": {"arrays", "errors"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
