@@ -75,6 +75,27 @@ def test_what_forward_leaves_on_self_is_not_state(call):
         assert list(twin.state_dict()) == STATE
 
 
+def test_a_buffer_without_axes_stays_one_through_arithmetic():
+    class Counting(nn.Module):
+        def __init__(self):
+            self.calls, self.scale = np.zeros((), np.int64), np.ones((), np.float32)
+
+        def forward(self, x):
+            self.calls = self.calls + 1
+            self.scale = self.scale * 0.5
+            self.last = x.data.max()
+            return x * 1.0
+
+    model = Counting()
+    for _ in range(3):
+        model(X)
+    state = model.state_dict()
+    assert {name: (a.item(), a.dtype) for name, a in state.items()} == {
+        "calls": (3, np.int64), "scale": (0.125, np.float32),
+    }  # fmt: skip
+    Counting().load_state_dict(state)
+
+
 def test_a_container_that_forward_makes_and_then_fills_is_not_state():
     class Fills(nn.Module):
         def __init__(self, watched):

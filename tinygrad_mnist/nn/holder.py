@@ -31,6 +31,8 @@ class Holder:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if type(value) not in PLAIN and not name.startswith("_"):
+            if isinstance(value, np.generic) and isinstance(vars(self).get(name), np.ndarray):
+                value = np.asarray(value)  # arithmetic on a 0-d array has made a scalar of it
             self._assign(name, value)
         object.__setattr__(self, name, value)
 
