@@ -8,8 +8,8 @@ from op_table import TABLE, Row
 
 import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor, hvp
-from tinygrad_mnist.ops import OPS
 from tinygrad_mnist.graph import watching
+from tinygrad_mnist.ops import OPS
 from tinygrad_mnist.tensor import gradients
 from tinygrad_mnist.testing import away_from, broadcastable, gradcheck, shapes, tensors
 

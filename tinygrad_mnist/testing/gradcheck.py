@@ -8,8 +8,8 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import GradcheckError, GradientMismatch, GraphError, NonDeterministicError, ShapeError
-from ..nn import Module
 from ..graph import Grads, Kernel, Node, Watch, op_name, saved_arrays, switched
+from ..nn import Module
 from ..tensor import Tensor, from_numpy, gradients, unwrap
 from .numeric import Central, Complex, place
 
