@@ -79,7 +79,10 @@ def labels(n: int, num_classes: int) -> Strategy[Array]:
 def away_from(
     *points: float, gap: float = 0.01, low: float = -8.0, high: float = 8.0
 ) -> Strategy[float]:
-    """Return a strategy of numbers in [low, high] at least `gap` from each point: elements clear of a function's kinks."""
+    """Return a strategy of numbers in [low, high] at least `gap` from each point.
+
+    So elements stay clear of the kinks of a function.
+    """
     starts = [low, *(point + gap for point in sorted(points))]
     ends = [*(point - gap for point in sorted(points)), high]
     between = [(a, b) for a, b in zip(starts, ends, strict=True) if a <= b]
