@@ -207,7 +207,8 @@ class Complex(Central):
         arrays[k] = _moved(arrays[k].astype(np.complex128), direction, 1j * self.eps)
         change = self._imaginary(arrays) / self.eps
         sizes = np.where(change != 0, np.abs(self.y), 0.0) + np.abs(change)
-        noise = np.abs(self.seeds) @ sizes * (1000 * _EPS)
+        underflow = float(np.finfo(np.float64).tiny) / self.eps
+        noise = np.abs(self.seeds) @ sizes * (1000 * _EPS) + underflow
         numeric = self.seeds @ change
         found = [
             Found(s, self.eps, n) for s, n in zip(numeric.tolist(), noise.tolist(), strict=True)
