@@ -31,6 +31,8 @@ class Checked:
     """How messages call the arrays of the point."""
     arrays: list[Array]
     """The point, in float64."""
+    again: Callable[..., Tensor] | None = None
+    """Another way to compute the same, if there is one."""
 
     def value(self, arrays: Sequence[Array]) -> Array:
         """Return the value at a point; a vjp inside is computed on arrays, and not recorded."""
@@ -53,18 +55,34 @@ def pullback(checked: Checked, cotangent: Array) -> Checked:
     Its value is one vector: the gradients by all arrays of the point, one after the other.
     """
 
-    def f(*points: Tensor) -> Tensor:
+    def together(*points: Tensor) -> Tensor:
         __tracebackhide__ = True
         *inner, seed = points
         slopes = vjp(checked.f, *inner)[1](seed)
-        each = [slopes] if len(inner) == 1 else slopes
-        return concatenate([slope.reshape(-1) for slope in each])
+        return _joined([slopes] if len(inner) == 1 else slopes)
+
+    def one_by_one(*points: Tensor) -> Tensor:
+        __tracebackhide__ = True
+        *inner, seed = points
+
+        def by(k: int) -> Callable[..., Tensor]:
+            return lambda x: checked.f(*inner[:k], x, *inner[k + 1 :])
+
+        return _joined([vjp(by(k), x)[1](seed) for k, x in enumerate(inner)])
 
     count = sum("cotangent" in label for label in checked.labels)
     label = f"cotangent {count + 1}" if count else "the cotangent"
     return Checked(
-        f, f"the vjp of {checked.name}", [*checked.labels, label], [*checked.arrays, cotangent]
+        together,
+        f"the vjp of {checked.name}",
+        [*checked.labels, label],
+        [*checked.arrays, cotangent],
+        one_by_one if len(checked.arrays) > 1 else None,
     )
+
+
+def _joined(slopes: Iterable[Tensor]) -> Tensor:
+    return concatenate([slope.reshape(-1) for slope in slopes])
 
 
 class Call:
@@ -98,6 +116,7 @@ class Call:
         wanted = any(isinstance(x, Tensor) and x.requires_grad for x in self.inputs)
         for k, x in enumerate(self.inputs):
             if not isinstance(x, (Tensor, np.ndarray, np.floating, float)):
+                _refuse_hidden_tensors(k, x)
                 continue
             masked = isinstance(x, np.ma.MaskedArray)
             data = np.array(as_array(x) if masked else unwrap(x))
@@ -145,8 +164,11 @@ class Call:
             args[position] = point
         rest = points[len(self.positions) :]
         swap = {id(p): point for p, point in zip(self.parameters, rest, strict=True)}
-        for container, key, held in self.places:
-            container[key] = _swapped(held, swap)
+        for holder, key, held in self.places:
+            if isinstance(holder, Module):
+                setattr(holder, key, _swapped(held, swap))
+            else:
+                holder[key] = _swapped(held, swap)
         y = self.f(*args)
         if not isinstance(y, Tensor) or y.dtype.kind not in "fc":
             got = y.dtype if isinstance(y, Tensor) else type(y).__name__
@@ -154,6 +176,15 @@ class Call:
                 f"{self.name}: expected a floating-point Tensor as its result, got {got}"
             )
         return y
+
+
+def _refuse_hidden_tensors(k: int, x: Any) -> None:
+    parts = x.values() if isinstance(x, dict) else x if isinstance(x, (list, tuple)) else ()
+    if any(isinstance(part, Tensor) and part.requires_grad for part in parts):
+        raise ValueError(
+            f"gradcheck: input {k} is a {type(x).__name__} of Tensors, which would not be varied; "
+            "pass them one by one, to a function that puts them together"
+        )
 
 
 def function_name(f: Callable[..., Any]) -> str:
@@ -168,7 +199,7 @@ def function_name(f: Callable[..., Any]) -> str:
 
 
 def _places(modules: Iterable[Module], wanted: set[int]) -> list[tuple[Any, Any, Any]]:
-    """Return (container, key, value) of each Tensor in `wanted`, and of each tuple with one.
+    """Return (holder, key, value) for each Tensor in `wanted`, and for each tuple with one.
 
     A parameter that is held in several places has several of them.
     """
@@ -180,13 +211,12 @@ def _places(modules: Iterable[Module], wanted: set[int]) -> list[tuple[Any, Any,
         if id(holder) in seen:
             continue
         seen.add(id(holder))
-        container = vars(holder) if isinstance(holder, Module) else holder
-        items = container.items() if isinstance(container, dict) else enumerate(container)
-        for key, value in items:
+        held = vars(holder) if isinstance(holder, Module) else holder
+        for key, value in held.items() if isinstance(held, dict) else enumerate(held):
             if isinstance(value, (Module, list, tuple, dict)):
                 stack.append(value)
-            if not isinstance(container, tuple) and _holds(value, wanted):
-                places.append((container, key, value))
+            if not isinstance(holder, tuple) and _holds(value, wanted):
+                places.append((holder, key, value))
     return places
 
 

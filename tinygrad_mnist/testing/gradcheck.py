@@ -77,7 +77,8 @@ def gradcheck(
         this size are tried as well.
     rtol, atol : float, optional
         An entry passes where abs(analytic - numeric) <= rtol * (the larger of both) + atol + noise.
-        By default rtol is 1e-5 (complex: 1e-9), and atol is 1e-10 times the largest slope.
+        By default rtol is 1e-5 (complex: 1e-9), and atol is 1e-10 times the largest slope or
+        value (but no value counts for more than 1).
         The noise is what rounding can do to the numeric slope. Only the outputs that move with the
         entry count, and where several steps were tried, the difference of the two that agree best.
     fast : bool
@@ -127,6 +128,7 @@ def _check_all_orders(call: Call, options: Options) -> None:
     checked = call.checked()
     unvaried: Mapping[Node, str] = call.unvaried()
     operations: list[str] = []
+    scale = 0.0
     for order in range(1, options.order + 1):
         watch = Manners(call.name, unvaried)
         try:
@@ -136,8 +138,9 @@ def _check_all_orders(call: Call, options: Options) -> None:
             raise GradcheckError(f"{checked.name}: {error}") from error
         # What the vjp of a vjp computes is no operation of the user's.
         operations = operations or list(dict.fromkeys(watch.operations))
+        scale = max(scale, min(1.0, _largest([behaved.y])))
         with np.errstate(all="ignore"):
-            wrong = _first_difference(checked, behaved, options, order)
+            wrong = _first_difference(checked, behaved, options, order, scale)
         if wrong is not None:
             raise _mismatch(call, checked, wrong, operations, options, order)
         checked = pullback(checked, behaved.seed)
@@ -155,13 +158,13 @@ class Difference:
 
 
 def _first_difference(
-    checked: Checked, behaved: Behaved, options: Options, order: int
+    checked: Checked, behaved: Behaved, options: Options, order: int, scale: float
 ) -> Difference | None:
     """Compare every entry, and return the first that differs."""
     __tracebackhide__ = True
     seeds = seeds_by_size(checked, behaved.seed)
     analytic = [behaved.slopes] if len(seeds) == 1 else _gradients_of_each(checked, seeds)
-    numeric = options.numeric(order, checked, behaved.y, seeds, _floors(analytic))
+    numeric = options.numeric(order, checked, behaved.y, seeds, _floors(analytic, scale))
     for k, array in enumerate(checked.arrays):
         for direction in _directions(array, options.fast, k):
             expected = [_along(each[k], direction) for each in analytic]
@@ -171,16 +174,19 @@ def _first_difference(
     return None
 
 
-def _floors(analytic: Sequence[Sequence[Array]]) -> list[float]:
+def _floors(analytic: Sequence[Sequence[Array]], scale: float) -> list[float]:
     """Return for each seed the difference that may be rounding, where large terms cancel.
 
-    That is measured by the seed's largest slope, unless all of its slopes may be rounding.
+    It is measured by the seed's largest slope; by the largest of all if the seed's own may all be
+    rounding; and by the values, because slopes of 0 may be a difference of terms of their size.
     """
-    largest = [
-        max(float(np.abs(s[np.isfinite(s)]).max(initial=0)) for s in slopes) for slopes in analytic
-    ]
+    largest = [_largest(slopes) for slopes in analytic]
     overall = max(largest)
-    return [1e-10 * (own if own > 1e-9 * overall else overall) for own in largest]
+    return [1e-10 * max(scale, own if own > 1e-9 * overall else overall) for own in largest]
+
+
+def _largest(arrays: Iterable[Array]) -> float:
+    return max(float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in arrays)
 
 
 def _gradients_of_each(checked: Checked, seeds: Sequence[Array]) -> list[list[Array]]:

@@ -1,7 +1,7 @@
 """How a function and its vjps must behave, whatever their values: the engine's contract, tried."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,10 +29,9 @@ class Manners(Watch):
         for parent in () if node is None else node.parents:
             if parent is not None and parent in self.unvaried:
                 raise GradcheckError(
-                    f"{self.name}: {op_name(kernel)} uses {self.unvaried[parent]} of a module, but "
-                    "does not take it from the attributes of the module that the check passes in, "
-                    "so the check cannot vary it; use only what that module holds in attributes, "
-                    "lists, tuples and dicts"
+                    f"{self.name}: {op_name(kernel)} gets {self.unvaried[parent]} from elsewhere "
+                    "than the attributes, lists, tuples and dicts of the module (a closure or "
+                    "another object holds it), so the check cannot vary it; take it from the module"
                 )
 
     def before_vjp(self, node: Node) -> None:
@@ -120,6 +119,8 @@ def check_behaviour(checked: Checked, constants: Sequence[tuple[str, Array]]) ->
     _check_own_memory(checked, slopes)
     _check_again(checked, seed, slopes)
     _check_alone(checked, seed, slopes)
+    if checked.again is not None:
+        _check_one_by_one(replace(checked, f=checked.again), seed, y, slopes)
     _check_strided(checked, seed, y, slopes)
     return Behaved(y, seed, slopes)
 
@@ -175,6 +176,20 @@ def _check_alone(checked: Checked, seed: Array, slopes: Sequence[Array]) -> None
         if not _agree(_pull(checked, checked.arrays, needs, seed)[1][k], slopes[k]):
             raise GradcheckError(
                 f"{checked.name}: the gradient of {label} depends on `needs`: alone it differs"
+            )
+
+
+def _check_one_by_one(checked: Checked, seed: Array, y: Array, slopes: Sequence[Array]) -> None:
+    """Check a vjp that is taken by one input at a time, where the others need no gradient."""
+    __tracebackhide__ = True
+    same_y, same = _pull(checked, checked.arrays, [True] * len(slopes), seed)
+    for label, g, other in zip(
+        ("value", *checked.labels), (y, *slopes), (same_y, *same), strict=True
+    ):
+        if not _agree(other, g):
+            what = "value" if label == "value" else f"gradient of {label}"
+            raise GradcheckError(
+                f"{checked.name}: its {what} depends on `needs`: by one input alone it differs"
             )
 
 

@@ -205,7 +205,7 @@ class Complex(Central):
         self._look_for_a_kink(k, direction)
         arrays = list(self.checked.arrays)
         arrays[k] = _moved(arrays[k].astype(np.complex128), direction, 1j * self.eps)
-        change = self._imaginary(arrays) / self.eps
+        change = self._imaginary(k, direction, arrays) / self.eps
         sizes = np.where(change != 0, np.abs(self.y), 0.0) + np.abs(change)
         underflow = float(np.finfo(np.float64).tiny) / self.eps
         noise = np.abs(self.seeds) @ sizes * (1000 * _EPS) + underflow
@@ -228,7 +228,7 @@ class Complex(Central):
         except NonDifferentiableError:  # or rounding, which the usual step does not see
             self.smooth_sides(k, direction, Central.eps * size)
 
-    def _imaginary(self, arrays: Sequence[Array]) -> Array:
+    def _imaginary(self, k: int, direction: Any, arrays: Sequence[Array]) -> Array:
         """Return what a complex step did to the value."""
         __tracebackhide__ = True
         try:
@@ -236,7 +236,10 @@ class Complex(Central):
         except TypeError as error:
             raise self._not_analytic(str(error)) from error
         if y.dtype.kind != "c":
-            raise self._not_analytic("its result lost the complex step")
+            step = Central.eps * _size(self.checked.arrays[k], direction)
+            if any(sides.rounding for sides in self.sides(k, direction, step)):
+                raise self._not_analytic("its result lost the complex step")
+            return np.zeros(y.size)  # it does not depend on this input
         imaginary: Array = y.imag.ravel()
         return imaginary
 
