@@ -556,3 +556,9 @@ def test_integers_and_bools_are_floats_where_they_would_wrap_or_be_cut(op, dtype
         rtol=1e-3 if op in (tg.elu, tg.gelu) else 1e-6,
         atol=1e-12,
     )
+
+
+def test_the_padding_of_a_max_pool_takes_no_gradient():
+    x = Tensor(np.full((1, 1, 2, 2), -np.inf), requires_grad=True)
+    tg.max_pool2d(x, 2, padding=1).backward(np.ones((1, 1, 2, 2)))
+    np.testing.assert_array_equal(x.grad, np.ones((1, 1, 2, 2)))

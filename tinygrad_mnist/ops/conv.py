@@ -167,7 +167,8 @@ def _conv2d(
     matrix = patches.reshape(kernels.shape[1], rows * columns * n)
     y = _product(kernels, matrix)
     if bias is not None:
-        y = add_into(y, bias.reshape(outputs, 1))
+        shift = bias.reshape(outputs, 1)
+        y = add_into(y, shift) if is_array(y) else y + shift
 
     def vjp(g: Array, needs: Needs) -> Grads:
         g = g.transpose(_INSIDE).reshape(outputs, rows * columns * n)
@@ -177,7 +178,7 @@ def _conv2d(
         if needs[1]:
             gw = (g @ matrix.T).reshape(weight.shape)
         if bias is not None and needs[2]:
-            gb = add_up(g, (1,), keepdims=False)
+            gb = add_up(g, 1, keepdims=False)
         return (gx, gw, gb)[: len(needs)]
 
     return y.reshape(outputs, rows, columns, n).transpose(_OUTSIDE), vjp

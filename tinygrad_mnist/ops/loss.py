@@ -10,6 +10,7 @@ from ..arrays import Array, floating, is_array, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, from_numpy, run, unwrap
+from .norm import log_softmax, softmax
 from .shape import put
 
 __all__ = ["mse", "softmax_cross_entropy"]
@@ -17,7 +18,7 @@ __all__ = ["mse", "softmax_cross_entropy"]
 
 def _as_floats(x: TensorLike) -> Tensor:
     tensor = x if isinstance(x, Tensor) else Tensor(x)
-    return tensor if tensor.dtype.kind in "fc" else from_numpy(floating(tensor.data))
+    return tensor if tensor.data.dtype.kind in "fc" else from_numpy(floating(tensor.data))
 
 
 def _check_reduction(op: str, reduction: str, examples: int) -> None:
@@ -91,11 +92,14 @@ def _cross_entropy_of_probabilities(
     return _reduce(losses_of, logits, log_p, scale, reduction), vjp
 
 
-def _softmax_by_class(logits: Array) -> tuple[Array, Array]:
+def _softmax_by_class(logits: Array) -> tuple[Any, Any]:
     """Return the softmax of logits (N, C) and its logarithm, both of shape (C, N)."""
+    if not is_array(logits):
+        z = logits.T
+        return softmax(z, axis=0), log_softmax(z, axis=0)
     z = logits.T.copy()
     with np.errstate(all="ignore"):
-        log_p = z - values(z).max(axis=0, initial=-np.inf)
+        log_p = z - z.max(axis=0, initial=-np.inf)
         p = np.exp(log_p)
         total = p.sum(axis=0)
         p /= total
@@ -176,7 +180,8 @@ def softmax_cross_entropy(
     0.6931471824645996
     """
     x = _as_floats(logits)
-    if x.dtype == np.float16:  # it has too few digits for sums over many classes or examples
+    shape, dtype = x.shape, x.dtype
+    if dtype.itemsize == 2:  # float16 has too few digits for sums over many classes or examples
         y = softmax_cross_entropy(
             x.astype(np.float32),
             labels,
@@ -186,31 +191,32 @@ def softmax_cross_entropy(
             ignore_index=ignore_index,
         )
         return y.astype(np.float16)
-    *shape, classes = _check_logits(x, label_smoothing)
-    rows = x if x.ndim == 2 else x.reshape(math.prod(shape), classes)
-    _check_reduction("softmax_cross_entropy", reduction, rows.shape[0])
-    weights = _check_weight(weight, classes, x.dtype)
+    _check_logits(shape, label_smoothing)
+    count, classes = math.prod(shape[:-1]), shape[-1]
+    rows = x if len(shape) == 2 else x.reshape(count, classes)
+    _check_reduction("softmax_cross_entropy", reduction, count)
+    weights = None if weight is None else _check_weight(weight, classes, dtype)
     target = np.asarray(unwrap(labels))
-    if target.dtype.kind == "f" and target.shape == x.shape:
+    if target.dtype.kind == "f" and target.shape == shape:
         if ignore_index is not None:
             raise ValueError(
                 "softmax_cross_entropy: ignore_index is for integer labels, got probabilities"
             )
-        probabilities = labels if isinstance(labels, Tensor) else Tensor(target, dtype=x.dtype)
+        probabilities = labels if isinstance(labels, Tensor) else Tensor(target, dtype=dtype)
         y = apply(
             _cross_entropy_of_probabilities,
             rows,
-            probabilities if x.ndim == 2 else probabilities.reshape(rows.shape),
+            probabilities if len(shape) == 2 else probabilities.reshape(rows.shape),
             smoothing=label_smoothing,
             weight=weights,
             factor=None,
-            scale=rows.shape[0] if reduction == "mean" else 1,
+            scale=count if reduction == "mean" else 1,
             reduction=reduction,
         )
     else:
-        target = _check_labels(target, x.shape, ignore_index)
+        target = _check_labels(target, shape, ignore_index)
         y = _of_labels(rows, target.ravel(), label_smoothing, weights, ignore_index, reduction)
-    return y.reshape(tuple(shape)) if reduction == "none" and x.ndim != 2 else y
+    return y.reshape(shape[:-1]) if reduction == "none" and len(shape) != 2 else y
 
 
 def _of_labels(
@@ -259,19 +265,16 @@ def _of_labels(
     )
 
 
-def _check_logits(x: Tensor, smoothing: float) -> tuple[int, ...]:
-    if x.ndim == 0:
+def _check_logits(shape: tuple[int, ...], smoothing: float) -> None:
+    if not shape:
         raise ShapeError("softmax_cross_entropy: expected logits of shape (..., C), got ()")
     if not 0 <= smoothing <= 1:
         raise ValueError(
             f"softmax_cross_entropy: expected label_smoothing in [0, 1], got {smoothing}"
         )
-    return x.shape
 
 
-def _check_weight(weight: npt.ArrayLike | None, classes: int, dtype: Any) -> Array | None:
-    if weight is None:
-        return None
+def _check_weight(weight: npt.ArrayLike, classes: int, dtype: np.dtype[Any]) -> Array:
     weights: Array = np.asarray(unwrap(weight), dtype)
     if weights.shape != (classes,):
         raise ShapeError(
@@ -283,20 +286,21 @@ def _check_weight(weight: npt.ArrayLike | None, classes: int, dtype: Any) -> Arr
 def _check_labels(labels: Array, logits: tuple[int, ...], ignore_index: int | None) -> Array:
     """Return integer labels that fit logits of a shape; an error that says what does not."""
     *shape, classes = logits
-    expected = (
-        f"softmax_cross_entropy: expected integer labels of shape {tuple(shape)}, or float "
-        f"probabilities of shape {logits}, got {labels.dtype} {labels.shape}"
-    )
     is_integer = labels.dtype.kind in "iu" or not labels.size  # an empty list has no dtype
-    if not is_integer and labels.shape == tuple(shape):
-        raise TypeError(f"{expected}; convert labels with .astype(int)")
-    if not is_integer or labels.shape != tuple(shape):
+    if not is_integer or labels.shape != logits[:-1]:
+        expected = (
+            f"softmax_cross_entropy: expected integer labels of shape {tuple(shape)}, or float "
+            f"probabilities of shape {logits}, got {labels.dtype} {labels.shape}"
+        )
+        if labels.shape == logits[:-1]:
+            raise TypeError(f"{expected}; convert labels with .astype(int)")
         raise ShapeError(expected)
     labels = labels.astype(np.intp, copy=False)
-    wrong = labels.view(np.uintp) >= classes  # a negative label is a huge unsigned one
-    if ignore_index is not None:
-        wrong &= labels != ignore_index
-    if wrong.any():
+    counted = labels if ignore_index is None else labels[labels != ignore_index]
+    if counted.size and counted.view(np.uintp).max() >= classes:  # below 0 is a huge unsigned one
+        wrong = (labels < 0) | (labels >= classes)
+        if ignore_index is not None:
+            wrong &= labels != ignore_index
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
             f"softmax_cross_entropy: expected labels in [0, {classes}), got {labels[place]} at "
