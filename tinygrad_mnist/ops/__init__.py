@@ -5,10 +5,38 @@ from typing import Any
 import numpy as np
 
 from ..tensor import NUMPY_FUNCTIONS, Tensor, TensorLike, unwrap
-from . import arithmetic, conv, elementwise, linear, loss, norm, reduce, shape
+from . import (
+    activation,
+    arithmetic,
+    conv,
+    cross_entropy,
+    dtype,
+    elementwise,
+    index,
+    linear,
+    loss,
+    norm,
+    reduce,
+    shape,
+    trigonometry,
+)
 from .methods import Methods
 
-FAMILIES = (arithmetic, conv, elementwise, linear, loss, norm, reduce, shape)
+FAMILIES = (
+    activation,
+    arithmetic,
+    conv,
+    cross_entropy,
+    dtype,
+    elementwise,
+    index,
+    linear,
+    loss,
+    norm,
+    reduce,
+    shape,
+    trigonometry,
+)
 
 # By their public names: a trailing underscore keeps a function apart from the builtin of its name.
 OPS = {name.strip("_"): vars(family)[name] for family in FAMILIES for name in family.__all__}

@@ -8,12 +8,14 @@ import numpy as np
 from ..errors import GraphError, ShapeError
 from ..graph import mark_changed, mode
 from ..tensor import Tensor, TensorLike, from_numpy, unwrap
+from . import activation as f
 from . import arithmetic as a
-from . import conv, loss, norm
+from . import conv, cross_entropy, dtype, index, loss, norm
 from . import elementwise as e
 from . import linear as m
 from . import reduce as r
 from . import shape as s
+from . import trigonometry as t
 
 __all__ = ["Methods"]
 
@@ -78,19 +80,20 @@ class Methods:
     negative, power, square, clip = a.negative, a.power, a.square, a.clip
     maximum, minimum = a.maximum, a.minimum
     exp, expm1, log, log1p = e.exp, e.expm1, e.log, e.log1p
-    sqrt, abs, sin, cos, tanh = e.sqrt, e.abs_, e.sin, e.cos, e.tanh
-    relu, leaky_relu, elu, gelu = e.relu, e.leaky_relu, e.elu, e.gelu
-    silu, softplus, sigmoid = e.silu, e.softplus, e.sigmoid
+    sqrt, abs = e.sqrt, e.abs_
+    sin, cos, tanh = t.sin, t.cos, t.tanh
+    relu, leaky_relu, elu, gelu = f.relu, f.leaky_relu, f.elu, f.gelu
+    silu, softplus, sigmoid = f.silu, f.softplus, f.sigmoid
     sum, mean, var, std = r.sum_, r.mean, r.var, r.std
     max, min, prod, logsumexp = r.max_, r.min_, r.prod, r.logsumexp
     cumsum, cumprod = r.cumsum, r.cumprod
     reshape, transpose, swapaxes, squeeze = s.reshape, s.transpose, s.swapaxes, s.squeeze
     expand_dims, broadcast_to, pad = s.expand_dims, s.broadcast_to, s.pad
-    astype, copy = s.astype, s.copy
+    astype, copy = dtype.astype, s.copy
     softmax, log_softmax = norm.softmax, norm.log_softmax
     linear, matmul = m.linear, m.matmul
     conv2d, max_pool2d, avg_pool2d = conv.conv2d, conv.max_pool2d, conv.avg_pool2d
-    softmax_cross_entropy, mse = loss.softmax_cross_entropy, loss.mse
+    softmax_cross_entropy, mse = cross_entropy.softmax_cross_entropy, loss.mse
 
     __add__, __radd__ = a.add, _reflected(a.add)
     __sub__, __rsub__ = a.subtract, _reflected(a.subtract)
@@ -98,7 +101,7 @@ class Methods:
     __truediv__, __rtruediv__ = a.divide, _reflected(a.divide)
     __pow__, __rpow__ = a.power, _reflected(a.power)
     __matmul__, __rmatmul__ = m.matmul, _reflected(m.matmul)
-    __neg__, __abs__, __getitem__ = a.negative, e.abs_, s.getitem
+    __neg__, __abs__, __getitem__ = a.negative, e.abs_, index.getitem
     __iadd__, __isub__ = _assign(a.add, "+"), _assign(a.subtract, "-")
     __imul__, __itruediv__ = _assign(a.multiply, "*"), _assign(a.divide, "/")
     __ipow__, __imatmul__ = _assign(a.power, "**"), _assign(m.matmul, "@")

@@ -1,19 +1,18 @@
-"""Operations that move elements and compute nothing: reshape, transpose, join, index, pad, cast."""
+"""Operations that move elements and compute nothing: reshape, transpose, join, pad."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..arrays import Array, is_array, unbroadcast, values
+from ..arrays import Array, unbroadcast, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
-from ..tensor import Axis, Tensor, TensorLike, apply, run, unwrap
+from ..tensor import Axis, Tensor, TensorLike, apply
 
 __all__ = [
-    "astype", "broadcast_to", "concatenate", "copy", "expand_dims", "getitem", "pad",
+    "broadcast_to", "concatenate", "copy", "expand_dims", "pad",
     "reshape", "squeeze", "stack", "swapaxes", "transpose",
 ]  # fmt: skip
 
@@ -186,50 +185,6 @@ def pad(
     if mode != "constant":
         raise ValueError(f'pad: expected mode="constant", got {mode!r}')
     return apply(_pad, x, width=pad_width, value=constant_values)
-
-
-def _getitem(x: Array, *, index: Any) -> Forward:
-    shape = x.shape
-    return x[index], lambda g, needs: (run(put, g, index=index, shape=shape),)
-
-
-def put(g: Array, *, index: Any, shape: tuple[int, ...]) -> Forward:
-    """Add the elements of g to zeros of a shape, at an index: the transpose of `_getitem`."""
-    if is_array(g):
-        out = _put_array(g, index, shape)
-    else:
-        out = run(put, g, index=index, shape=shape)
-    return out, lambda h, needs: (h[index],)
-
-
-def _put_array(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
-    out = np.zeros_like(g, shape=shape)
-    parts = map(np.asarray, index if isinstance(index, tuple) else (index,))
-    if any(part.dtype.kind in "iu" and part.ndim for part in parts):
-        np.add.at(out, index, g)  # several integers may name an element twice
-    else:
-        out[index] = g
-    return out
-
-
-def getitem(x: TensorLike, index: Any) -> Tensor:
-    """Take the elements x[index], with all that NumPy takes as an index.
-
-    That is slices, integers, None, ..., arrays of integers, and masks.
-    """
-    return apply(
-        _getitem, x, index=tuple(map(unwrap, index)) if isinstance(index, tuple) else unwrap(index)
-    )
-
-
-def _astype(x: Array, *, dtype: npt.DTypeLike) -> Forward:
-    before = x.dtype
-    return x.astype(dtype), lambda g, needs: (g.astype(before),)
-
-
-def astype(x: TensorLike, dtype: npt.DTypeLike) -> Tensor:
-    """Convert to another dtype; the gradient is converted back."""
-    return apply(_astype, x, dtype=dtype)
 
 
 def _copy(x: Array) -> Forward:
