@@ -271,7 +271,7 @@ class ReLU(Module):
     """The rectifier max(x, 0)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.elementwise.relu(x)
+        return ops.activation.relu(x)
 
 
 class LeakyReLU(Module):
@@ -281,28 +281,28 @@ class LeakyReLU(Module):
         self.negative_slope = _number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.elementwise.leaky_relu(x, self.negative_slope)
+        return ops.activation.leaky_relu(x, self.negative_slope)
 
 
 class Sigmoid(Module):
     """The logistic function 1 / (1 + e**-x)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.elementwise.sigmoid(x)
+        return ops.activation.sigmoid(x)
 
 
 class Tanh(Module):
     """The hyperbolic tangent."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.elementwise.tanh(x)
+        return ops.trigonometry.tanh(x)
 
 
 class GELU(Module):
     """The Gaussian error linear unit x * Phi(x)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.elementwise.gelu(x)
+        return ops.activation.gelu(x)
 
 
 class Sequential(Module):
