@@ -172,7 +172,8 @@ def test_extremes_without_a_warning(row, inputs, expected, slopes):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("row", "inputs", "expected", "slopes"), EXTREMES)
 def test_extremes_to_second_order(row, inputs, expected, slopes, dtype):
-    points = [np.asarray(x, dtype) for x in (inputs if isinstance(inputs, tuple) else (inputs,))]
+    with np.errstate(over="ignore"):  # 3e200 is infinite in float32
+        points = [np.asarray(x).astype(dtype) for x in in_tuple(inputs)]
     leaves = [Tensor(x, requires_grad=True) for x in points]
     y, pull = vjp(row.op, *leaves)
     seed = Tensor(np.ones(y.shape, dtype), requires_grad=True)
@@ -183,7 +184,7 @@ def test_extremes_to_second_order(row, inputs, expected, slopes, dtype):
         if not np.isfinite(plain).all():
             continue
         for second in gradients(g.sum(), [*leaves, seed], retain_graph=True):
-            assert np.isfinite(second).all(), "no 0 * inf behind a finite slope"
+            assert not np.isnan(second).any(), "no 0 * inf behind a finite slope"
 
 
 def in_tuple(found):
