@@ -24,7 +24,8 @@ Pair: TypeAlias = int | tuple[int, int]
 _INSIDE, _OUTSIDE = (1, 2, 3, 0), (3, 0, 1, 2)  # from (N, C, H, W) to (C, H, W, N), and back
 
 
-def _pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
+def as_pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
+    """Return a setting for rows and columns as two integers of at least `least`."""
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in pair):
         raise ValueError(
@@ -37,9 +38,9 @@ def _pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
 def window(op: str, kernel: Pair, stride: Pair, padding: Pair) -> tuple[tuple[int, int], ...]:
     """Return the kernel's size, the stride and the padding as pairs of (rows, columns)."""
     return (
-        _pair(op, "kernel_size", kernel, 1),
-        _pair(op, "stride", stride, 1),
-        _pair(op, "padding", padding, 0),
+        as_pair(op, "kernel_size", kernel, 1),
+        as_pair(op, "stride", stride, 1),
+        as_pair(op, "padding", padding, 0),
     )
 
 
@@ -224,7 +225,7 @@ def _conv2d(
 ) -> Forward:
     _check_convolution("conv2d", x, weight, bias, groups, "H, W")
     kernel, step, around = window("conv2d", weight.shape[2:], stride, padding)
-    spacing = _pair("conv2d", "dilation", dilation, 1)
+    spacing = as_pair("conv2d", "dilation", dilation, 1)
     windows = Windows("conv2d", x.shape, kernel, step, around, spacing)
     return _convolve(x, weight, bias, windows, groups)
 
