@@ -34,21 +34,12 @@ def listed(folder: Path) -> Iterator[list[File]]:
     for _ in range(_DEPTH):
         files, deeper = [], []
         for inner in level:
-            try:
-                entries = sorted(os.listdir(folder / inner))
-            except OSError as error:
-                if not inner:
-                    raise DataError(f"{folder}: expected a folder to read: {error}") from error
-                continue
-            for entry in entries:
-                name = f"{inner}/{entry}" if inner else entry
-                if _is_junk(entry):
-                    continue
-                if (folder / name).is_dir():
+            for entry in _entries(folder, inner):
+                name = f"{inner}/{entry.name}" if inner else entry.name
+                if entry.is_dir():
                     deeper.append(name)
-                elif (folder / name).is_file():
-                    digits = not is_picture_name(entry) and is_own(entry)
-                    files.append(from_disk(folder / name, name, digits))
+                elif entry.is_file():
+                    files.append(from_disk(folder / name, name, _promises_digits(name)))
         count += len(files)
         if count > _MOST:
             raise DataError(
@@ -57,6 +48,22 @@ def listed(folder: Path) -> Iterator[list[File]]:
             )
         yield files
         level = deeper
+
+
+def _entries(folder: Path, inner: str) -> list["os.DirEntry[str]"]:
+    """Return what is in a folder, by name, but for what nobody put there."""
+    try:
+        with os.scandir(folder / inner) as entries:
+            found = [entry for entry in entries if not _is_junk(entry.name)]
+    except OSError as error:
+        if inner:
+            return []
+        raise DataError(f"{folder}: expected a folder to read: {error}") from error
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _promises_digits(name: str) -> bool:
+    return not is_picture_name(name) and is_own(name)
 
 
 def by_depth(files: list[File]) -> Iterator[list[File]]:
@@ -117,9 +124,6 @@ def _member(file: File, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: s
                 f"{place}: expected a whole member of an archive, got a damaged one: {error}"
             ) from error
 
-    if name.endswith(".npy"):
-        digits = file.digits
-    else:
-        digits = not is_picture_name(name) and is_own(name)
+    digits = file.digits if name.endswith(".npy") else _promises_digits(name)
     member = File(place, name, info.compress_size, open_member, digits)
     return member

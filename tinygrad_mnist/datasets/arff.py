@@ -66,8 +66,7 @@ def _read_header(text: IO[str], file: File) -> tuple[list[tuple[str, str]], int]
 
 def _first_row(text: IO[str], line: int) -> tuple[int, str]:
     """Return the line of the first row and its text, past comments and blank lines."""
-    for number in range(line + 1, line + _MOST_LINES):
-        row = text.readline(BLOCK)
-        if not row or (row.strip() and not row.startswith("%")):
-            return number, row
-    return number, ""
+    row = "\n"
+    while row.isspace() or row.startswith("%"):
+        row, line = text.readline(BLOCK), line + 1
+    return line, row

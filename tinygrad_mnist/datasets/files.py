@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -111,12 +112,12 @@ class _Bounded(io.RawIOBase):
 def from_disk(path: Path, name: str = "", digits: bool = False) -> File:
     """Return a file on disk; DataError if there is none, or something else has its name."""
     try:
-        if not path.is_file():
-            raise DataError(f"{path}: expected a file, got nothing there")
-        size = os.stat(path).st_size
-    except OSError as error:
-        raise DataError(f"{path}: expected a file: {error}") from error
-    return File(str(path), name or path.name, size, lambda: open(path, "rb"), digits)
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: expected a file, got nothing there: {error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{path}: expected a file, got a folder, a pipe or a device")
+    return File(str(path), name or path.name, status.st_size, lambda: open(path, "rb"), digits)
 
 
 def from_bytes(content: bytes, name: str, digits: bool = False) -> File:

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,8 +81,7 @@ def _by_part(files: Sequence[File], place: str) -> dict[str, list[File]]:
         folders = _folders(file)
         around = folders[:-1] if _class_of(file) else folders
         part = part_of(around[-1]) if around else ""
-        last = parse(around[-1], roles=False).template if part else "".join(around[-1:])
-        root = "/".join([*around[:-1], last])
+        root = "/".join(_root(tuple(around)) if part else around)
         found.setdefault(root, {}).setdefault(part, []).append(file)
     paired = [parts for parts in found.values() if {"train", "test"} <= set(parts)]
     candidates = paired or list(found.values())
@@ -101,6 +101,12 @@ def _by_part(files: Sequence[File], place: str) -> dict[str, list[File]]:
                 f"{wrong.place}: expected pictures in a folder for each class, such as 0 to 9"
             )
     return parts
+
+
+@lru_cache(1024)
+def _root(folders: tuple[str, ...]) -> list[str]:
+    """Return the folders with PART in the last one, which parts of one set share."""
+    return [*folders[:-1], parse(folders[-1], roles=False).template]
 
 
 def _labels_of(classes: set[str]) -> tuple[dict[str, int], tuple[str, ...] | None]:
@@ -161,4 +167,4 @@ def _grey(picture: "Image.Image", place: str) -> Array:
             raise DataError(
                 f"{place}: expected an opaque picture, got a transparent one: lay it on black first"
             )
-    return np.array(picture.convert("L"))
+    return np.array(picture if picture.mode == "L" else picture.convert("L"))

@@ -17,7 +17,7 @@ from .parts import Part, as_images, as_labels, check_digits, cut_by_class, warni
 from .paths import read_path
 from .tables import read_csv
 
-__all__ = ["MNIST", "Split", "cache_folder", "load_mnist"]
+__all__ = ["MNIST", "Split", "load_mnist"]
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

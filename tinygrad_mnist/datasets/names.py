@@ -1,6 +1,7 @@
 """What a file's name says: which part of a set it is, and whether it has images or labels."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = ["Name", "is_own", "is_relative", "parse", "part_of"]
@@ -81,6 +82,7 @@ def _take_role(text: str) -> tuple[str, str]:
     return text, ""
 
 
+@lru_cache(1024)  # thousands of pictures have the same few folders
 def part_of(folder: str) -> str:
     """Return the part that a folder's name says: train, test, validation, or nothing."""
     return parse(folder, roles=False).part

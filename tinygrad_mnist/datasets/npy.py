@@ -39,7 +39,8 @@ def read_npy(file: File) -> Array:
         if dtype.kind not in "uifb":
             raise DataError(f"{file.place}: expected numbers, got {dtype}")
         promised = math.prod(shape) * dtype.itemsize
-        if promised > file.limit or any(size < 1 for size in shape):
+        largest = math.prod(max(size, 1) for size in shape) * dtype.itemsize
+        if largest > file.limit or any(size < 0 for size in shape):
             raise DataError(
                 f"{file.place}: expected the bytes of an array of shape {shape}, which the file"
                 " cannot hold"

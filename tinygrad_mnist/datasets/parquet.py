@@ -69,18 +69,19 @@ def _read(file: File, table: Any) -> Part:
         raise DataError(
             f"{file.place}: expected one column of pictures and one of labels, got {found}"
         )
-    images: list[Array] = []
+    images = np.empty((table.metadata.num_rows, SIDE, SIDE), np.uint8)
     labels: list[Any] = []
+    row = 0
     for batch in table.iter_batches(_PICTURES, columns=pictures + label, use_threads=False):
         for content in _pictures_of(batch.column(pictures[0])):
-            images.append(_decode(content, f"{file.place}: row {len(images)}"))
+            images[row] = _decode(content, f"{file.place}: row {row}")
+            row += 1
         if label:
             labels += batch.column(label[0]).to_pylist()
-    stacked = np.stack(images) if images else np.zeros((0, SIDE, SIDE), np.uint8)
+    checked = as_images(images[:row], file.place)
     if not label:
-        return Part(as_images(stacked, file.place), None)
-    names = _class_names(schema.metadata, label[0])
-    return Part(as_images(stacked, file.place), _labels(labels, file), names)
+        return Part(checked, None)
+    return Part(checked, _labels(labels, file), _class_names(schema.metadata, label[0]))
 
 
 def _bytes_in(column: Any) -> Any:

@@ -126,30 +126,50 @@ def parse_numbers(
 def _parse(
     file: File, block: Block, separator: str, columns: int, kept: Sequence[int] | None
 ) -> Array:
-    """Return the numbers of a block: digits alone as they are, anything else by way of float64."""
-    lines = block.text.split("\n")
-    only_digits = b"0123456789\n" + separator.encode()
-    plain = not block.text.encode("ascii", "replace").translate(None, only_digits)
-    values = np.zeros((0, 0))
-    error: Exception | None = None
-    if kept is None or all(_count(line, separator) == columns for line in lines):
-        try:
-            values = np.loadtxt(
-                lines,
-                np.uint8 if plain else np.float64,
-                delimiter=None if separator == " " else separator,
-                quotechar=None if plain else '"' if '"' in block.text else "'",
-                comments=None,
-                usecols=kept,
-                ndmin=2,
-            )
-        except ValueError as caught:
-            error = caught
-    if values.shape != (len(lines), len(kept) if kept else columns):
-        raise _complaint(file, block, separator, columns, kept) from error
-    if not plain and not _whole(values).all():
+    """Return the numbers of a block: quickly if it has digits alone, else by way of float64."""
+    values = None
+    simple = _simplified(block.text, separator)
+    digits = b"0123456789\n" + separator.encode()
+    if not simple.encode("ascii", "replace").translate(None, digits):
+        values = _loaded(simple, np.uint8, separator, columns, kept)
+    if values is None:
+        values = _loaded(block.text, np.float64, separator, columns, kept)
+    if values is None or (values.dtype != np.uint8 and not _whole(values).all()):
         raise _complaint(file, block, separator, columns, kept)
     return values.astype(np.uint8, copy=False)
+
+
+def _simplified(text: str, separator: str) -> str:
+    """Return the lines without quotes around each value, and without .0 at its end."""
+    if '"' in text:
+        text = text.replace(f'"{separator}"', separator).replace('"\n"', "\n")
+        if text.startswith('"') and text.endswith('"'):
+            text = text[1:-1]
+    if "." in text:
+        text = text.replace(f".0{separator}", separator).replace(".0\n", "\n").removesuffix(".0")
+    return text
+
+
+def _loaded(
+    text: str, dtype: type, separator: str, columns: int, kept: Sequence[int] | None
+) -> Array | None:
+    """Return the numbers in the lines, or None if a line has others, or more or less of them."""
+    lines = text.split("\n")
+    if kept is not None and any(_count(line, separator) != columns for line in lines):
+        return None  # loadtxt passes over columns that are too many, if told which to use
+    try:
+        values: Array = np.loadtxt(
+            lines,
+            dtype,
+            delimiter=None if separator == " " else separator,
+            quotechar='"' if '"' in text else "'",
+            comments=None,
+            usecols=kept,
+            ndmin=2,
+        )
+    except ValueError:
+        return None
+    return values if values.shape == (len(lines), len(kept or range(columns))) else None
 
 
 def _count(line: str, separator: str) -> int:
