@@ -119,7 +119,12 @@ BOMBS = {
         "d.csv",
         lambda: rows(*TRAIN).encode() + b'"' + b"0" * (100 * MEGABYTE),
     ),
-    "an archive in an archive": (
+    "an npz file in an archive": (
+        "d.zip",
+        # 60 KB that expand to 60 MB, which alone they may, and take a few hundred bytes here
+        lambda: zip_bytes(**{"mnist.npz": npz_bomb(zipfile.ZIP_DEFLATED, 60)}),
+    ),
+    "a gzipped file in an archive": (
         "d.zip",
         lambda: zip_bytes(
             **{

@@ -239,6 +239,18 @@ def test_a_path_to_one_file_takes_no_file_of_another_ending(tmp_path):
     assert_is(load_mnist(tmp_path).train, *TRAIN)  # a folder may mix them
 
 
+def test_images_and_labels_in_two_files_without_a_part_are_cut(tmp_path):
+    np.save(tmp_path / "images.npy", TRAIN[0])
+    np.save(tmp_path / "labels.npy", TRAIN[1])
+    for path in (tmp_path, tmp_path / "images.npy", tmp_path / "labels.npy"):
+        data = load_mnist(path)
+        assert "cut by class" in data.name
+        assert_is(data.test, TRAIN[0][13:], TRAIN[1][13:])
+    (tmp_path / "labels.npy").unlink()
+    with pytest.raises(DataError, match="missing labels.npy"):
+        load_mnist(tmp_path / "images.npy")
+
+
 def test_a_partner_whose_name_differs_in_more_is_found(tmp_path):
     # the sample data of Colab
     write_pair(tmp_path, TRAIN, TEST, "mnist_{}.csv", rows)

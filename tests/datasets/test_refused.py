@@ -524,6 +524,24 @@ def test_contradictory_folders(tmp_path, make, words):
         load_mnist(tmp_path)
 
 
+def test_an_archive_in_an_archive(tmp_path):
+    (tmp_path / "d.zip").write_bytes(zip_bytes(**{"mnist.zip": zip_bytes(a=b"1")}))
+    with pytest.raises(DataError, match="d.zip: mnist.zip: expected data, got a zip archive"):
+        load_mnist(tmp_path / "d.zip")
+    (tmp_path / "d.zip").write_bytes(zip_bytes(**{"mnist.npz": zip_bytes(**four())}))
+    assert_loads(tmp_path / "d.zip")  # an npz file is data
+
+
+@pytest.mark.parametrize("path", ["a" * 5_000, "a\0b", "mnist.npz/x", ""])
+def test_paths_that_cannot_be(tmp_path, path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mnist.npz").write_bytes(b"")
+    with pytest.raises(DataError):
+        load_mnist(path)
+    with pytest.raises(DataError):
+        read_csv(path)
+
+
 def test_paths_that_lead_nowhere(tmp_path):
     with pytest.raises(DataError, match="got nothing there"):
         load_mnist(tmp_path / "none")

@@ -9,7 +9,7 @@ from typing import IO
 
 from ..errors import DataError
 from .detect import is_picture_name
-from .files import File, from_disk
+from .files import File, from_disk, limit_of
 from .names import is_own
 
 __all__ = ["by_depth", "listed", "opened"]
@@ -102,6 +102,8 @@ def opened(file: File) -> Iterator[list[File]]:
 
 def _member(file: File, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> File:
     place = f"{file.place}: {name.removesuffix('.npy')}"  # as np.load names the arrays of an npz
+    # what is packed twice may not expand twice
+    limit = min(limit_of(info.compress_size), file.limit)
 
     def open_member() -> IO[bytes]:
         if info.flag_bits & 1:
@@ -112,9 +114,9 @@ def _member(file: File, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: s
                 f"{place}: expected a member that is stored or deflated, got one compressed by"
                 f" method {info.compress_type}, such as bzip2: pack the archive again"
             )
-        if info.file_size > member.limit:
+        if info.file_size > limit:
             raise DataError(
-                f"{place}: expected at most {member.limit:,} bytes, got {info.compress_size:,}"
+                f"{place}: expected at most {limit:,} bytes, got {info.compress_size:,}"
                 f" that expand to {info.file_size:,}"
             )
         try:
@@ -125,5 +127,4 @@ def _member(file: File, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: s
             ) from error
 
     digits = file.digits if name.endswith(".npy") else _promises_digits(name)
-    member = File(place, name, info.compress_size, open_member, digits)
-    return member
+    return File(place, name, info.compress_size, limit, open_member, digits)

@@ -17,7 +17,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import DataError
 
-__all__ = ["GZIP", "File", "from_bytes", "from_disk", "read_into"]
+__all__ = ["GZIP", "File", "from_bytes", "from_disk", "limit_of", "read_into"]
 
 GZIP = b"\x1f\x8b"
 
@@ -38,15 +38,12 @@ class File:
     """Its path inside the folder or the archive that is searched, with `/`."""
     stored: int
     """The bytes that it takes where it is stored: inside a zip archive, the compressed ones."""
+    limit: int
+    """The bytes that its content may expand to."""
     raw: Callable[[], IO[bytes]]
     """Opens it as it is stored."""
     digits: bool = False
     """Whether MNIST's own name promises digits, so that a label above 9 is an error."""
-
-    @property
-    def limit(self) -> int:
-        """The bytes that its content may expand to."""
-        return min(_GZIP_LIMIT * self.stored, max(_FLOOR, _EXPANSION * self.stored))
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -88,6 +85,11 @@ class File:
             return stream.read(count)
 
 
+def limit_of(stored: int) -> int:
+    """Return how many bytes a file may expand to that takes `stored` bytes."""
+    return min(_GZIP_LIMIT * stored, max(_FLOOR, _EXPANSION * stored))
+
+
 class _Bounded(io.RawIOBase):
     """A decompressed stream that fails where a file expands past its limit."""
 
@@ -117,12 +119,16 @@ def from_disk(path: Path, name: str = "", digits: bool = False) -> File:
         raise DataError(f"{path}: expected a file, got nothing there: {error}") from error
     if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path}: expected a file, got a folder, a pipe or a device")
-    return File(str(path), name or path.name, status.st_size, lambda: open(path, "rb"), digits)
+    size = status.st_size
+    return File(
+        str(path), name or path.name, size, limit_of(size), lambda: open(path, "rb"), digits
+    )
 
 
 def from_bytes(content: bytes, name: str, digits: bool = False) -> File:
     """Return a file whose content is at hand."""
-    return File(name, name, len(content), lambda: io.BytesIO(content), digits)
+    limit = limit_of(len(content))
+    return File(name, name, len(content), limit, lambda: io.BytesIO(content), digits)
 
 
 def read_into(stream: IO[bytes], array: Array) -> int:

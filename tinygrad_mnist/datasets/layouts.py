@@ -74,8 +74,7 @@ def _chosen(sets: list[FileSet], place: str, notes: list[str]) -> FileSet:
         raise DataError(
             f"{place}: expected the files that belong to {sets[0].title}, missing {missing}"
         )
-    own = [s for s in whole if s.is_own]
-    own.sort(key=lambda s: _ORDER.index(s.members[0].kind) if s.members[0].kind in _ORDER else 99)
+    own = sorted((s for s in whole if s.is_own), key=_rank)
     candidates = own or whole
     titles = ", ".join(s.title for s in candidates)
     if len(candidates) > 1 and not own:
@@ -91,6 +90,12 @@ def _chosen(sets: list[FileSet], place: str, notes: list[str]) -> FileSet:
             f" ({', '.join(others)}): pass the path of a file to load its set"
         )
     return chosen
+
+
+def _rank(found: FileSet) -> int:
+    """Return the place of a set's format in the order of those of MNIST's own."""
+    kind = found.members[0].kind
+    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
 
 
 def set_of(path: Path, found: Found) -> FileSet:

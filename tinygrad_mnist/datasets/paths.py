@@ -1,5 +1,6 @@
 """From a path to the images and labels that it leads to."""
 
+import os
 from pathlib import Path
 
 from ..errors import DataError
@@ -45,9 +46,9 @@ def read_path(path: Path, notes: list[str]) -> tuple[dict[str, Part], str, bool]
         path = path.expanduser()
     except RuntimeError as error:
         raise DataError(f"{path}: expected a path, got one of a user without a home") from error
-    if path.is_dir():
+    if os.path.isdir(path):
         found = find(listed(path), str(path), notes)
-    elif path.exists():
+    elif os.path.exists(path):  # False, not an error, where it may not look
         found = _set_around(path)
     else:
         raise DataError(f"{path}: expected a folder or a file of MNIST, got nothing there")

@@ -110,4 +110,7 @@ def _read_whole(file: File, kind: str, notes: list[str]) -> Part:
 def _read_archive(file: File, notes: list[str]) -> dict[str, Part]:
     place = f"{file.place}, {'an npz file' if kind_of(file) == 'npz' else 'a zip archive'}"
     with opened(file) as members:
-        return read(find(by_depth(members), place, notes), place, notes)
+        found = find(by_depth(members), place, notes)
+        if isinstance(found, FileSet) and found.members[0].kind == "zip":
+            raise refusal(found.members[0].file, "zip")
+        return read(found, place, notes)
