@@ -71,16 +71,6 @@ def test_imports_go_one_way(path):
                 assert ORDER.index(other) < ORDER.index(mine), f"{mine} imports {other}"
 
 
-def test_only_tensor_imports_graph():
-    importers = {
-        str(p.relative_to(PACKAGE))
-        for p in FILES
-        for _, module, names, _ in imports(ast.parse(p.read_text()))
-        if module == "graph" or "graph" in names
-    }
-    assert importers == {"tensor.py"}
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_say_their_purpose_and_stay_short(path):
     text = path.read_text()
