@@ -26,6 +26,8 @@ class Row:
     """Kinks, from which finite differences stay clear; for two operands, of their difference."""
     operands: int = 0
     """1 or 2 for an elementwise operation, tried on any shapes (that broadcast)."""
+    analytic: bool = True
+    """Whether the kernel also computes with complex numbers, so that a complex step can pass."""
     extremes: Sequence[tuple[Any, Any, Any]] = ()
     """(input or inputs, expected value, expected gradient or gradients; None where it is not checked)."""
 
@@ -158,7 +160,7 @@ TABLE: dict[str, Row] = {
     "log": unary(tg.log, np.log, domain=(0.2, 3.0), extremes=[([inf], [inf], [0.0])]),
     "log1p": unary(tg.log1p, np.log1p, domain=(-0.8, 3.0), extremes=[([1e-15, inf], [1e-15, inf], [1.0, 0.0])]),
     "sqrt": unary(tg.sqrt, np.sqrt, domain=(0.2, 3.0), extremes=[([0.0, inf], [0.0, inf], [inf, 0.0])]),
-    "abs": unary(tg.abs, np.abs, away=(0.0,), extremes=[([-inf, 0.0, inf], [inf, 0.0, inf], [-1.0, 0.0, 1.0])]),
+    "abs": unary(tg.abs, np.abs, away=(0.0,), analytic=False, extremes=[([-inf, 0.0, inf], [inf, 0.0, inf], [-1.0, 0.0, 1.0])]),
     "sin": unary(tg.sin, np.sin),
     "cos": unary(tg.cos, np.cos),
     "tanh": unary(tg.tanh, np.tanh, extremes=[([-inf, -1e4, 1e4, inf], [-1, -1, 1, 1], [0.0] * 4)]),
@@ -198,6 +200,10 @@ TABLE: dict[str, Row] = {
         extremes=[([0.0, 2.0, 3.0], 0.0, [6.0, 0.0, 0.0]), ([0.0, 0.0, 3.0], 0.0, [0.0, 0.0, 0.0])],
     ),
     "cumsum": Row(tg.cumsum, np.cumsum, [((4,),), ((2, 3),), ((2, 3), {"axis": 0}), ((2, 3), {"axis": -1}), ((0,),), ((),)]),
+    "cumprod": Row(
+        tg.cumprod, np.cumprod, [((4,),), ((2, 3),), ((2, 3), {"axis": 0}), ((2, 3, 2), {"axis": -2}), ((0,),), ((),)],
+        extremes=[([2.0, 0.0, 3.0], [2.0, 0.0, 0.0], [1.0, 8.0, 0.0]), ([0.0, 0.0, 3.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0])],
+    ),
     "logsumexp": Row(
         tg.logsumexp, lambda x, **k: np.log(np.exp(x).sum(**k)),
         [((),), ((4,),), ((2, 3), {"axis": 0}), ((2, 3), {"axis": -1, "keepdims": True}), ((2, 3, 2), {"axis": (0, 2)}), ((0, 2), {"axis": 1})],
@@ -230,7 +236,8 @@ TABLE: dict[str, Row] = {
             1, (0, -1), slice(None, None, -1), (slice(1, 3), slice(0, 4, 2)), (..., None, 0), TAKE, (TAKE, slice(1, 3)), ([0, 0], [1, 1]), ((0, 0),),
         )] + [((2, 3), {"index": MASK}), ((), {"index": ()}), ((0, 2), {"index": slice(0, 0)})],
     ),
-    "astype": Row(lambda x: x.astype(np.float64), lambda x: x.astype(np.float64), [((2, 3),)]),
+    "astype": Row(lambda x: x.astype(np.float64), lambda x: x.astype(np.float64), [((2, 3),)], analytic=False),
+    "copy": Row(lambda x: x.copy(), np.copy, [((2, 3),), ((),), ((0, 2),)]),
     # linear
     "matmul": Row(
         tg.matmul, np.matmul,
@@ -266,6 +273,7 @@ TABLE: dict[str, Row] = {
                 else np.moveaxis((np.moveaxis(x, 1, -1) - MEAN) / np.sqrt(VAR + 1e-5), -1, 1), 1, -1) * w + b, -1, 1),
         [((4, 3), (3,), (3,)), ((4, 3),), ((4, 3), (3,)), ((2, 3, 2, 2), (3,), (3,)), ((2, 3, 4), (3,), (3,)),
          ((4, 3), (3,), (3,), {"training": False}), ((2, 3, 2), {"training": False})],
+        analytic=False,
     ),
     "layer_norm": Row(
         lambda x, *a, shape: tg.layer_norm(x, shape, *a),
@@ -284,6 +292,7 @@ TABLE: dict[str, Row] = {
             {"weight": WEIGHT, "label_smoothing": 0.1, "reduction": "none"}, {"weight": WEIGHT, "label_smoothing": 0.3}, {"labels": PROBABILITIES},
             {"labels": PROBABILITIES, "weight": WEIGHT, "label_smoothing": 0.2}, {"labels": PROBABILITIES, "reduction": "none"},
         )] + [((0, 3), {"labels": LABELS[:0], "reduction": "sum"}), ((4, 3), (4, 3)), ((4, 3), (4, 3), {"weight": WEIGHT, "label_smoothing": 0.2})],
+        analytic=False,
     ),
     "mse": Row(tg.mse, mse, [((2, 3), (2, 3)), ((2, 3), (2, 3), {"reduction": "sum"}), ((2,), (2,), {"reduction": "none"}), ((), ())]),
     # conv

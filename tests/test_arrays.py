@@ -1,36 +1,9 @@
-"""The helpers below everything: the pool of large blocks, undoing a broadcast, dtypes of operands."""
+"""The helpers below everything: undoing a broadcast, dtypes of operands."""
 
 import numpy as np
 import pytest
 
-from tinygrad_mnist.arrays import as_array, constants, empty, owner, unbroadcast
-
-
-def address(a):
-    return a.__array_interface__["data"][0]
-
-
-def test_pooled_memory_is_reused_only_when_nothing_refers_to_it():
-    shape = (1000, 97)
-    first = empty(shape, np.float32)
-    place, view = address(first), first[3:5].T
-    second = empty(shape, np.float32)
-    assert address(second) != place
-    del first
-    third = empty(shape, np.float32)
-    assert address(third) != place, "a view of it is still there"
-    del view
-    again = empty(shape, np.float32)
-    assert address(again) == place
-    assert (other := empty(shape, np.float64)).shape == again.shape == shape
-    assert (other.dtype, again.dtype) == (np.float64, np.float32)
-
-
-def test_small_and_huge_blocks_are_not_pooled():
-    assert empty((2, 3), np.float64).base is None
-    assert empty((), np.float32).shape == ()
-    for _ in range(3):  # more than the pool keeps at once
-        assert len([empty((1 << 25,), np.float32) for _ in range(3)]) == 3
+from tinygrad_mnist.arrays import as_array, constants, span, unbroadcast
 
 
 @pytest.mark.parametrize(
@@ -58,10 +31,13 @@ def test_unbroadcast_gives_the_same_array_or_a_new_one():
     assert not np.shares_memory(unbroadcast(g, (3,)), g)
 
 
-def test_the_owner_of_a_view_of_a_view():
-    a = np.arange(12)
-    assert owner(a.reshape(3, 4)[1:].T) is a
-    assert owner(a) is a
+def test_the_span_of_a_view_is_the_memory_that_it_covers():
+    a = np.arange(12, dtype=np.int64)
+    start, stop = span(a)
+    assert stop - start == 96
+    assert span(a[2:4]) == (start + 16, start + 32)
+    assert span(a[::-1]) == (start, stop)
+    assert span(a.reshape(3, 4)[1:].T) == (start + 32, stop)
 
 
 def test_a_number_takes_the_dtype_of_the_arrays_beside_it():

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .arrays import Array, empty
+from .arrays import Array
 from .datasets import Batches
 from .nn import Module
 from .optim import Optimizer, Ranks
+from .pool import empty
 from .tensor import Tensor
 from .train import Metrics, evaluate
 from .train.feed import ArrayFeed, Data

@@ -1,17 +1,17 @@
-"""The operations; each is a kernel with its vjp and a public function beside it. Binds them to Tensor and to NumPy."""
+"""The operations, each a kernel with its vjp; this file binds them to Tensor and to NumPy."""
 
 from typing import Any
 
 import numpy as np
 
-from ..interop import NUMPY_FUNCTIONS
-from ..tensor import Tensor, TensorLike, unwrap
+from ..tensor import NUMPY_FUNCTIONS, Tensor, TensorLike, unwrap
 from . import arithmetic, conv, elementwise, linear, loss, norm, reduce, shape
 from .methods import Methods
 
 FAMILIES = (arithmetic, conv, elementwise, linear, loss, norm, reduce, shape)
 
-OPS = {name: getattr(family, name) for family in FAMILIES for name in family.__all__}
+# By their public names: a trailing underscore keeps a function apart from the builtin of its name.
+OPS = {name.strip("_"): vars(family)[name] for family in FAMILIES for name in family.__all__}
 
 
 def _constant(function: Any) -> Any:
@@ -39,24 +39,26 @@ for _name, _method in vars(Methods).items():
         setattr(Tensor, _name, _method)
 
 NUMPY_FUNCTIONS |= {getattr(np, name): op for name, op in OPS.items() if hasattr(np, name)}
+# NumPy's other names, and the functions of it that take other arguments than ours.
 NUMPY_FUNCTIONS |= {
     np.dot: _dot,
     np.clip: _clip,
-    np.amax: reduce.max,
-    np.amin: reduce.min,
-}  # NumPy's other names
-NUMPY_FUNCTIONS |= {
+    np.amax: reduce.max_,
+    np.amin: reduce.min_,
     np.less: Methods.__lt__,
     np.less_equal: Methods.__le__,
     np.equal: Methods.__eq__,
-}
-NUMPY_FUNCTIONS |= {
     np.greater: Methods.__gt__,
     np.greater_equal: Methods.__ge__,
     np.not_equal: Methods.__ne__,
+    np.bitwise_and: Methods.__and__,
+    np.bitwise_or: Methods.__or__,
+    np.invert: Methods.__invert__,
 }
 
 # What NumPy computes of the values alone, without a gradient to speak of.
-for _function in (np.shape, np.ndim, np.size, np.argmax, np.argmin, np.isfinite, np.isnan, np.isinf, np.sign,
-                  np.allclose, np.array_equal, np.isclose, np.zeros_like, np.ones_like, np.array_repr):  # fmt: skip
+for _function in (
+    np.shape, np.ndim, np.size, np.argmax, np.argmin, np.isfinite, np.isnan, np.isinf, np.sign,
+    np.allclose, np.array_equal, np.isclose, np.zeros_like, np.ones_like, np.array_repr,
+):  # fmt: skip
     NUMPY_FUNCTIONS[_function] = _constant(_function)

@@ -5,14 +5,17 @@ is then one matrix product for the whole batch, and each element of the kernel m
 runs of pixels.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arrays import Array, add_into, empty, floating
+from ..arrays import Array, add_into, add_up, floating, is_array, values
 from ..errors import ShapeError
-from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
+from ..graph import Forward, Grads, Needs
+from ..pool import empty
+from ..tensor import Tensor, TensorLike, apply, run
 
 __all__ = ["avg_pool2d", "conv2d", "max_pool2d"]
 
@@ -24,13 +27,14 @@ def _pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in pair):
         raise ValueError(
-            f"{op}: expected {name} as an integer of at least {least}, or two (rows, columns), got {value!r}"
+            f"{op}: expected {name} as an integer of at least {least}, or two (rows, columns), got "
+            f"{value!r}"
         )
     return int(pair[0]), int(pair[1])
 
 
 def window(op: str, kernel: Pair, stride: Pair, padding: Pair) -> tuple[tuple[int, int], ...]:
-    """Return the kernel's size, the stride and the padding as pairs; ValueError where one is no integer, or too small."""
+    """Return the kernel's size, the stride and the padding as pairs of (rows, columns)."""
     return (
         _pair(op, "kernel_size", kernel, 1),
         _pair(op, "stride", stride, 1),
@@ -41,7 +45,10 @@ def window(op: str, kernel: Pair, stride: Pair, padding: Pair) -> tuple[tuple[in
 def pool_window(
     op: str, kernel: Pair, stride: Pair | None, padding: Pair
 ) -> tuple[tuple[int, int], ...]:
-    """Return the same of a pool, whose stride is the kernel's size by default, and whose padding is at most half of that."""
+    """Like `window`, for pooling.
+
+    The stride defaults to the kernel size, and the padding may be at most half of it.
+    """
     size, step, around = window(op, kernel, kernel if stride is None else stride, padding)
     if any(2 * p > k for p, k in zip(around, size, strict=True)):
         raise ValueError(
@@ -50,66 +57,97 @@ def pool_window(
     return size, step, around
 
 
-def _full(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
+class Windows:
+    """Where a kernel meets the pixels of padded images as it slides over them."""
+
+    def __init__(
+        self,
+        op: str,
+        images: tuple[int, ...],
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+    ) -> None:
+        if len(images) != 4:
+            raise ShapeError(f"{op}: expected images of shape (N, C, H, W), got {images}")
+        n, c, *sides = images
+        padded = [side + 2 * p for side, p in zip(sides, padding, strict=True)]
+        if any(k > side for k, side in zip(kernel, padded, strict=True)):
+            raise ShapeError(
+                f"{op}: a kernel of {kernel} does not fit images {images} padded by {padding}"
+            )
+        rows, columns = (
+            (side - k) // step + 1 for side, k, step in zip(padded, kernel, stride, strict=True)
+        )
+        self.padding = padding
+        self.places = (c, rows, columns, n)
+        self.padded_shape = (c, *padded, n)
+        self.inside = (
+            slice(None),
+            *(slice(p, p + side) for p, side in zip(padding, sides, strict=True)),
+        )
+        # For each element of the kernel, the pixels that it meets.
+        self.indices = [
+            (
+                slice(None),
+                slice(i, i + stride[0] * (rows - 1) + 1, stride[0]),
+                slice(j, j + stride[1] * (columns - 1) + 1, stride[1]),
+            )
+            for i, j in np.ndindex(kernel)
+        ]
+
+    def views(self, x: Array, fill: float = 0.0) -> list[Array]:
+        """Return the pixels (C, rows, columns, N) that each element of the kernel meets."""
+        x = x.transpose(_INSIDE)
+        if self.padding == (0, 0):
+            padded = x if x.flags.c_contiguous else x.copy()
+        else:
+            padded = _filled(self.padded_shape, fill, x.dtype)
+            padded[self.inside] = x
+        return [padded[index] for index in self.indices]
+
+    def add_up(self, parts: Iterable[Array], dtype: np.dtype[Any]) -> Array:
+        """Return images in which each pixel is the sum of its values in the views."""
+        total = _filled(self.padded_shape, 0, dtype)
+        for index, part in zip(self.indices, parts, strict=True):
+            total[index] += part
+        images: Array = total[self.inside].transpose(_OUTSIDE)
+        return images
+
+
+def _filled(shape: tuple[int, ...], value: float, dtype: np.dtype[Any]) -> Array:
     out = empty(shape, dtype)
     out.fill(value)
     return out
 
 
-class _Windows:
-    """A kernel that slides over padded images: `views` of what each element of it meets, and the way back, `add_up`."""
+def _unfold(x: Array, *, windows: Windows) -> Forward:
+    """Copy what each window sees: images (N, C, H, W) to patches (C, KH * KW, rows, columns, N)."""
+    if is_array(x):
+        channels, *places = windows.places
+        patches = empty((channels, len(windows.indices), *places), x.dtype)
+        for k, view in enumerate(windows.views(x)):
+            patches[:, k] = view
+    else:
+        patches = run(_unfold, x, windows=windows)
+    return patches, lambda g, needs: (run(_fold, g, windows=windows),)
 
-    def __init__(
-        self,
-        op: str,
-        x: Array,
-        kernel: tuple[int, int],
-        stride: tuple[int, int],
-        padding: tuple[int, int],
-    ) -> None:
-        if x.ndim != 4:
-            raise ShapeError(f"{op}: expected images of shape (N, C, H, W), got {x.shape}")
-        self.kernel, (sh, sw), self.padding = kernel, stride, padding
-        n, c, *sides = x.shape
-        padded = [side + 2 * p for side, p in zip(sides, self.padding, strict=True)]
-        if any(k > side for k, side in zip(self.kernel, padded, strict=True)):
-            raise ShapeError(
-                f"{op}: a kernel of {self.kernel} does not fit images {x.shape} padded by {self.padding}"
-            )
-        rows, columns = (
-            (side - k) // s + 1 for side, k, s in zip(padded, self.kernel, (sh, sw), strict=True)
-        )
-        self.shape, self.padded_shape = (c, rows, columns, n), (c, *padded, n)
-        self.inside = (
-            slice(None),
-            *(slice(p, p + side) for p, side in zip(self.padding, sides, strict=True)),
-        )
-        self.indices = [  # for each element of the kernel, of the pixels that it meets as it slides
-            (
-                slice(None),
-                slice(i, i + sh * (rows - 1) + 1, sh),
-                slice(j, j + sw * (columns - 1) + 1, sw),
-            )
-            for i, j in np.ndindex(self.kernel)
-        ]
 
-    def views(self, x: Array, fill: float = 0.0) -> list[Array]:
-        """Return the pixels that each element of the kernel meets, in the order (C, H, W, N), of the padded images x."""
-        x = x.transpose(_INSIDE)
-        if self.padding == (0, 0):
-            padded = np.ascontiguousarray(x)
-        else:
-            padded = _full(self.padded_shape, fill, x.dtype)
-            padded[self.inside] = x
-        return [padded[index] for index in self.indices]
+def _fold(patches: Array, *, windows: Windows) -> Forward:
+    """Add patches up where their windows lie: the transpose of `_unfold`."""
+    if is_array(patches):
+        images = windows.add_up(patches.swapaxes(0, 1), patches.dtype)
+    else:
+        images = run(_fold, patches, windows=windows)
+    return images, lambda g, needs: (run(_unfold, g, windows=windows),)
 
-    def add_up(self, parts: Iterable[Array], dtype: np.dtype[Any]) -> Array:
-        """Return the gradient of the images from those of their views."""
-        total = _full(self.padded_shape, 0, dtype)
-        for index, part in zip(self.indices, parts, strict=True):
-            total[index] += part
-        images: Array = total[self.inside].transpose(_OUTSIDE)
-        return images
+
+def _product(a: Array, b: Array) -> Array:
+    """Return a @ b; of arrays in memory that was used before, because new memory is slow."""
+    if is_array(a) and is_array(b):
+        out = empty((len(a), b.shape[1]), np.result_type(a, b))
+        return np.matmul(a, b, out=out)
+    return a @ b
 
 
 def _conv2d(
@@ -117,36 +155,34 @@ def _conv2d(
 ) -> Forward:
     if weight.ndim != 4 or x.ndim != 4 or x.shape[1] != weight.shape[1]:
         raise ShapeError(
-            f"conv2d: expected x (N, C, H, W) and weight (O, C, KH, KW), got {x.shape} and {weight.shape}"
+            f"conv2d: expected x (N, C, H, W) and weight (O, C, KH, KW), got {x.shape} and "
+            f"{weight.shape}"
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"conv2d: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
-    windows = _Windows("conv2d", x, *window("conv2d", weight.shape[2:], stride, padding))
-    channels, rows, columns, n = windows.shape
-    places = rows * columns * n
-    kernels = weight.reshape(len(weight), -1)
-    patches = empty((channels, len(windows.indices), rows, columns, n), x.dtype)
-    for k, view in enumerate(windows.views(x)):
-        patches[:, k] = view
-    matrix = patches.reshape(kernels.shape[1], places)
-    y = np.matmul(
-        kernels, matrix, out=empty((len(weight), places), np.result_type(kernels, matrix))
-    )
+    windows = Windows("conv2d", x.shape, *window("conv2d", weight.shape[2:], stride, padding))
+    outputs = weight.shape[0]
+    _, rows, columns, n = windows.places
+    kernels = weight.reshape(outputs, math.prod(weight.shape[1:]))
+    patches = run(_unfold, x, windows=windows)
+    matrix = patches.reshape(kernels.shape[1], rows * columns * n)
+    y = _product(kernels, matrix)
     if bias is not None:
-        y = add_into(y, bias[:, np.newaxis])
+        shift = bias.reshape(outputs, 1)
+        y = add_into(y, shift) if is_array(y) else y + shift
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g = g.transpose(_INSIDE).reshape(len(weight), places)
-        gx = None
+        g = g.transpose(_INSIDE).reshape(outputs, rows * columns * n)
+        gx = gw = gb = None
         if needs[0]:
-            spread = np.matmul(
-                kernels.T, g, out=empty(matrix.shape, np.result_type(kernels, g))
-            ).reshape(patches.shape)
-            gx = windows.add_up(spread.swapaxes(0, 1), spread.dtype)
-        gw = (g @ matrix.T).reshape(weight.shape) if needs[1] else None
-        return (gx, gw) if bias is None else (gx, gw, g.sum(axis=1) if needs[2] else None)
+            gx = run(_fold, _product(kernels.T, g).reshape(patches.shape), windows=windows)
+        if needs[1]:
+            gw = (g @ matrix.T).reshape(weight.shape)
+        if bias is not None and needs[2]:
+            gb = add_up(g, 1, keepdims=False)
+        return (gx, gw, gb)[: len(needs)]
 
-    return y.reshape(len(weight), rows, columns, n).transpose(_OUTSIDE), vjp
+    return y.reshape(outputs, rows, columns, n).transpose(_OUTSIDE), vjp
 
 
 def conv2d(
@@ -157,7 +193,10 @@ def conv2d(
     stride: Pair = 1,
     padding: Pair = 0,
 ) -> Tensor:
-    """Cross-correlation of images with kernels: y[n,o,i,j] = bias[o] + sum over c,k,l of x[n,c,i*s+k,j*s+l] * weight[o,c,k,l].
+    """Cross-correlation of images with kernels.
+
+    y[n,o,i,j] = bias[o] + sum over c, k, l of x[n, c, i*s + k, j*s + l] * weight[o,c,k,l], with s
+    the stride.
 
     Parameters
     ----------
@@ -184,25 +223,28 @@ def conv2d(
 
 def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -> Forward:
     x = floating(x)
-    windows = _Windows("max_pool2d", x, *pool_window("max_pool2d", kernel, stride, padding))
-    views = windows.views(x, -np.inf)
-    best = _full(windows.shape, -np.inf, x.real.dtype)
+    windows = Windows("max_pool2d", x.shape, *pool_window("max_pool2d", kernel, stride, padding))
+    views = windows.views(values(x), -np.inf)
+    y = _filled(windows.places, -np.inf, x.dtype)
     for view in views:
-        np.maximum(best, view.real, out=best)
-    y: Array = best
-    if x.dtype.kind == "c":  # the mean of the ties, as the gradient has it
-        ties = [view.real == best for view in views]
-        y = sum(
-            np.where(tie, view, 0) for tie, view in zip(ties, views, strict=True)
-        ) / np.add.reduce(ties)
+        np.maximum(y, view, out=y)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        ties = [view.real == best for view in views]
-        count = np.add.reduce(ties, dtype=x.real.dtype)
-        share = np.divide(g.transpose(_INSIDE), count, out=empty(windows.shape, g.dtype))
-        return (windows.add_up((share * tie for tie in ties), g.dtype),)
+        ties = [view == y for view in views]
+        if windows.padding != (0, 0):  # a window of minus infinities does not tie with the padding
+            real = windows.views(np.ones_like(values(x), dtype=bool))
+            ties = [tie & pixels for tie, pixels in zip(ties, real, strict=True)]
+        share = g.transpose(_INSIDE) / np.add.reduce(ties, dtype=x.dtype)
+        return (_add_windows(share, (share * tie for tie in ties), windows),)
 
     return y.transpose(_OUTSIDE), vjp
+
+
+def _add_windows(share: Array, parts: Iterable[Array], windows: Windows) -> Array:
+    """Add up what each element of the kernel gives to its pixels; of arrays one by one."""
+    if is_array(share):
+        return windows.add_up(parts, share.dtype)
+    return run(_fold, np.stack(list(parts), axis=1), windows=windows)
 
 
 def max_pool2d(
@@ -231,15 +273,15 @@ def max_pool2d(
 
 def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -> Forward:
     x = floating(x)
-    windows = _Windows("avg_pool2d", x, *pool_window("avg_pool2d", kernel, stride, padding))
-    y, count = _full(windows.shape, 0, x.dtype), len(windows.indices)
-    for view in windows.views(x):
+    windows = Windows("avg_pool2d", x.shape, *pool_window("avg_pool2d", kernel, stride, padding))
+    y, count = _filled(windows.places, 0, x.dtype), len(windows.indices)
+    for view in windows.views(values(x)):
         y += view
     y /= count
 
     def vjp(g: Array, needs: Needs) -> Grads:
         share = g.transpose(_INSIDE) / count
-        return (windows.add_up([share] * count, g.dtype),)
+        return (_add_windows(share, [share] * count, windows),)
 
     return y.transpose(_OUTSIDE), vjp
 
@@ -247,5 +289,8 @@ def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -
 def avg_pool2d(
     x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0
 ) -> Tensor:
-    """Mean of each window, zeros of the padding counted; parameters and errors as in `max_pool2d`."""
+    """Mean of each window; zeros of the padding count.
+
+    Parameters and errors are those of `max_pool2d`.
+    """
     return apply(_avg_pool2d, x, kernel=kernel_size, stride=stride, padding=padding)

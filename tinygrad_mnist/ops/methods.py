@@ -1,10 +1,12 @@
-"""The operations as a Tensor has them: its methods and operators, which the package binds to it at the end of this import."""
+"""The operations as a Tensor has them: its methods and operators."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from ..errors import GraphError, ShapeError
+from ..graph import mark_changed, mode
 from ..tensor import Tensor, TensorLike, from_numpy, unwrap
 from . import arithmetic as a
 from . import conv, loss, norm
@@ -14,6 +16,9 @@ from . import reduce as r
 from . import shape as s
 
 __all__ = ["Methods"]
+
+
+_Comparison: TypeAlias = Callable[[Any, TensorLike], Tensor]
 
 
 def _reflected(
@@ -30,6 +35,42 @@ def _compare(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
     return compare
 
 
+def _logical(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
+    def combine(x: Any, y: TensorLike) -> Tensor:
+        """Combine bools (or the bits of integers) elementwise; the result is a constant."""
+        return from_numpy(np.asarray(ufunc(unwrap(x), unwrap(y))))
+
+    return combine
+
+
+def _invert(x: Any) -> Tensor:
+    """Return the opposite of bools (or of the bits of integers); the result is a constant."""
+    return from_numpy(np.asarray(np.invert(unwrap(x))))
+
+
+def _assign(op: Callable[[TensorLike, TensorLike], Tensor], sign: str) -> Any:
+    def assign(x: Any, y: TensorLike) -> Tensor:
+        """Make a new Tensor; but inside no_grad(), change a leaf that requires grad in place."""
+        if not (x.requires_grad and x.is_leaf):
+            return op(x, y)
+        if mode().recording:
+            raise GraphError(
+                f"p {sign}= ... would change a leaf that requires grad while operations on it are "
+                f"recorded; put it inside `with no_grad():`, or write q = p {sign} ..."
+            )
+        result = op(x, y).data
+        if result.shape != x.shape:
+            raise ShapeError(
+                f"p {sign}= ...: a leaf of shape {x.shape} cannot hold a result of shape "
+                f"{result.shape}"
+            )
+        np.copyto(x.data, result, casting="same_kind")
+        mark_changed(x.data)
+        return x
+
+    return assign
+
+
 class Methods:
     """What every Tensor can do; see the function of the same name in the package for each."""
 
@@ -37,13 +78,15 @@ class Methods:
     negative, power, square, clip = a.negative, a.power, a.square, a.clip
     maximum, minimum = a.maximum, a.minimum
     exp, expm1, log, log1p = e.exp, e.expm1, e.log, e.log1p
-    sqrt, abs, sin, cos, tanh = e.sqrt, e.abs, e.sin, e.cos, e.tanh
+    sqrt, abs, sin, cos, tanh = e.sqrt, e.abs_, e.sin, e.cos, e.tanh
     relu, leaky_relu, elu, gelu = e.relu, e.leaky_relu, e.elu, e.gelu
     silu, softplus, sigmoid = e.silu, e.softplus, e.sigmoid
-    sum, mean, var, std = r.sum, r.mean, r.var, r.std
-    max, min, prod, cumsum, logsumexp = r.max, r.min, r.prod, r.cumsum, r.logsumexp
+    sum, mean, var, std = r.sum_, r.mean, r.var, r.std
+    max, min, prod, logsumexp = r.max_, r.min_, r.prod, r.logsumexp
+    cumsum, cumprod = r.cumsum, r.cumprod
     reshape, transpose, swapaxes, squeeze = s.reshape, s.transpose, s.swapaxes, s.squeeze
-    expand_dims, broadcast_to, pad, astype = s.expand_dims, s.broadcast_to, s.pad, s.astype
+    expand_dims, broadcast_to, pad = s.expand_dims, s.broadcast_to, s.pad
+    astype, copy = s.astype, s.copy
     softmax, log_softmax = norm.softmax, norm.log_softmax
     linear, matmul = m.linear, m.matmul
     conv2d, max_pool2d, avg_pool2d = conv.conv2d, conv.max_pool2d, conv.avg_pool2d
@@ -55,9 +98,14 @@ class Methods:
     __truediv__, __rtruediv__ = a.divide, _reflected(a.divide)
     __pow__, __rpow__ = a.power, _reflected(a.power)
     __matmul__, __rmatmul__ = m.matmul, _reflected(m.matmul)
-    __neg__, __abs__, __getitem__ = a.negative, e.abs, s.getitem
+    __neg__, __abs__, __getitem__ = a.negative, e.abs_, s.getitem
+    __iadd__, __isub__ = _assign(a.add, "+"), _assign(a.subtract, "-")
+    __imul__, __itruediv__ = _assign(a.multiply, "*"), _assign(a.divide, "/")
+    __ipow__, __imatmul__ = _assign(a.power, "**"), _assign(m.matmul, "@")
+    __and__, __or__, __invert__ = _logical(np.bitwise_and), _logical(np.bitwise_or), _invert
+    __rand__, __ror__ = _logical(np.bitwise_and), _logical(np.bitwise_or)
     __lt__, __le__ = _compare(np.less), _compare(np.less_equal)
     __gt__, __ge__ = _compare(np.greater), _compare(np.greater_equal)
-    __eq__: ClassVar[Callable[[Any, TensorLike], Tensor]] = _compare(np.equal)  # type: ignore[assignment]
-    __ne__: ClassVar[Callable[[Any, TensorLike], Tensor]] = _compare(np.not_equal)  # type: ignore[assignment]
+    __eq__: ClassVar[_Comparison] = _compare(np.equal)  # type: ignore[assignment]
+    __ne__: ClassVar[_Comparison] = _compare(np.not_equal)  # type: ignore[assignment]
     __hash__ = object.__hash__  # == is elementwise, as in NumPy and PyTorch

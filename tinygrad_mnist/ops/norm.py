@@ -4,23 +4,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Array, Rng, floating, unbroadcast
+from ..arrays import Array, Rng, floating, unbroadcast, values
 from ..errors import ShapeError
-from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, unwrap
+from ..graph import Forward, Grads, Needs
+from ..tensor import Tensor, TensorLike, apply, unwrap
 
 __all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
 
 
 def _softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
-    y = np.exp(x - x.real.max(axis=axis, keepdims=True))
+    y = np.exp(x - _top(x, axis))
     y /= y.sum(axis=axis, keepdims=True)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         g -= (g * y).sum(axis=axis, keepdims=True)
-        return (np.multiply(g, y, out=g),)
+        g *= y
+        return (g,)
 
     return y, vjp
+
+
+def _top(x: Array, axis: int) -> Array:
+    """Return the largest element along an axis, by which exponents are shifted."""
+    return values(x).max(axis=axis, keepdims=True, initial=-np.inf)
 
 
 def softmax(x: TensorLike, axis: int = -1) -> Tensor:
@@ -30,9 +37,14 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 def _log_softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
-    y = x - x.real.max(axis=axis, keepdims=True)
+    y = x - _top(x, axis)
     y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
-    return y, lambda g, needs: (np.subtract(g, np.exp(y) * g.sum(axis=axis, keepdims=True), out=g),)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g -= np.exp(y) * g.sum(axis=axis, keepdims=True)
+        return (g,)
+
+    return y, vjp
 
 
 def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
@@ -50,9 +62,14 @@ def _normalize(
     eps: float,
     given: tuple[Array, Array] | None = None,
 ) -> Forward:
-    """Centre and scale x, by its own mean and variance over `axes` or by given ones; then a weight and a bias of `shape`."""
-    centred = x - (x.mean(axis=axes, keepdims=True) if given is None else given[0])
-    var = (centred * centred).mean(axis=axes, keepdims=True) if given is None else given[1]
+    """Centre and scale x, by its own mean and variance over `axes` or by given ones.
+
+    Then multiply by a weight and add a bias, each reshaped to `shape`.
+    """
+    mean, var = (None, None) if given is None else given
+    centred = x - (x.mean(axis=axes, keepdims=True) if mean is None else mean)
+    if var is None:
+        var = (centred * centred).mean(axis=axes, keepdims=True)
     scale = 1 / np.sqrt(var + eps)
     unit = centred * scale
     y = unit if weight is None else unit * weight.reshape(shape)
@@ -67,12 +84,11 @@ def _normalize(
             gw = unbroadcast(g * unit, shape).reshape(weight.shape)
         if needs[0]:
             gx = g * scale if weight is None else g * (scale * weight.reshape(shape))
-            if (
-                given is None
-            ):  # the statistics depend on x, too: take out the parts of g along 1 and along x
-                gx -= gx.mean(axis=axes, keepdims=True) + unit * (gx * unit).mean(
-                    axis=axes, keepdims=True
-                )
+            if given is None:
+                # The statistics depend on x, too: take out the parts of g along 1 and along x.
+                along_one = gx.mean(axis=axes, keepdims=True)
+                along_x = (gx * unit).mean(axis=axes, keepdims=True)
+                gx -= along_one + unit * along_x
         return (gx, gw, gb)[: len(needs)]
 
     return y, vjp
@@ -85,7 +101,7 @@ def _affine(
     bias: TensorLike | None,
     **statistics: Array | None,
 ) -> list[TensorLike]:
-    """Return the weight and the bias that there are; an error unless these, and the statistics, have the shape."""
+    """Return the weight and the bias that there are; all of them must have the shape."""
     for name, a in {"weight": weight, "bias": bias, **statistics}.items():
         if a is not None and np.shape(a) != shape:
             raise ShapeError(f"{op}: expected {name} of shape {shape}, got {np.shape(a)}")
@@ -104,7 +120,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalise each channel over the batch: (x - mean) / sqrt(var + eps) * weight + bias (Ioffe & Szegedy 2015).
+    """Normalise each channel over the batch: (x - mean) / sqrt(var + eps) * weight + bias.
 
     Parameters
     ----------
@@ -145,20 +161,21 @@ def batch_norm(
     if training:
         if data.size < 2 * max(channels, 1):
             raise ValueError(
-                f"batch_norm: expected more than one value a channel in training, got x of shape {data.shape}"
+                "batch_norm: expected more than one value a channel in training, got x of "
+                f"shape {data.shape}"
             )
         y = apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
         for running, batch in (
             (running_mean, data.mean(axis=axes)),
             (running_var, data.var(axis=axes, ddof=1)),
         ):
-            if running is not None and data.dtype.kind != "c":
+            if running is not None:
                 running += momentum * (batch - running)
         return y
     if running_mean is None or running_var is None:
         raise ValueError("batch_norm: evaluation needs running_mean and running_var")
     # copies: the statistics move on in place while this graph may still go backward
-    mean, var = (a.astype(data.real.dtype).reshape(shape) for a in (running_mean, running_var))
+    mean, var = (a.astype(data.dtype).reshape(shape) for a in (running_mean, running_var))
     return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, given=(mean, var))
 
 
@@ -200,11 +217,17 @@ def layer_norm(
 
 
 def _dropout(x: Array, *, mask: Array) -> Forward:
-    return x * mask, lambda g, needs: (np.multiply(g, mask, out=g),)
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g *= mask
+        return (g,)
+
+    return x * mask, vjp
 
 
 def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
-    """Zero each element with probability p and scale the others by 1 / (1 - p); nothing outside training.
+    """Zero each element with probability p and scale the others by 1 / (1 - p).
+
+    Outside training it returns x.
 
     Parameters
     ----------
@@ -224,6 +247,6 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: Rng = 
     x = x if isinstance(x, Tensor) else Tensor(x)
     if not training or p == 0:
         return x
-    dtype = floating(x.data).real.dtype
+    dtype = floating(x.data).dtype
     keep = np.random.default_rng(rng).random(x.shape, dtype=np.float32) >= p
     return apply(_dropout, x, mask=keep.astype(dtype) / dtype.type(1 - p))

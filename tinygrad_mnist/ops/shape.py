@@ -1,24 +1,32 @@
-"""Operations that move elements and compute nothing: reshape, transpose, concatenate, indexing, padding, casts."""
+"""Operations that move elements and compute nothing: reshape, transpose, join, index, pad, cast."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, unbroadcast
+from ..arrays import Array, is_array, unbroadcast, values
 from ..errors import ShapeError
-from ..tensor import Axis, Forward, Grads, Needs, Tensor, TensorLike, apply, unwrap
+from ..graph import Forward, Grads, Needs
+from ..tensor import Axis, Tensor, TensorLike, apply, run, unwrap
 
 __all__ = [
-    "astype", "broadcast_to", "concatenate", "expand_dims", "getitem", "pad",
+    "astype", "broadcast_to", "concatenate", "copy", "expand_dims", "getitem", "pad",
     "reshape", "squeeze", "stack", "swapaxes", "transpose",
 ]  # fmt: skip
 
 
 def _reshape(x: Array, *, shape: Any) -> Forward:
     before = x.shape
-    return x.reshape(shape), lambda g, needs: (g.reshape(before),)
+    try:
+        y = x.reshape(shape)
+    except ValueError as error:
+        raise ShapeError(
+            f"reshape: expected a shape for the {x.size} elements of shape {before}, got {shape}"
+        ) from error
+    return y, lambda g, needs: (g.reshape(before),)
 
 
 def reshape(x: TensorLike, shape: int | Sequence[int], *more: int) -> Tensor:
@@ -29,7 +37,7 @@ def reshape(x: TensorLike, shape: int | Sequence[int], *more: int) -> Tensor:
 def _transpose(x: Array, *, axes: Sequence[int]) -> Forward:
     y = x.transpose(axes)
     back = np.argsort([axis % x.ndim for axis in axes])
-    return y, lambda g, needs: (g.transpose(back),)
+    return y, lambda g, needs: (g.transpose(tuple(back)),)
 
 
 def transpose(x: TensorLike, axes: int | Sequence[int] | None = None, *more: int) -> Tensor:
@@ -51,7 +59,7 @@ def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
 
 
 def _squeeze(x: Array, *, axis: Axis) -> Forward:
-    return _reshape(x, shape=x.squeeze(axis).shape)
+    return _reshape(x, shape=values(x).squeeze(axis).shape)
 
 
 def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
@@ -60,7 +68,7 @@ def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
 
 
 def _expand_dims(x: Array, *, axis: int | tuple[int, ...]) -> Forward:
-    return _reshape(x, shape=np.expand_dims(x, axis).shape)
+    return _reshape(x, shape=np.expand_dims(values(x), axis).shape)
 
 
 def expand_dims(x: TensorLike, axis: int | tuple[int, ...]) -> Tensor:
@@ -70,7 +78,13 @@ def expand_dims(x: TensorLike, axis: int | tuple[int, ...]) -> Tensor:
 
 def _broadcast_to(x: Array, *, shape: Any) -> Forward:
     before = x.shape
-    return np.broadcast_to(x, shape).copy(), lambda g, needs: (unbroadcast(g, before),)
+    try:
+        y = np.broadcast_to(x, shape)
+    except ValueError as error:
+        raise ShapeError(
+            f"broadcast_to: expected a shape to which {before} broadcasts, got {shape}"
+        ) from error
+    return y.copy(), lambda g, needs: (unbroadcast(g, before),)
 
 
 def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
@@ -80,15 +94,25 @@ def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
 
 def _concatenate(*arrays: Array, axis: int | None) -> Forward:
     shapes = [a.shape for a in arrays]
-    y = np.concatenate(arrays, axis)
-    ends = np.cumsum([a.size if axis is None else a.shape[axis] for a in arrays])[:-1]
+    try:
+        y = np.concatenate(arrays, axis)
+    except np.exceptions.AxisError:
+        raise
+    except ValueError as error:
+        raise ShapeError(
+            f"concatenate: expected shapes that differ along axis {axis} only, got "
+            f"{', '.join(map(str, shapes))}"
+        ) from error
+    along = 0 if axis is None else axis % y.ndim
+    sizes = [math.prod(shape) if axis is None else shape[along] for shape in shapes]
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        parts = np.split(g, ends, axis or 0)
-        return [
-            part.reshape(shape) if need else None
-            for part, shape, need in zip(parts, shapes, needs, strict=True)
-        ]
+        before = (slice(None),) * along
+        return tuple(
+            g[(*before, slice(start, start + size))].reshape(shape) if need else None
+            for start, size, shape, need in zip(starts, sizes, shapes, needs, strict=True)
+        )
 
     return y, vjp
 
@@ -107,11 +131,17 @@ def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
 
 
 def _stack(*arrays: Array, axis: int) -> Forward:
-    def vjp(g: Array, needs: Needs) -> Grads:
-        parts = np.moveaxis(g, axis, 0)
-        return [parts[i, ...] if need else None for i, need in enumerate(needs)]
+    shapes = [a.shape for a in arrays]
+    if len(set(shapes)) > 1:
+        raise ShapeError(f"stack: expected equal shapes, got {', '.join(map(str, shapes))}")
+    y = np.stack(arrays, axis)
+    before = (slice(None),) * (axis % y.ndim)
 
-    return np.stack(arrays, axis), vjp
+    def vjp(g: Array, needs: Needs) -> Grads:
+        indices: list[Any] = [(*before, i, ...) for i in range(len(shapes))]
+        return tuple(g[i] if need else None for i, need in zip(indices, needs, strict=True))
+
+    return y, vjp
 
 
 def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
@@ -128,10 +158,10 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
 
 
 def _pad(x: Array, *, width: Any, value: float) -> Forward:
+    pairs = np.broadcast_to(np.asarray(width, int), (x.ndim, 2))  # a small dtype would overflow
+    if (pairs < 0).any():
+        raise ValueError(f"pad: expected widths of at least 0, got {width}")
     y = np.pad(x, width, constant_values=value)
-    pairs = np.broadcast_to(
-        np.asarray(width, int), (x.ndim, 2)
-    )  # a small dtype would overflow below
     inner = tuple(
         slice(before, before + size) for (before, _), size in zip(pairs, x.shape, strict=True)
     )
@@ -144,7 +174,9 @@ def pad(
     mode: str = "constant",
     constant_values: float = 0.0,
 ) -> Tensor:
-    """Surround with a constant: `pad_width` elements, or (before, after), or one such pair an axis, as in `numpy.pad`.
+    """Surround with a constant, as `numpy.pad` does.
+
+    `pad_width` is a number of elements, or (before, after), or one such pair for each axis.
 
     Raises
     ------
@@ -157,26 +189,34 @@ def pad(
 
 
 def _getitem(x: Array, *, index: Any) -> Forward:
-    y = x[index]
     shape = x.shape
+    return x[index], lambda g, needs: (run(put, g, index=index, shape=shape),)
+
+
+def put(g: Array, *, index: Any, shape: tuple[int, ...]) -> Forward:
+    """Add the elements of g to zeros of a shape, at an index: the transpose of `_getitem`."""
+    if is_array(g):
+        out = _put_array(g, index, shape)
+    else:
+        out = run(put, g, index=index, shape=shape)
+    return out, lambda h, needs: (h[index],)
+
+
+def _put_array(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    out = np.zeros_like(g, shape=shape)
     parts = map(np.asarray, index if isinstance(index, tuple) else (index,))
-    repeats = any(
-        part.dtype.kind in "iu" and part.ndim for part in parts
-    )  # several integers may name an element twice
-
-    def vjp(g: Array, needs: Needs) -> Grads:
-        out = np.zeros(shape, g.dtype)
-        if repeats:
-            np.add.at(out, index, g)
-        else:
-            out[index] = g
-        return (out,)
-
-    return y, vjp
+    if any(part.dtype.kind in "iu" and part.ndim for part in parts):
+        np.add.at(out, index, g)  # several integers may name an element twice
+    else:
+        out[index] = g
+    return out
 
 
 def getitem(x: TensorLike, index: Any) -> Tensor:
-    """Take the elements x[index] as NumPy does: slices, integers, None, ..., arrays of integers, masks."""
+    """Take the elements x[index], with all that NumPy takes as an index.
+
+    That is slices, integers, None, ..., arrays of integers, and masks.
+    """
     return apply(
         _getitem, x, index=tuple(map(unwrap, index)) if isinstance(index, tuple) else unwrap(index)
     )
@@ -184,13 +224,18 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
 
 def _astype(x: Array, *, dtype: npt.DTypeLike) -> Forward:
     before = x.dtype
-    if before.kind == "c" and np.dtype(dtype).kind == "f":
-        dtype = np.result_type(
-            dtype, np.complex64
-        )  # a complex step goes through a cast, at the precision asked for
-    return x.astype(dtype), lambda g, needs: ((g if before.kind == "c" else g.real).astype(before),)
+    return x.astype(dtype), lambda g, needs: (g.astype(before),)
 
 
 def astype(x: TensorLike, dtype: npt.DTypeLike) -> Tensor:
     """Convert to another dtype; the gradient is converted back."""
     return apply(_astype, x, dtype=dtype)
+
+
+def _copy(x: Array) -> Forward:
+    return x.copy(), lambda g, needs: (g,)
+
+
+def copy(x: TensorLike) -> Tensor:
+    """Return the same values in memory of their own, as a part of the graph."""
+    return apply(_copy, x)

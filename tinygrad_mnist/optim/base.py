@@ -301,12 +301,13 @@ class Optimizer:
         expected = {}
         for i, p in enumerate(self.params):
             for slot in (*self.slots, *self.optional_slots):
-                expected[f"{i}.{slot}"] = f"{p.dtype}{list(p.shape)}"
+                expected[f"{i}.{slot}"] = f"{p.dtype.newbyteorder('=')}{list(p.shape)}"
             expected[f"{i}.steps"] = "int64[]"
         slots: list[dict[str, Array]] = [{} for _ in self.params]
         for key, value in arrays.items():
             array = np.array(value)
-            got, due = f"{array.dtype}{list(array.shape)}", expected.get(key, "nothing")
+            dtype = array.dtype.newbyteorder("=")  # either byte order will do
+            got, due = f"{dtype}{list(array.shape)}", expected.get(key, "nothing")
             if got == due:
                 place, name = key.split(".")
                 slots[int(place)][name] = array

@@ -14,6 +14,8 @@ from ..optim import Ranks
 from .history import History
 from .run import Best, Files, Run
 
+_ORDER = "order of the examples"  # the name of the generator that fit keeps
+
 __all__ = ["exists_for_all", "keep_epoch", "name_files", "restore_best", "resume"]
 
 
@@ -53,11 +55,11 @@ def keep_epoch(run: Run) -> None:
         run.model,
         optimizer=run.optimizer.alone,
         schedule=run._plan.schedule,
+        generators={_ORDER: run._plan.rng},
         metadata={
             "epoch": run.epoch,
             "step": run.step,
             "history": run.history,
-            "rng": run._plan.rng.bit_generator.state,
             "given": run._given,
             "best": None if run._best is None else run._best[:2],
         },
@@ -95,7 +97,6 @@ class _Saved(NamedTuple):
     epoch: int
     step: int
     history: History
-    rng: Mapping[str, Any]
     given: list[Mapping[str, Any]] | None
     best: tuple[int, str] | None
 
@@ -113,9 +114,14 @@ def resume(run: Run, path: Path) -> None:
     _, about = checkpoints.read(path)
     saved = _read_metadata(path, about.get("metadata", {}), run)
     best = _read_best(run, saved)
-    checkpoints.load(path, run.model, optimizer=run.optimizer.alone, schedule=run._plan.schedule)
+    checkpoints.load(
+        path,
+        run.model,
+        optimizer=run.optimizer.alone,
+        schedule=run._plan.schedule,
+        generators={_ORDER: run._plan.rng},
+    )
     run.epoch, run.step, run.history = saved.epoch, saved.step, saved.history
-    run._plan.rng.bit_generator.state = dict(saved.rng)
     run._best = best
     if _is_best_last(run):  # its file may be missing, if the process died before it was written
         run._best = _note_best(run)
@@ -131,7 +137,7 @@ def _is_best_last(run: Run) -> bool:
 
 
 def _read_metadata(path: Path, about: Any, run: Run) -> _Saved:
-    if not isinstance(about, Mapping) or not about.keys() >= {"history", "rng"}:
+    if not isinstance(about, Mapping) or "history" not in about:
         got = sorted(about) if isinstance(about, Mapping) else about
         raise CheckpointError(
             f"{path}: expected a checkpoint that fit wrote, got metadata of {got}"
@@ -140,17 +146,12 @@ def _read_metadata(path: Path, about: Any, run: Run) -> _Saved:
     epoch = len(history["lr"])
     step = about.get("step", epoch * run._plan.steps_per_epoch)
     given, best = about.get("given"), about.get("best")
-    generator = type(run._plan.rng.bit_generator)()
     try:
-        generator.state = about["rng"]
         given = None if given is None else [dict(settings) for settings in given]
         best = None if best is None else (int(best[0]), str(best[1]))
-        return _Saved(epoch, int(step), history, about["rng"], given, best)
+        return _Saved(epoch, int(step), history, given, best)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
-        kind = type(generator).__name__
-        raise CheckpointError(
-            f"{path}: expected the notes of fit and the state of a {kind} generator: {error}"
-        ) from error
+        raise CheckpointError(f"{path}: expected the notes of fit: {error}") from error
 
 
 def _read_history(path: Path, values: Any, run: Run) -> History:

@@ -9,6 +9,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import at_least
 from ..nn import Module
+from ..nn.module import evaluating
 from ..optim import ALONE, Ranks
 from ..tensor import from_numpy, no_grad
 from .checks import check_model_and_loss
@@ -36,15 +37,10 @@ class Metrics(NamedTuple):
 
 
 @contextmanager
-def _evaluating(model: Module) -> Iterator[Module]:
-    """Put the model in evaluation mode, recording no graph, and each of its modules back afterwards."""
-    before = [(module, module.training) for module in model.modules()]
-    try:
-        with no_grad():
-            yield model.eval()
-    finally:
-        for module, training in before:
-            module.training = training
+def _evaluating() -> Iterator[None]:
+    """Put all modules in evaluation mode, recording no graph, in this thread or task only."""
+    with no_grad(), evaluating():
+        yield
 
 
 def evaluate(
@@ -96,7 +92,7 @@ def measure(
     feed = make_feed(op, data, batch_size, ranks=ranks)
     scorer, tally = Scorer(op, loss, metrics), Tally(len(metrics))
     confusion: Array | None = None
-    with _evaluating(model):
+    with _evaluating():
         mine = [_run_batch(model, share) for share in feed if share.own]
         for outputs, targets, examples in _join([b for part in ranks.gather(mine) for b in part]):
             tensors = map_outputs(from_numpy, outputs)
@@ -177,7 +173,7 @@ def predict(model: Module, inputs: Array, *, batch_size: int = 1024) -> Array:
         shapes = ", ".join(str(a.shape) for a in arrays)
         raise ValueError(f"predict: expected inputs (N, ...) of one length, got shapes {shapes}")
     starts = range(0, len(arrays[0]), size) or [0]  # no examples are a batch, too
-    with _evaluating(model):
+    with _evaluating():
         outputs = [
             map_outputs(lambda t: t.data, model(*(from_numpy(a[i : i + size]) for a in arrays)))
             for i in starts

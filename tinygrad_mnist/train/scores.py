@@ -7,7 +7,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import ShapeError
-from ..graph import Kernel, Node, Watch, mode, op_name, switched
+from ..graph import Kernel, Node, Watch, mode, op_name, watching
 from ..tensor import Tensor
 
 __all__ = ["Loss", "Metric", "Scorer", "Tally", "count_confusion", "map_outputs"]
@@ -17,6 +17,9 @@ Metric: TypeAlias = Callable[[Any, Any], Any]
 Answers: TypeAlias = tuple[Array, Array]  # the true and the predicted class of each
 
 _MOST_CLASSES = 1000  # of a confusion matrix
+
+# The kernel of a loss that has checked the labels, and that of one whose outputs are logits.
+_CHECKS_LABELS, _TAKES_LOGITS = "cross_entropy_of_labels", "sigmoid_cross_entropy"
 
 
 class Tally:
@@ -101,8 +104,8 @@ class Scorer:
         """
         if self._loss_ops is not None:
             return self._loss(outputs, targets)
-        seen = _SeenOps(mode.watch)
-        with switched(watch=seen):
+        seen = _SeenOps(mode().watch)
+        with watching(seen):
             value: Any = self._loss(outputs, targets)
         if not isinstance(value, Tensor):
             kind = type(value).__name__
@@ -130,7 +133,7 @@ class Scorer:
 
     def _answer(self, task: "_Task", values: Array, targets: Array) -> Answers:
         if task.kind == "binary":
-            threshold = 0.0 if "sigmoid_cross_entropy" in self._known_ops() else 0.5
+            threshold = 0.0 if _TAKES_LOGITS in self._known_ops() else 0.5
             return targets.ravel().astype(np.intp), (values.ravel() > threshold).astype(np.intp)
         predicted = values.argmax(axis=-1).ravel()
         if task.kind == "rows":
@@ -161,7 +164,7 @@ class Scorer:
         fits = _in_range(targets, shape[-1])
         if fits.all():
             return _LABELS
-        if "softmax_cross_entropy" in self._known_ops():  # has refused what it does not ignore
+        if _CHECKS_LABELS in self._known_ops():  # has refused what it does not ignore
             return _Task(kind, ignores=True)
         raise ValueError(
             f"{self.op}: expected labels in [0, {shape[-1]}), got {targets[~fits].flat[0]}"
