@@ -115,9 +115,8 @@ def _outer_of_rows(a: Array, b: Array) -> Array:
     """
     if not (is_array(a) and is_array(b)):
         return a.T @ b
-    left, right = np.empty_like(a, shape=(a.size, 2)), np.empty_like(b, shape=(2, b.size))
-    left.fill(0)
-    right.fill(0)
+    # `like` keeps the kind of array, as zeros_like does, which takes 2 us longer.
+    left, right = np.zeros((a.size, 2), a.dtype, like=a), np.zeros((2, b.size), b.dtype, like=b)
     left[:, 0], right[0] = a, b
     return left @ right
 
@@ -148,7 +147,10 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
             gw = _outer_of_rows(rows, x_rows) if len(rows) == 1 else rows.T @ x_rows
         if bias is None:
             return gx, gw
-        return gx, gw, add_up(rows, 0, keepdims=False) if needs[2] else None
+        gb = None
+        if needs[2]:
+            gb = add_up(rows, 0, keepdims=False) if rows.dtype.itemsize == 2 else rows.sum(axis=0)
+        return gx, gw, gb
 
     return y, vjp
 
