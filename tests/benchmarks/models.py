@@ -1,6 +1,6 @@
 """Time one training step of whole models beside PyTorch and JAX.
 
-python tests/benchmarks/models.py [--only NAME ...] [--threads N] [--rounds N] [--markdown]
+python tests/benchmarks/models.py [--only NAME ...] [--threads N] [--rounds N]
 
 A step is forward, loss, backward and the optimizer's update. PyTorch runs eagerly and JAX compiled,
 with as many threads as ours. All begin with the same weights, and before anything is timed their
@@ -12,7 +12,6 @@ The program ends with status 1 if losses differ.
 
 import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 from networks import NETWORKS
@@ -20,13 +19,13 @@ from turns import (
     Job,
     Process,
     Table,
+    add_options,
     available,
     describe,
     geometric_mean,
     measure,
     ratios,
     times_and_ratios,
-    usable_cores,
 )
 
 PEERS = ("torch", "jax")
@@ -152,15 +151,12 @@ def main():
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--threads", type=int, default=usable_cores())
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--markdown", action="store_true")
-    parser.add_argument("--out", type=Path, help="a JSON file for the times")
+    add_options(parser, rounds=10)
     options = parser.parse_args()
     names = ("ours", *available(PEERS))
     peers = names[1:]
     print(describe(options.threads))
-    processes = {name: Process(ModelJob, name, options.threads) for name in names}
+    processes = {name: Process(ModelJob, name, options.threads, options.cpu_time) for name in names}
     head = ["one step", "ours, us", *(f"{p}, us" for p in peers), *(f"{p} / ours" for p in peers)]
     table = Table(head, options.markdown)
     times, complaints = {}, []

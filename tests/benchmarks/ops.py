@@ -14,7 +14,6 @@ import argparse
 import inspect
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 from op_cases import CASES, DESIGNED
@@ -22,13 +21,13 @@ from turns import (
     Job,
     Process,
     Table,
+    add_options,
     available,
     describe,
     geometric_mean,
     measure,
     ratios,
     times_and_ratios,
-    usable_cores,
 )
 
 PEERS = ("torch", "jax")
@@ -156,7 +155,7 @@ def differences(results):
 def run(numbers, options):
     """Time the cases; return {(label, size): {system: seconds}} and the complaints."""
     names = ("ours", *available(PEERS))
-    processes = {name: Process(OpJob, name, options.threads) for name in names}
+    processes = {name: Process(OpJob, name, options.threads, options.cpu_time) for name in names}
     peers = [n for n in PEERS if n in names]
     table = Table(
         ["operation", "ours, us", *(f"{p}, us" for p in peers), *(f"{p} / ours" for p in peers)],
@@ -200,10 +199,7 @@ def main():
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="operations, by name")
     parser.add_argument("--size", choices=("small", "large"))
-    parser.add_argument("--threads", type=int, default=usable_cores())
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--markdown", action="store_true")
-    parser.add_argument("--out", type=Path, help="a JSON file for the times")
+    add_options(parser, rounds=5)
     options = parser.parse_args()
     for name in options.only or ():
         if name not in {case.op for case in CASES}:

@@ -5,7 +5,8 @@ turn. Each turn is a few short windows, and only the best window of all turns co
 are free of other work on the machine. Times differ from machine to machine, so quote the ratios.
 
 Where other work takes one of the cores, OpenMP's threads (PyTorch's) wait for each other a hundred
-times as long as they compute. Then use one thread, or set OMP_WAIT_POLICY=passive.
+times as long as they compute, unless OMP_WAIT_POLICY=passive is set. Better, use one thread, and
+count the processor's time instead of the clock's: it leaves out the time of other processes.
 """
 
 import importlib.util
@@ -15,6 +16,7 @@ import os
 import platform
 import time
 import traceback
+from pathlib import Path
 
 import numpy as np
 
@@ -33,6 +35,15 @@ def available(names):
     return [name for name in names if name == "ours" or importlib.util.find_spec(name)]
 
 
+def add_options(parser, rounds):
+    """Add to a parser the options that all benchmarks have."""
+    parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--cpu-time", action="store_true", help="not the clock's; for one thread")
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--out", type=Path, help="a JSON file for the times")
+
+
 def describe(threads):
     """Return one line that says on what the times were taken."""
     from importlib.metadata import version
@@ -47,8 +58,9 @@ class Job:
 
     step = None
 
-    def __init__(self, system, threads):
+    def __init__(self, system, threads, cpu_time):
         self.system = system
+        self.clock = time.process_time if cpu_time else time.perf_counter
         if system == "torch":
             import torch
 
@@ -61,25 +73,25 @@ class Job:
 
     def turn(self, windows, calls):
         """Return the seconds of one call in the best of several windows."""
-        best, step = math.inf, self.step
+        best, step, clock = math.inf, self.step, self.clock
         for _ in range(windows):
-            started = time.perf_counter()
+            started = clock()
             for _ in range(calls):
                 step()
-            best = min(best, time.perf_counter() - started)
+            best = min(best, clock() - started)
         return best / calls
 
 
 class Process:
     """A Job in another process; `process.ask("turn", 5, 10)` calls a method of it there."""
 
-    def __init__(self, job, system, threads):
+    def __init__(self, job, system, threads, cpu_time=False):
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
         os.environ |= dict.fromkeys(names, str(threads))  # the new process inherits them
         self.process = context.Process(
-            target=_serve, args=(job, system, threads, theirs), daemon=True
+            target=_serve, args=(job, system, threads, cpu_time, theirs), daemon=True
         )
         self.process.start()
 
@@ -95,11 +107,11 @@ class Process:
         self.process.join()
 
 
-def _serve(job, system, threads, pipe):
+def _serve(job, system, threads, cpu_time, pipe):
     if threads < usable_cores() and hasattr(os, "sched_setaffinity"):
         # JAX has no setting for its threads: it takes as many as there are cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
-    job = job(system, threads)
+    job = job(system, threads, cpu_time)
     while (request := pipe.recv()) is not None:
         method, args = request
         try:
