@@ -10,9 +10,9 @@ DESIGNED = set(
     log10 sqrt square reciprocal abs sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh
     logaddexp maximum minimum where clip sum mean var std max min prod cumsum cumprod norm reshape
     transpose swapaxes moveaxis squeeze expand_dims broadcast_to concatenate stack split pad flip
-    roll repeat tile tril triu trace diagonal sort take take_along_axis getitem astype sign floor
-    ceil round relu leaky_relu elu gelu silu softplus sigmoid log_sigmoid erf logsumexp softmax
-    log_softmax linear conv1d conv2d max_pool2d avg_pool2d dropout batch_norm layer_norm
+    roll repeat tile tril triu trace diagonal sort take take_along_axis getitem astype copy sign
+    floor ceil round relu leaky_relu elu gelu silu softplus sigmoid log_sigmoid erf logsumexp
+    softmax log_softmax linear conv1d conv2d max_pool2d avg_pool2d dropout batch_norm layer_norm
     scaled_dot_product_attention softmax_cross_entropy sigmoid_cross_entropy l1 huber mse
     """.split()  # noqa: SIM905 - a hundred quoted names are harder to read
 )
@@ -163,6 +163,7 @@ shapes.rows(
     "reshape", ours="tg.reshape(x, (-1, 16))", torch="x.reshape(-1, 16)", jax="x.reshape(-1, 16)"
 )
 shapes.rows("transpose", torch="x.T")
+shapes.rows("copy", ours="x.copy()", torch="x.clone()", jax="jnp.copy(x)")
 for op in ("swapaxes", "moveaxis"):
     call = f"{op}(x, 0, 1)"
     shapes.rows(op, ours=f"tg.{call}", torch=f"torch.{call}", jax=f"jnp.{call}")
