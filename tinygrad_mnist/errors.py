@@ -107,15 +107,14 @@ def explain(error: Exception, name: str, own: bool, arrays: Sequence[Any]) -> Ex
         return TypeError(f"{name}: {text}")
     kinds = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
     explained = f"{name}: {text}, with inputs {kinds}"
-    if not own:
-        return _extend(error, explained, f"in the operation {name}, with inputs {kinds}")
-    if type(error) is ValueError:
+    if own and type(error) is ValueError:
         shapes = ", ".join(str(a.shape) for a in arrays)
         return ShapeError(f"{name}: {text}, with inputs of shapes {shapes}")
-    for kind in (np.exceptions.AxisError, TypeError, IndexError):
-        if isinstance(error, kind):
-            return kind(explained)
-    return error
+    if own and isinstance(error, np.exceptions.AxisError):
+        return np.exceptions.AxisError(explained)
+    if own and isinstance(error, TypeError):  # NumPy's own kinds of it, of ufuncs
+        return TypeError(explained)
+    return _extend(error, explained, f"in the operation {name}, with inputs {kinds}")
 
 
 def _extend(error: Exception, message: str, note: str) -> Exception:
