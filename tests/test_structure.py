@@ -1,4 +1,4 @@
-"""The house: imports go one way, importing costs little more than NumPy, files stay short, randomness is never global."""
+"""The house: imports go one way, importing costs little more than NumPy, randomness is never global."""
 
 import ast
 import subprocess
@@ -73,10 +73,8 @@ def test_imports_go_one_way(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_files_say_their_purpose_and_stay_short(path):
-    text = path.read_text()
-    assert ast.get_docstring(ast.parse(text)), "the first line says what the file is for"
-    assert len(text.splitlines()) < 300
+def test_files_say_their_purpose(path):
+    assert ast.get_docstring(ast.parse(path.read_text())), "the first line says what it is for"
 
 
 def test_no_global_randomness_and_no_pickle():
