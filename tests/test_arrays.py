@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygrad_mnist.arrays import as_array, constants, owner, unbroadcast
+from tinygrad_mnist.arrays import as_array, constants, span, unbroadcast
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,13 @@ def test_unbroadcast_gives_the_same_array_or_a_new_one():
     assert not np.shares_memory(unbroadcast(g, (3,)), g)
 
 
-def test_the_owner_of_a_view_of_a_view():
-    a = np.arange(12)
-    assert owner(a.reshape(3, 4)[1:].T) is a
-    assert owner(a) is a
+def test_the_span_of_a_view_is_the_memory_that_it_covers():
+    a = np.arange(12, dtype=np.int64)
+    start, stop = span(a)
+    assert stop - start == 96
+    assert span(a[2:4]) == (start + 16, start + 32)
+    assert span(a[::-1]) == (start, stop)
+    assert span(a.reshape(3, 4)[1:].T) == (start + 32, stop)
 
 
 def test_a_number_takes_the_dtype_of_the_arrays_beside_it():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, owner
+from ..arrays import Array
 from ..graph import mark_changed
 from ..tensor import unwrap
 
@@ -61,8 +61,11 @@ def copy_in(
     if complaints:
         raise ValueError(f"{kind} cannot load this state: {'; '.join(complaints)}")
     # A state may consist of views of the module's own arrays, which change while they are copied.
-    mine = {id(owner(array)) for array in own.values()}
-    copied = [(name, a.copy() if id(owner(a)) in mine else a) for name, a in new.values()]
+    mine = list(own.values())
+    copied = [
+        (name, a.copy() if any(np.may_share_memory(a, array) for array in mine) else a)
+        for name, a in new.values()
+    ]
     for name, array in copied:
         own[name][...] = array
         mark_changed(own[name])  # graphs that saved it must not go backward any more
