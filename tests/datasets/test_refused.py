@@ -117,11 +117,32 @@ def test_a_folder_with_nothing_else(tmp_path, other):
         load_mnist(tmp_path)
 
 
-def run_conversion(error):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mnist.pkl", "a pickle"),
+        ("mnist.pkl.gz", "a pickle"),
+        ("training.pt", "a PyTorch file"),
+        ("mnist-original.mat", "a MATLAB file"),
+        ("mnist.h5", "an HDF5 file"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"(i__main__\nMNIST\n", pickle.dumps([1], 4), b"\x01\x02\x00"])
+def test_endings_of_what_is_refused(tmp_path, name, words, content):
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    if content == pickle.dumps([1], 4) and name.endswith(("mat", "h5")):
+        words = f"({words}|a pickle)"
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(DataError, match=f"(?s){name}: expected data, got {words}.*np.savez"):
+            load_mnist(path)
+
+
+def run_conversion(error, before=""):
     """Run the two lines that the message gives."""
     lines = str(error).split(":\n")[1].splitlines()
     assert len(lines) == 2
-    subprocess.run([sys.executable, "-W", "error", "-c", "\n".join(lines)], check=True)
+    code = "\n".join([before, *lines])
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
 def assert_loads(path):
@@ -176,6 +197,37 @@ def test_the_conversion_of_emnists_matlab_file(tmp_path):
         load_mnist(tmp_path / "emnist-letters.mat")
     run_conversion(caught.value)
     assert_loads(tmp_path / "emnist-letters.npz")
+
+
+# Stand-ins for libraries that the tests do not install: what the two lines use of them.
+TORCH = """
+import pickle, sys, types
+sys.modules["torch"] = types.SimpleNamespace(load=lambda path: pickle.load(open(path, "rb")))
+"""
+H5PY = """
+import pickle, sys, types
+sys.modules["h5py"] = types.SimpleNamespace(File=lambda path: pickle.load(open(path, "rb")))
+"""
+
+
+def test_the_conversion_of_torchvisions_old_files(tmp_path):
+    for name, split in (("training.pt", TRAIN), ("test.pt", TEST)):
+        (tmp_path / name).write_bytes(pickle.dumps(split))
+    with pytest.raises(DataError, match="a PyTorch file") as caught:
+        load_mnist(tmp_path / "training.pt")
+    run_conversion(caught.value, TORCH)
+    assert_loads(tmp_path / "training.npz")
+
+
+def test_the_conversion_of_hdf5(tmp_path):
+    names = ("x_train", "y_train", "x_test", "y_test")
+    arrays = dict(zip(names, (*TRAIN, *TEST), strict=True))
+    (tmp_path / "mnist.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(DataError, match="an HDF5 file") as caught:
+        load_mnist(tmp_path / "mnist.h5")
+    (tmp_path / "mnist.h5").write_bytes(pickle.dumps(arrays))
+    run_conversion(caught.value, H5PY)
+    assert_loads(tmp_path / "mnist.npz")
 
 
 # damaged IDX files

@@ -32,8 +32,8 @@ def read_arff(file: File) -> Part:
             names[nominal[0]] = "class"
         if len(names) != PIXELS + 1:
             raise DataError(
-                f"{file.place}: line {line}: expected {PIXELS + 1} attributes, pixels and a class, got"
-                f" {len(names)}"
+                f"{file.place}: line {line}: expected {PIXELS + 1} attributes, pixels and a class,"
+                f" got {len(names)}"
             )
         columns = by_name(names, f"{file.place}: line {line}")
         if columns.label is None:
