@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, empty
+from .arrays import Array
 from .datasets import Batches
 from .errors import CheckpointError
 from .nn import Module
 from .optim import Optimizer
+from .pool import empty
 from .train import Data, Loss, Metrics, evaluate
 
 __all__ = ["DistributedOptimizer", "ShardedBatches", "broadcast", "communicator", "share_cores"]

@@ -15,6 +15,7 @@ from .arrays import Array, Rng
 from .datasets import Batches
 from .errors import AnomalyError, CheckpointError, at_least
 from .nn import Module
+from .nn.module import evaluating
 from .optim import Schedule
 from .tensor import Tensor, from_numpy, no_grad
 
@@ -325,14 +326,9 @@ def _means(sums: Array) -> tuple[float, float]:
 
 @contextmanager
 def _evaluating(model: Module) -> Iterator[Module]:
-    """Put the model in evaluation mode, recording no graph, and each of its modules back afterwards."""
-    before = [(module, module.training) for module in model.modules()]
-    try:
-        with no_grad():
-            yield model.eval()
-    finally:
-        for module, training in before:
-            module.training = training
+    """Put all modules in evaluation mode, recording no graph, in this thread or task only."""
+    with no_grad(), evaluating():
+        yield model
 
 
 def evaluate(model: Module, loss: Loss, data: Data, *, batch_size: int = 1024) -> Metrics:

@@ -1,8 +1,8 @@
-"""The layers: each holds its parameters, under PyTorch's names and shapes, and calls one operation."""
+"""The layers: each holds parameters under PyTorch's names and shapes, and calls one operation."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
@@ -25,14 +25,27 @@ Initializer: TypeAlias = Callable[[Sequence[int], Rng], Array]
 def _affine(
     shape: tuple[int, ...], bias: bool, rng: Rng, weight_init: Initializer | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Make a weight and a bias; by default both uniform in +-1/sqrt(fan in), as PyTorch does, else a bias of zeros."""
+    """Make a weight and a bias, or None for it.
+
+    By default both are uniform in +-1/sqrt(fan in), as in PyTorch; else the bias is zeros.
+    """
+    rng = np.random.default_rng(rng)
     if weight_init is not None:
-        return _parameter(weight_init(shape, np.random.default_rng(rng))), _parameter(
-            np.zeros(shape[0])
-        ) if bias else None
-    rng, bound = np.random.default_rng(rng), 1 / math.sqrt(init.fans(shape)[0])
+        weight = _parameter(weight_init(shape, rng))
+        return weight, _parameter(np.zeros(shape[0])) if bias else None
+    bound = 1 / math.sqrt(init.fans(shape)[0])
     weight = _parameter(rng.uniform(-bound, bound, shape))
     return weight, _parameter(rng.uniform(-bound, bound, shape[0])) if bias else None
+
+
+def _number(layer: str, name: str, value: Any) -> Any:
+    """Return a setting that is a number; TypeError for anything else, such as an input."""
+    if isinstance(value, (int, float, np.number)):
+        return value
+    raise TypeError(
+        f"{layer}: expected {name} to be a number, got {type(value).__name__}; "
+        f"to call a layer, make it first, as {layer}()(x)"
+    )
 
 
 def _parameter(a: Array) -> Tensor:
@@ -78,7 +91,9 @@ class Linear(Module):
 
 
 class Conv2d(Module):
-    """Convolution of images (N, in_channels, H, W) with kernels (out_channels, in_channels, KH, KW).
+    """Convolution of images (N, in_channels, H, W) with kernels.
+
+    Its weight has the shape (out_channels, in_channels, KH, KW).
 
     Parameters
     ----------
@@ -126,32 +141,33 @@ class _BatchNorm(Module):
         )
         self.running_mean = np.zeros(num_features, np.float32)
         self.running_var = np.ones(num_features, np.float32)
-        self.num_batches_tracked = np.zeros(
-            (), np.int64
-        )  # PyTorch's files hold it, though nothing here reads it
+        # PyTorch's files hold it, though nothing here reads it.
+        self.num_batches_tracked = np.zeros((), np.int64)
         self.eps, self.momentum = eps, momentum
 
     def forward(self, x: Tensor) -> Tensor:
+        kind, training = type(self).__name__, self.training
         if x.ndim not in self.ndims:
-            raise ShapeError(
-                f"{type(self).__name__}: expected an input of {self.ndims} axes, got shape {x.shape}"
-            )
+            raise ShapeError(f"{kind}: expected an input of {self.ndims} axes, got shape {x.shape}")
         y = ops.norm.batch_norm(
             x,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
-            self.training,
+            training,
             self.momentum,
             self.eps,
         )
-        self.num_batches_tracked += self.training
+        if training:  # an evaluation must write nothing, because another thread may be training
+            self.num_batches_tracked += 1
         return y
 
 
 class BatchNorm1d(_BatchNorm):
-    """Batch normalisation of (N, C) or (N, C, L): each channel to mean 0 and variance 1 over the batch, then scaled.
+    """Batch normalisation of (N, C) or (N, C, L).
+
+    Each channel gets mean 0 and variance 1 over the batch, and is then scaled and shifted.
 
     Parameters
     ----------
@@ -173,7 +189,10 @@ class BatchNorm2d(_BatchNorm):
 
 
 class LayerNorm(Module):
-    """Normalisation over the last axes, of shape `normalized_shape`, then a scale and a shift of each element."""
+    """Normalisation over the last axes, of shape `normalized_shape`.
+
+    Each element is then scaled and shifted by a weight and a bias of that shape.
+    """
 
     def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5) -> None:
         sizes = (
@@ -195,7 +214,9 @@ class LayerNorm(Module):
 
 
 class Dropout(Module):
-    """In training, zero each element with probability p and scale the rest by 1 / (1 - p); otherwise nothing.
+    """In training, zero each element with probability p and scale the rest by 1 / (1 - p).
+
+    In evaluation it changes nothing.
 
     Parameters
     ----------
@@ -204,7 +225,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
-        if not 0 <= p < 1:
+        if not 0 <= _number("Dropout", "p", p) < 1:
             raise ValueError(f"Dropout: expected a probability p in [0, 1), got {p}")
         self.p, self.rng = p, np.random.default_rng(rng)
 
@@ -220,14 +241,20 @@ class _Pool2d(Module):
 
 
 class MaxPool2d(_Pool2d):
-    """The largest value of each window of images (N, C, H, W); the stride is the window's size by default."""
+    """The largest value of each window of images (N, C, H, W).
+
+    The stride is the window's size by default.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.conv.max_pool2d(x, self.kernel_size, self.stride, self.padding)
 
 
 class AvgPool2d(_Pool2d):
-    """The mean of each window of images (N, C, H, W), padding counted; the stride is the window's size by default."""
+    """The mean of each window of images (N, C, H, W), padding counted.
+
+    The stride is the window's size by default.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.conv.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
@@ -251,7 +278,7 @@ class LeakyReLU(Module):
     """The leaky rectifier: x where x > 0, else negative_slope * x."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = _number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.elementwise.leaky_relu(x, self.negative_slope)
@@ -287,16 +314,19 @@ class Sequential(Module):
 
     Examples
     --------
-    >>> Sequential(Linear(4, 3, rng=0), ReLU(), Linear(3, 2, rng=1))(Tensor([[1.0, 2.0, 3.0, 4.0]])).shape
+    >>> model = Sequential(Linear(4, 3, rng=0), ReLU(), Linear(3, 2, rng=1))
+    >>> model(Tensor([[1.0, 2.0, 3.0, 4.0]])).shape
     (1, 2)
+    >>> model[:2]
+    Sequential(
+      (0): Linear(in_features=4, out_features=3)
+      (1): ReLU()
+    )
     """
 
     def __init__(self, *layers: Module | Callable[[Tensor], Tensor]) -> None:
         for i, layer in enumerate(layers):
-            if not callable(layer):
-                raise TypeError(
-                    f"Sequential: expected modules or functions, got {type(layer).__name__} at position {i}"
-                )
+            _check_layer(i, layer)
             setattr(self, str(i), layer)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -305,10 +335,41 @@ class Sequential(Module):
         return x
 
     def __iter__(self) -> Iterator[Any]:
-        return (layer for name, layer in vars(self).items() if name.isdigit())
+        attributes = list(vars(self).items())  # at once: another thread may call train() meanwhile
+        return (layer for name, layer in attributes if name.isdigit())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __getitem__(self, index: int) -> Any:
-        return list(self)[index]
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Sequential": ...
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return the layer at a position; of a slice, a Sequential of the same layers."""
+        found = list(self)[index]
+        if not isinstance(index, slice):
+            return found
+        part = Sequential(*found)
+        part._training = self._training
+        return part
+
+
+def _check_layer(position: int, layer: Any) -> None:
+    kind = type(layer).__name__
+    if isinstance(layer, type) and issubclass(layer, Module):
+        raise TypeError(
+            f"Sequential: expected a layer at position {position}, got the class {layer.__name__}; "
+            f"write {layer.__name__}() with parentheses"
+        )
+    if isinstance(layer, (list, tuple)):
+        raise TypeError(
+            f"Sequential: expected modules or functions, got a {kind} at position {position}; "
+            "write Sequential(*layers)"
+        )
+    if not callable(layer):
+        raise TypeError(
+            f"Sequential: expected modules or functions, got {kind} at position {position}"
+        )

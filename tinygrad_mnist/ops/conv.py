@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arrays import Array, add_into, add_up, empty, floating, is_array, values
+from ..arrays import Array, add_into, add_up, floating, is_array, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
+from ..pool import empty
 from ..tensor import Tensor, TensorLike, apply, run
 
 __all__ = ["avg_pool2d", "conv2d", "max_pool2d"]

@@ -168,13 +168,14 @@ class Optimizer:
         expected: dict[str, str] = {}
         for i, p in enumerate(self.params):
             expected |= {
-                f"{i}.{slot}": f"{p.dtype}{list(p.shape)}"
+                f"{i}.{slot}": f"{p.dtype.newbyteorder('=')}{list(p.shape)}"
                 for slot in (*self.slots, *self.optional_slots)
             }
             expected[f"{i}.steps"] = "int64[]"
         for key, value in arrays.items():
             array = np.array(value)
-            got, due = f"{array.dtype}{list(array.shape)}", expected.get(key, "nothing")
+            dtype = array.dtype.newbyteorder("=")  # either byte order will do
+            got, due = f"{dtype}{list(array.shape)}", expected.get(key, "nothing")
             if got == due:
                 number, name = key.split(".")
                 new._state[int(number)][name] = array
