@@ -456,6 +456,9 @@ def test_the_message_of_second_order_says_all_that_a_repair_needs():
     assert "(central)" in text
     assert caught.value.numeric / caught.value.analytic == pytest.approx(2, rel=1e-4)
     assert "gradcheck(cubed, np.array([0.5]), method='complex', order=2)" in text
+    with pytest.raises(GradientMismatch) as caught:
+        gradcheck(cubed, X, order=2, rtol=1e-4, fast=True)
+    assert str(caught.value).endswith("method='central', order=2, rtol=0.0001, fast=True)")
 
 
 @pytest.mark.parametrize(
@@ -678,6 +681,7 @@ def test_tensors_that_would_not_be_varied_are_refused():
 def test_pytest_shows_the_message_and_the_callers_line(f, points, options):
     with pytest.raises(GradcheckError) as caught:
         gradcheck(f, *[p.copy() for p in points], **options)
+    assert "/testing/" not in str(caught.getrepr(style="long")), "nor does what it was caused by"
     shown = str(caught.getrepr(style="long", chain=False))
     assert str(caught.value).splitlines()[0] in shown
     assert "gradcheck(f, *[p.copy() for p in points], **options)" in shown
