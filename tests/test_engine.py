@@ -464,7 +464,7 @@ def test_the_vjps_of_our_own_operations_hide_nothing():
                 assert not can_hide_arrays(node.vjp), node.name
 
     # They hold a plan of slices, which holds no arrays.
-    known = {"conv2d", "max_pool2d", "avg_pool2d", "unfold", "fold"}
+    known = {"conv1d", "conv2d", "max_pool2d", "avg_pool2d", "unfold", "fold"}
     rng = np.random.default_rng(0)
     with watching(Search()):
         for row in TABLE.values():

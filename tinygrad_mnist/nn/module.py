@@ -87,7 +87,7 @@ class Module(Holder):
 
     if not TYPE_CHECKING:  # a type checker knows from `object` that these take no arguments
 
-        def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self:
             if (args or kwargs) and cls.__init__ is object.__init__:
                 name = cls.__name__
                 raise TypeError(
