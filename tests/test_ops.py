@@ -544,11 +544,14 @@ INTEGERS = np.array([[0, 1, 200], [3, 2, 1]], np.uint8)
     "op",
     [
         tg.sigmoid, tg.silu, tg.softplus, tg.softmax, tg.log_softmax, tg.logsumexp, tg.elu, tg.gelu,
-        lambda x: tg.leaky_relu(-1 * x), lambda x: tg.leaky_relu(x, 0.1), lambda x: tg.dropout(x, 0.4, rng=0),
-        lambda x: tg.mse(x, np.full((2, 3), 0.5)), lambda x: tg.mse(x, x[::-1]), lambda x: tg.mse(x, Tensor(np.full((2, 3), 0.5))),
+        lambda x: tg.leaky_relu(-1 * x), lambda x: tg.leaky_relu(x, 0.1),
+        lambda x: tg.dropout(x, 0.4, rng=0),
+        lambda x: tg.mse(x, np.full((2, 3), 0.5)), lambda x: tg.mse(x, x[::-1]),
+        lambda x: tg.mse(x, Tensor(np.full((2, 3), 0.5))),
         lambda x: tg.softmax_cross_entropy(x, [2, 0], weight=[0.5, 0.25, 1.5], label_smoothing=0.1),
         lambda x: tg.softmax_cross_entropy(x, np.full((2, 3), 0.25)),
-        lambda x: tg.avg_pool2d(x.reshape(1, 1, 2, 3), 2), lambda x: tg.max_pool2d(x.reshape(1, 1, 2, 3), 2, padding=1),
+        lambda x: tg.avg_pool2d(x.reshape(1, 1, 2, 3), 2),
+        lambda x: tg.max_pool2d(x.reshape(1, 1, 2, 3), 2, padding=1),
     ],
 )  # fmt: skip
 def test_integers_and_bools_are_floats_where_they_would_wrap_or_be_cut(op, dtype):
