@@ -1,12 +1,18 @@
-"""Activations, elementwise: what a network puts between its linear maps."""
+"""Activations, elementwise, and the smooth functions that they are made of."""
+
+import math
 
 import numpy as np
 
-from ..arrays import Array, floating, is_array, keep_where, values
+from ..arrays import Array, floating, is_array, keep_where, unbroadcast, values
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, run
+from .dtype import apply_wide
 
-__all__ = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus"]
+__all__ = [
+    "elu", "erf", "gelu", "leaky_relu", "log_sigmoid", "logaddexp", "relu", "sigmoid", "silu",
+    "softplus",
+]  # fmt: skip
 
 
 def _relu(x: Array) -> Forward:
@@ -38,6 +44,7 @@ def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
 
 
 def _elu(x: Array, *, alpha: float) -> Forward:
+    x = floating(x)
     positive = values(x) > 0
     y = np.where(positive, x, alpha * np.expm1(np.where(positive, 0, x)))
 
@@ -55,11 +62,11 @@ def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     ----------
     Clevert et al. (2016), Fast and accurate deep network learning by exponential linear units.
     """
-    return apply(_elu, x, alpha=alpha)
+    return apply(_elu, x, alpha=float(alpha))
 
 
 def _sigmoid(x: Array) -> Forward:
-    y = _logistic(x)
+    y = logistic(x)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         g *= y
@@ -69,7 +76,7 @@ def _sigmoid(x: Array) -> Forward:
     return y, vjp
 
 
-def _logistic(x: Array) -> Array:
+def logistic(x: Array) -> Array:
     """Return 1 / (1 + e**-x)."""
     if not is_array(x):
         # The operation itself, because at -1000 the derivative of its formula would be inf * 0.
@@ -84,7 +91,7 @@ def sigmoid(x: TensorLike) -> Tensor:
 
 
 def _silu(x: Array) -> Forward:
-    s = _logistic(x)
+    s = logistic(x)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         g *= s * (1 + x * (1 - s))
@@ -100,14 +107,21 @@ def silu(x: TensorLike) -> Tensor:
 
 def _softplus(x: Array) -> Forward:
     x = floating(x)
-    positive = values(x) > 0
-    y = np.where(positive, x, 0) + np.log1p(np.exp(np.where(positive, -x, x)))
+    y = log1p_exp(x)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g *= _logistic(x)
+        g *= logistic(x)
         return (g,)
 
     return y, vjp
+
+
+def log1p_exp(x: Array) -> Array:
+    """Return log(1 + e**x) without overflow."""
+    if not is_array(x):
+        return run(_softplus, x)
+    positive = x > 0
+    return np.where(positive, x, 0) + np.log1p(np.exp(np.where(positive, -x, x)))
 
 
 def softplus(x: TensorLike) -> Tensor:
@@ -115,9 +129,68 @@ def softplus(x: TensorLike) -> Tensor:
     return apply(_softplus, x)
 
 
-# Chebyshev series of exp(z*z) * erfc(z) in s = (2 - z) / (2 + z), which maps z >= 0 to (-1, 1]:
-# computed from its values at the Chebyshev nodes in 50 digits (mpmath), cut where the terms pass
-# double precision.
+def _log_sigmoid(x: Array) -> Forward:
+    x = floating(x)
+    numbers = values(x)
+    y = np.minimum(numbers, 0) - np.log1p(np.exp(-np.abs(numbers)))
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g *= logistic(-x)
+        return (g,)
+
+    return y, vjp
+
+
+def log_sigmoid(x: TensorLike) -> Tensor:
+    """Logarithm of the logistic function, -log(1 + e**-x), elementwise; it does not overflow.
+
+    Examples
+    --------
+    >>> log_sigmoid(Tensor([-1000.0, 1000.0]))
+    Tensor([-1000.,     0.])
+    """
+    return apply(_log_sigmoid, x)
+
+
+def _logaddexp(x: Array, y: Array) -> Forward:
+    x, y = floating(x), floating(y)
+    a, b = values(x), values(y)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        # Equal infinities share the gradient equally; their difference would be nan.
+        same = (a == b) & np.isinf(a)
+        difference = np.where(same, 0, x - y)
+        gx = unbroadcast(g * logistic(difference), x.shape) if needs[0] else None
+        gy = unbroadcast(g * logistic(-difference), y.shape) if needs[1] else None
+        return gx, gy
+
+    return np.logaddexp(a, b), vjp
+
+
+def logaddexp(x: TensorLike, y: TensorLike) -> Tensor:
+    """Logarithm of the sum of exponentials, log(e**x + e**y), elementwise with broadcasting.
+
+    It does not overflow.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast.
+
+    Examples
+    --------
+    >>> logaddexp(Tensor([0.0, 1000.0]), 0.0).round(4)
+    Tensor([6.931e-01, 1.000e+03])
+    """
+    return apply(_logaddexp, x, y)
+
+
+# The error function. Near 0 it is a Taylor series. Elsewhere it is 1 - erfc, and that comes from a
+# Chebyshev series of exp(z*z) * erfc(z) in s = (2 - z) / (2 + z), which maps z >= 0 to (-1, 1]. The
+# coefficients were computed from the values at the Chebyshev nodes in 50 digits (mpmath). Both
+# series are cut where their terms pass double precision.
+_SLOPE_AT_0 = 2 / math.sqrt(math.pi)
+_TAYLOR = [_SLOPE_AT_0 * (-1) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(18)]
 _SERIES = (
     0.3773760996258595, 0.4825091196506807, 0.12232459533097705, 0.017831149719276792,
     0.00032117365249439837, -0.0003503952564796157, -2.243880650620326e-05, 1.0537433119356064e-05,
@@ -133,7 +206,7 @@ def _erfc(x: Array) -> Forward:
     y = _erfc_of_array(x) if is_array(x) else run(_erfc, x)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g *= np.exp(-(x * x)) * (-2 / np.pi**0.5)
+        g *= _bell(x) * -_SLOPE_AT_0
         return (g,)
 
     return y, vjp
@@ -152,7 +225,45 @@ def _erfc_of_array(x: Array) -> Array:
     return np.where(right, y, 2 - y)
 
 
+def _bell(x: Array) -> Array:
+    """Return exp(-x * x). Where that is 0 in any case, x is bounded, so that no inf * 0 follows."""
+    bounded = x.clip(-30, 30)
+    return np.exp(-(bounded * bounded))
+
+
+def _erf(x: Array) -> Forward:
+    x = floating(x)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g *= _bell(x) * _SLOPE_AT_0
+        return (g,)
+
+    return _erf_of_array(values(x)), vjp
+
+
+def _erf_of_array(x: Array) -> Array:
+    size = np.abs(x)
+    small = size < 1
+    squared = np.square(np.where(small, x, 0))
+    near = np.zeros_like(squared)
+    for coefficient in _TAYLOR[::-1]:  # Horner's rule
+        near = near * squared + coefficient
+    return np.where(small, near * x, np.sign(x) * (1 - _erfc_of_array(size)))
+
+
+def erf(x: TensorLike) -> Tensor:
+    """Error function 2 / sqrt(pi) * (the integral of e**(-t*t) from 0 to x), elementwise.
+
+    Examples
+    --------
+    >>> erf(Tensor([0.0, 1.0, np.inf])).round(4)
+    Tensor([0.    , 0.8427, 1.    ])
+    """
+    return apply_wide(_erf, x)
+
+
 def _gelu(x: Array) -> Forward:
+    x = floating(x)
     cdf = 0.5 * run(_erfc, x * -(0.5**0.5))
 
     def vjp(g: Array, needs: Needs) -> Grads:
@@ -163,9 +274,44 @@ def _gelu(x: Array) -> Forward:
     return x * cdf, vjp
 
 
-def gelu(x: TensorLike) -> Tensor:
-    """Gaussian error linear unit x * Phi(x), elementwise, exact (not by tanh).
+def _gelu_tanh(x: Array) -> Forward:
+    x = floating(x)
+    # Beyond 10, tanh is 1 and its slope 0: x is bounded there, so that no power of it overflows.
+    z = x.clip(-10, 10)
+    t = np.tanh((z + 0.044715 * z * z * z) * (2 / np.pi) ** 0.5)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        inner = (1 + 3 * 0.044715 * z * z) * (2 / np.pi) ** 0.5
+        g *= 0.5 * (1 + t + x * (1 - t * t) * inner)
+        return (g,)
+
+    return 0.5 * x * (1 + t), vjp
+
+
+def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
+    """Gaussian error linear unit x * Phi(x), elementwise.
 
     Phi is the distribution function of the standard normal distribution.
+
+    Parameters
+    ----------
+    x : Tensor
+    approximate : {"none", "tanh"}
+        With "tanh" it is 0.5 * x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x**3))), which is within
+        0.0005 of it. Networks such as GPT-2 were trained with that.
+
+    Raises
+    ------
+    ValueError
+        If `approximate` is neither of the two.
+
+    Examples
+    --------
+    >>> gelu(Tensor([-1.0, 0.0, 1.0])).round(4)
+    Tensor([-0.1587,  0.    ,  0.8413])
+    >>> gelu(Tensor([-1.0, 0.0, 1.0]), approximate="tanh").round(4)
+    Tensor([-0.1588,  0.    ,  0.8412])
     """
-    return apply(_gelu, x)
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f'gelu: expected approximate "none" or "tanh", got {approximate!r}')
+    return apply_wide(_gelu if approximate == "none" else _gelu_tanh, x)

@@ -10,10 +10,12 @@ from ..arrays import Array, is_array, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, run, unwrap
+from .activation import log1p_exp, logistic
+from .dtype import apply_wide
 from .index import put
-from .loss import as_floats, check_reduction
+from .loss import as_floats, as_targets, check_reduction, reduce_losses
 
-__all__ = ["softmax_cross_entropy"]
+__all__ = ["sigmoid_cross_entropy", "softmax_cross_entropy"]
 
 
 # Softmax cross-entropy. Both kernels see logits of shape (N, C), and compute with the classes on
@@ -97,7 +99,7 @@ def _reduce(losses_of: Any, logits: Array, log_p: Array, scale: float, reduction
         y = losses.sum() / scale
         if not np.isfinite(y):
             losses, y = _bound(losses_of, values(logits).T, values(log_p), scale)
-    return losses if reduction == "none" else np.asarray(y)
+    return losses if reduction == "none" else np.asanyarray(y)
 
 
 def _bound(losses_of: Any, z: Array, log_p: Array, scale: float) -> tuple[Array, Array]:
@@ -163,28 +165,22 @@ def softmax_cross_entropy(
     0.6931471824645996
     """
     x = as_floats(logits)
-    if x.dtype == np.float16:  # it has too few digits for sums over many classes or examples
-        y = softmax_cross_entropy(
-            x.astype(np.float32),
-            labels,
-            reduction=reduction,
-            label_smoothing=label_smoothing,
-            weight=weight,
-            ignore_index=ignore_index,
-        )
-        return y.astype(np.float16)
+    half = x.dtype == np.float16
+    if half:  # it has too few digits for sums over many classes or examples
+        x = x.astype(np.float32)
+    label_smoothing = float(label_smoothing)
     *shape, classes = _check_logits(x, label_smoothing)
     rows = x if x.ndim == 2 else x.reshape(math.prod(shape), classes)
     check_reduction("softmax_cross_entropy", reduction, rows.shape[0])
     weights = _check_weight(weight, classes, x.dtype)
-    target = np.asarray(unwrap(labels))
+    target = np.asanyarray(unwrap(labels))
     if target.dtype.kind == "f" and target.shape == x.shape:
         if ignore_index is not None:
             raise ValueError(
                 "softmax_cross_entropy: ignore_index is for integer labels, got probabilities"
             )
-        probabilities = labels if isinstance(labels, Tensor) else Tensor(target, dtype=x.dtype)
-        y = apply(
+        probabilities = labels if isinstance(labels, Tensor) else target.astype(x.dtype)
+        y = apply_wide(
             _cross_entropy_of_probabilities,
             rows,
             probabilities if x.ndim == 2 else probabilities.reshape(rows.shape),
@@ -197,7 +193,9 @@ def softmax_cross_entropy(
     else:
         target = _check_labels(target, x.shape, ignore_index)
         y = _of_labels(rows, target.ravel(), label_smoothing, weights, ignore_index, reduction)
-    return y.reshape(tuple(shape)) if reduction == "none" and x.ndim != 2 else y
+    if reduction == "none" and x.ndim != 2:
+        y = y.reshape(tuple(shape))
+    return y.astype(np.float16) if half else y
 
 
 def _of_labels(
@@ -259,7 +257,8 @@ def _check_logits(x: Tensor, smoothing: float) -> tuple[int, ...]:
 def _check_weight(weight: npt.ArrayLike | None, classes: int, dtype: Any) -> Array | None:
     if weight is None:
         return None
-    weights: Array = np.asarray(unwrap(weight), dtype)
+    weights: Array = np.asanyarray(weight)  # an error if it requires grad, which would be lost
+    weights = weights.astype(dtype)
     if weights.shape != (classes,):
         raise ShapeError(
             f"softmax_cross_entropy: expected a weight of shape ({classes},), got {weights.shape}"
@@ -290,3 +289,97 @@ def _check_labels(labels: Array, logits: tuple[int, ...], ignore_index: int | No
             f"position {place[0] if len(place) == 1 else place}"
         )
     return labels
+
+
+# Sigmoid cross-entropy
+
+
+def _sigmoid_cross_entropy(
+    logits: Array, targets: Array, *, factor: Array | float, reduction: str
+) -> Forward:
+    """Losses -(factor * t * log p + (1 - t) * log(1 - p)), with p the logistic function."""
+    x, t = values(logits), values(targets)
+    # -log p is log(1 + e**-x), and -log(1 - p) is log(1 + e**x). A target of 0 or 1 leaves one of
+    # the terms, though 0 times infinity would be nan.
+    with np.errstate(invalid="ignore"):
+        losses = np.where(t == 0, 0, factor * t * log1p_exp(-x))
+        losses += np.where(t == 1, 0, (1 - t) * log1p_exp(x))
+    scale = losses.size if reduction == "mean" else 1
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        gx = gt = None
+        g = g / scale
+        if needs[0]:
+            gx = ((1 - targets) * logistic(logits) - factor * targets * logistic(-logits)) * g
+        if needs[1]:
+            gt = (factor * log1p_exp(-logits) - log1p_exp(logits)) * g
+        return gx, gt
+
+    return reduce_losses(losses, reduction), vjp
+
+
+def sigmoid_cross_entropy(
+    logits: TensorLike,
+    targets: TensorLike,
+    *,
+    reduction: str = "mean",
+    pos_weight: npt.ArrayLike | None = None,
+) -> Tensor:
+    """Cross-entropy of independent yes-or-no answers, with p = sigmoid(logits) for yes.
+
+    The loss of each is -(pos_weight * t * log p + (1 - t) * log(1 - p)), computed without overflow.
+    It is PyTorch's `binary_cross_entropy_with_logits`.
+
+    Parameters
+    ----------
+    logits : Tensor
+        Unnormalised log-odds.
+    targets : Tensor of the shape of logits
+        0 for no, 1 for yes, or a probability. They may require grad.
+    reduction : {"mean", "sum", "none"}
+        The mean is over all elements.
+    pos_weight : array_like that broadcasts to the shape of logits, optional
+        A factor for the yes-part of the loss, such as one for each class on the last axis.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes of logits and targets differ, or pos_weight does not broadcast to them.
+    ValueError
+        If targets that are integers are not all 0 or 1, or the mean is asked of no elements.
+
+    Examples
+    --------
+    >>> sigmoid_cross_entropy(Tensor([0.0, 50.0]), [1, 1], reduction="none").round(4)
+    Tensor([0.6931, 0.    ])
+    """
+    op = "sigmoid_cross_entropy"
+    x = as_floats(logits)
+    t = as_targets(op, targets, x)
+    _check_answers(np.asanyarray(unwrap(targets)))
+    check_reduction(op, reduction, x.size)
+    factor = 1.0 if pos_weight is None else _check_pos_weight(pos_weight, x)
+    return apply_wide(_sigmoid_cross_entropy, x, t, factor=factor, reduction=reduction)
+
+
+def _check_answers(targets: Array) -> None:
+    """Raise a ValueError if integers are not answers but, for example, classes."""
+    if targets.dtype.kind in "iu" and targets.size and (targets.min() < 0 or targets.max() > 1):
+        raise ValueError(
+            "sigmoid_cross_entropy: expected integer targets 0 or 1, got numbers from "
+            f"{targets.min()} to {targets.max()}; for classes use softmax_cross_entropy"
+        )
+
+
+def _check_pos_weight(pos_weight: npt.ArrayLike, x: Tensor) -> Array:
+    factor: Array = np.asanyarray(pos_weight)  # an error if it requires grad, which would be lost
+    try:
+        fits = np.broadcast_shapes(factor.shape, x.shape) == x.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(
+            "sigmoid_cross_entropy: expected a pos_weight that broadcasts to the logits' shape "
+            f"{x.shape}, got {factor.shape}"
+        )
+    return factor.astype(np.float32 if x.dtype == np.float16 else x.dtype)

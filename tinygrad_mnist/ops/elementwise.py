@@ -1,4 +1,6 @@
-"""Functions of one number, elementwise: exponentials, logarithms, roots and absolute values."""
+"""Functions of one number, elementwise: exponentials, logarithms, roots and rounding."""
+
+import math
 
 import numpy as np
 
@@ -6,7 +8,21 @@ from ..arrays import Array, values
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply
 
-__all__ = ["abs_", "exp", "expm1", "log", "log1p", "sqrt"]
+__all__ = [
+    "abs_",
+    "ceil",
+    "exp",
+    "expm1",
+    "floor",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "reciprocal",
+    "round_",
+    "sign",
+    "sqrt",
+]  # fmt: skip
 
 
 def _exp(x: Array) -> Forward:
@@ -69,6 +85,48 @@ def log1p(x: TensorLike) -> Tensor:
     return apply(_log1p, x)
 
 
+def _log2(x: Array) -> Forward:
+    y = np.log2(x)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g /= x * math.log(2)
+        return (g,)
+
+    return y, vjp
+
+
+def log2(x: TensorLike) -> Tensor:
+    """Logarithm to base 2, log(x) / log(2), elementwise.
+
+    Examples
+    --------
+    >>> log2(Tensor([1.0, 8.0])).round(4)
+    Tensor([0., 3.])
+    """
+    return apply(_log2, x)
+
+
+def _log10(x: Array) -> Forward:
+    y = np.log10(x)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g /= x * math.log(10)
+        return (g,)
+
+    return y, vjp
+
+
+def log10(x: TensorLike) -> Tensor:
+    """Logarithm to base 10, log(x) / log(10), elementwise.
+
+    Examples
+    --------
+    >>> log10(Tensor([1.0, 1000.0])).round(4)
+    Tensor([0., 3.])
+    """
+    return apply(_log10, x)
+
+
 def _sqrt(x: Array) -> Forward:
     y = np.sqrt(x)
 
@@ -84,6 +142,27 @@ def sqrt(x: TensorLike) -> Tensor:
     return apply(_sqrt, x)
 
 
+def _reciprocal(x: Array) -> Forward:
+    y = 1 / x
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g *= -(y * y)
+        return (g,)
+
+    return y, vjp
+
+
+def reciprocal(x: TensorLike) -> Tensor:
+    """Reciprocal 1 / x, elementwise; of integers, too, it is a float.
+
+    Examples
+    --------
+    >>> reciprocal(Tensor([2.0, -4.0]))
+    Tensor([ 0.5 , -0.25])
+    """
+    return apply(_reciprocal, x)
+
+
 def _abs(x: Array) -> Forward:
     y = np.abs(x)
 
@@ -97,3 +176,75 @@ def _abs(x: Array) -> Forward:
 def abs_(x: TensorLike) -> Tensor:
     """Absolute value, elementwise; its slope at 0 is taken as 0."""
     return apply(_abs, x)
+
+
+# Steps: constant almost everywhere. Their slope is 0, also where they jump.
+
+
+def _step(y: Array) -> Forward:
+    # Multiplying g by 0 would turn infinity into nan.
+    return y, lambda g, needs: (np.where(False, g, 0),)
+
+
+def _sign(x: Array) -> Forward:
+    return _step(np.sign(values(x)))
+
+
+def sign(x: TensorLike) -> Tensor:
+    """Sign of x, elementwise: -1, 0 or 1; its slope is 0.
+
+    Examples
+    --------
+    >>> sign(Tensor([-3.0, 0.0, 0.5]))
+    Tensor([-1.,  0.,  1.])
+    """
+    return apply(_sign, x)
+
+
+def _floor(x: Array) -> Forward:
+    return _step(np.floor(values(x)))
+
+
+def floor(x: TensorLike) -> Tensor:
+    """Largest whole number that is at most x, elementwise; its slope is 0.
+
+    Examples
+    --------
+    >>> floor(Tensor([-1.5, 1.5]))
+    Tensor([-2.,  1.])
+    """
+    return apply(_floor, x)
+
+
+def _ceil(x: Array) -> Forward:
+    return _step(np.ceil(values(x)))
+
+
+def ceil(x: TensorLike) -> Tensor:
+    """Smallest whole number that is at least x, elementwise; its slope is 0.
+
+    Examples
+    --------
+    >>> ceil(Tensor([-1.5, 1.5]))
+    Tensor([-1.,  2.])
+    """
+    return apply(_ceil, x)
+
+
+def _round(x: Array, *, decimals: int) -> Forward:
+    return _step(np.round(values(x), decimals))
+
+
+def round_(x: TensorLike, decimals: int = 0) -> Tensor:
+    """Nearest number with so many decimals, elementwise; its slope is 0.
+
+    Of two that are equally near it is the even one, as in NumPy. `decimals` may be negative.
+
+    Examples
+    --------
+    >>> round_(Tensor([0.5, 1.5, 2.5]))
+    Tensor([0., 2., 2.])
+    >>> round_(Tensor([1.234, 5.678]), 1)
+    Tensor([1.2, 5.7])
+    """
+    return apply(_round, x, decimals=decimals)
