@@ -808,3 +808,9 @@ def test_a_kernel_keeps_the_kind_of_array(row, shapes, params, rng):
     with watching(Results()):
         row.op(*inputs, **params)
     assert {kind for _, kind in results} == {Kind}, results
+
+
+def test_the_padding_of_a_max_pool_takes_no_gradient():
+    x = Tensor(np.full((1, 1, 2, 2), -np.inf), requires_grad=True)
+    tg.max_pool2d(x, 2, padding=1).backward(np.ones((1, 1, 2, 2)))
+    np.testing.assert_array_equal(x.grad, np.ones((1, 1, 2, 2)))

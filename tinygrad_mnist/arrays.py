@@ -87,6 +87,9 @@ def floating(a: Array) -> Array:
     return a if a.dtype.kind in "fc" else a.astype(np.result_type(a.dtype, np.float32))
 
 
+_HALF = np.dtype(np.float16)
+
+
 # Inside kernels: these helpers take arrays and Tensors alike
 
 
@@ -107,9 +110,9 @@ def values(x: Any) -> Array:
     return x if is_array(x) else x.numpy()
 
 
-def add_up(x: Array, axes: tuple[int, ...], keepdims: bool = True) -> Array:
+def add_up(x: Array, axes: int | tuple[int, ...], keepdims: bool = True) -> Array:
     """Return the sum of x over axes; float16, which has few digits, is summed in float32."""
-    if x.dtype == np.float16:
+    if x.dtype == _HALF:
         return x.astype(np.float32).sum(axis=axes, keepdims=keepdims).astype(np.float16)
     total: Array = x.sum(axis=axes, keepdims=keepdims)
     return total
@@ -147,15 +150,11 @@ def keep_where(g: Array, keep: Array) -> Array:
 
 
 def add_into(total: Array, a: Array) -> Array:
-    """Return total + a, in the memory of `total` if it is an array that can hold the sum."""
-    if (
-        is_array(total)
-        and is_array(a)
-        and (total.dtype == a.dtype or total.dtype == np.result_type(total, a))
-    ):
-        total += a
-        return total
-    return total + a
+    """Return the sum of two arrays, in the memory of `total` if its dtype can hold the sum."""
+    if total.dtype != a.dtype and total.dtype != np.result_type(total, a):
+        return total + a
+    total += a
+    return total
 
 
 # Memory

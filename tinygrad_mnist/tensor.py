@@ -14,11 +14,11 @@ from . import graph
 from .arrays import Array, as_array, constants, values
 from .errors import GraphError, ShapeError, explain
 from .graph import (
+    OWN_OPERATIONS,
     Kernel,
     Needs,
     Node,
     can_hide_arrays,
-    is_own,
     mark_changed,
     mode,
     op_name,
@@ -218,17 +218,20 @@ class Tensor(Methods):
                 "requires_grad=True, and look for .numpy(), .data, detach() or no_grad() on the "
                 "way from there, because each of them cuts the graph"
             )
-        if gradient is None and self.size != 1:
-            raise GraphError(
-                f"backward: a tensor of shape {self.shape} is not a scalar; pass a gradient of "
-                "that shape"
-            )
-        seed = 1 if gradient is None else unwrap(gradient)
-        seed = np.array(seed, self.dtype, ndmin=self.ndim if gradient is None else 0)
-        if seed.shape != self.shape:
-            raise ShapeError(
-                f"backward: expected a gradient of shape {self.shape}, got {seed.shape}"
-            )
+        array = self._array
+        if gradient is None:
+            if array.size != 1:
+                raise GraphError(
+                    f"backward: a tensor of shape {array.shape} is not a scalar; pass a gradient "
+                    "of that shape"
+                )
+            seed = np.array(1, array.dtype, ndmin=array.ndim)
+        else:
+            seed = np.array(unwrap(gradient), array.dtype)
+            if seed.shape != array.shape:
+                raise ShapeError(
+                    f"backward: expected a gradient of shape {array.shape}, got {seed.shape}"
+                )
         found = graph.backward(self._node, seed, retain_graph=retain_graph)
         with _grad_lock:
             for node, g in found.items():
@@ -294,6 +297,12 @@ class Tensor(Methods):
 
     def __format__(self, spec: str) -> str:
         return format(self._array, spec) if spec else str(self)
+
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows: the values, and the graph that made them if it is small."""
+        from .plots import tensor_html
+
+        return tensor_html(self)
 
     def __getstate__(self) -> tuple[Array, bool, bool]:
         if self._node is not None and not self._node.is_leaf:
@@ -429,23 +438,31 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
             arrays = constants(arrays)
         result = kernel(*arrays, **params)
     except Exception as error:
-        explained = explain(error, op_name(kernel), is_own(kernel), arrays)
+        explained = explain(
+            error, op_name(kernel), kernel.__module__.startswith(OWN_OPERATIONS), arrays
+        )
         if explained is error:
             raise
         raise explained from error
-    if type(result) is not tuple or len(result) != 2 or not callable(result[1]):
+    try:
+        y, vjp = result
+    except (TypeError, ValueError):
+        raise _not_a_forward(kernel, result) from None
+    if not callable(vjp):
+        raise _not_a_forward(kernel, result)
+    try:
+        y = np.asanyarray(y)  # arithmetic on 0-d arrays gives NumPy's scalars
+    except TypeError as error:
         raise TypeError(
-            f"{op_name(kernel)}: a kernel returns its result and its vjp, as a tuple (y, vjp); got "
-            f"{type(result).__name__}"
-        )
-    y, vjp = result
-    y = np.asanyarray(y)  # arithmetic on 0-d arrays gives NumPy's scalars
+            f"{op_name(kernel)}: its kernel computed with a Tensor, whose gradient would be lost; "
+            "pass Tensors as inputs of apply, not as keyword arguments or from outside"
+        ) from error
     now, node = mode(), None
     if requires_grad and now.recording:
         if y.dtype.kind == "f":
             rerun = _Rerun(kernel, inputs, params, arrays, y) if now.rerunnable else None
             node = Node(y, kernel, vjp, parents, rerun)
-            if can_hide_arrays(vjp):
+            if not vjp.__module__.startswith(OWN_OPERATIONS) and can_hide_arrays(vjp):
                 node.saved = (*arrays, y)
         elif y.dtype.kind == "c":
             raise TypeError(
@@ -455,6 +472,13 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
     if now.watch is not None:
         now.watch.forward(kernel, arrays, y, node)
     return _make(y, node)
+
+
+def _not_a_forward(kernel: Kernel, result: object) -> TypeError:
+    return TypeError(
+        f"{op_name(kernel)}: a kernel returns its result and its vjp, as a tuple (y, vjp); got "
+        f"{type(result).__name__}"
+    )
 
 
 class _Rerun:

@@ -86,6 +86,9 @@ NUMPY_FUNCTIONS |= {
     np.greater: Methods.__gt__,
     np.greater_equal: Methods.__ge__,
     np.not_equal: Methods.__ne__,
+    np.bitwise_and: Methods.__and__,
+    np.bitwise_or: Methods.__or__,
+    np.invert: Methods.__invert__,
 }
 
 # What NumPy computes of the values alone, without a gradient to speak of.

@@ -193,7 +193,8 @@ def _convolve(
     matrix = patches.reshape(groups, each, places)
     y = _product(kernels, matrix)
     if bias is not None:
-        y = add_into(y, bias.reshape(groups, outputs // groups, 1))
+        shift = bias.reshape(groups, outputs // groups, 1)
+        y = add_into(y, shift) if is_array(y) else y + shift
 
     def vjp(g: Array, needs: Needs) -> Grads:
         g = g.transpose(_INSIDE).reshape(groups, outputs // groups, places)
@@ -204,7 +205,7 @@ def _convolve(
         if needs[1]:
             gw = (g @ matrix.swapaxes(1, 2)).reshape(weight.shape)
         if bias is not None and needs[2]:
-            gb = add_up(g, (2,), keepdims=False).reshape(outputs)
+            gb = add_up(g, 2, keepdims=False).reshape(outputs)
         return (gx, gw, gb)[: len(needs)]
 
     return y.reshape(outputs, rows, columns, n).transpose(_OUTSIDE), vjp

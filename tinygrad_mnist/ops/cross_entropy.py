@@ -14,6 +14,7 @@ from .activation import log1p_exp, logistic
 from .dtype import apply_wide
 from .index import put
 from .loss import as_floats, as_targets, check_reduction, reduce_losses
+from .norm import log_softmax, softmax
 
 __all__ = ["sigmoid_cross_entropy", "softmax_cross_entropy"]
 
@@ -80,11 +81,14 @@ def _cross_entropy_of_probabilities(
     return _reduce(losses_of, logits, log_p, scale, reduction), vjp
 
 
-def _softmax_by_class(logits: Array) -> tuple[Array, Array]:
+def _softmax_by_class(logits: Array) -> tuple[Any, Any]:
     """Return the softmax of logits (N, C) and its logarithm, both of shape (C, N)."""
+    if not is_array(logits):
+        z = logits.T
+        return softmax(z, axis=0), log_softmax(z, axis=0)
     z = logits.T.copy()
     with np.errstate(all="ignore"):
-        log_p = z - values(z).max(axis=0, initial=-np.inf)
+        log_p = z - z.max(axis=0, initial=-np.inf)
         p = np.exp(log_p)
         total = p.sum(axis=0)
         p /= total
@@ -165,36 +169,38 @@ def softmax_cross_entropy(
     0.6931471824645996
     """
     x = as_floats(logits)
-    half = x.dtype == np.float16
-    if half:  # it has too few digits for sums over many classes or examples
-        x = x.astype(np.float32)
+    shape, dtype = x.shape, x.dtype
+    half = dtype.itemsize == 2
+    if half:  # float16 has too few digits for sums over many classes or examples
+        x, dtype = x.astype(np.float32), np.dtype(np.float32)
     label_smoothing = float(label_smoothing)
-    *shape, classes = _check_logits(x, label_smoothing)
-    rows = x if x.ndim == 2 else x.reshape(math.prod(shape), classes)
-    check_reduction("softmax_cross_entropy", reduction, rows.shape[0])
-    weights = _check_weight(weight, classes, x.dtype)
+    _check_logits(shape, label_smoothing)
+    count, classes = math.prod(shape[:-1]), shape[-1]
+    rows = x if len(shape) == 2 else x.reshape(count, classes)
+    check_reduction("softmax_cross_entropy", reduction, count)
+    weights = None if weight is None else _check_weight(weight, classes, dtype)
     target = np.asanyarray(unwrap(labels))
-    if target.dtype.kind == "f" and target.shape == x.shape:
+    if target.dtype.kind == "f" and target.shape == shape:
         if ignore_index is not None:
             raise ValueError(
                 "softmax_cross_entropy: ignore_index is for integer labels, got probabilities"
             )
-        probabilities = labels if isinstance(labels, Tensor) else target.astype(x.dtype)
+        probabilities = labels if isinstance(labels, Tensor) else target.astype(dtype)
         y = apply_wide(
             _cross_entropy_of_probabilities,
             rows,
-            probabilities if x.ndim == 2 else probabilities.reshape(rows.shape),
+            probabilities if len(shape) == 2 else probabilities.reshape(rows.shape),
             smoothing=label_smoothing,
             weight=weights,
             factor=None,
-            scale=rows.shape[0] if reduction == "mean" else 1,
+            scale=count if reduction == "mean" else 1,
             reduction=reduction,
         )
     else:
-        target = _check_labels(target, x.shape, ignore_index)
+        target = _check_labels(target, shape, ignore_index)
         y = _of_labels(rows, target.ravel(), label_smoothing, weights, ignore_index, reduction)
-    if reduction == "none" and x.ndim != 2:
-        y = y.reshape(tuple(shape))
+    if reduction == "none" and len(shape) != 2:
+        y = y.reshape(shape[:-1])
     return y.astype(np.float16) if half else y
 
 
@@ -244,45 +250,42 @@ def _of_labels(
     )
 
 
-def _check_logits(x: Tensor, smoothing: float) -> tuple[int, ...]:
-    if x.ndim == 0:
+def _check_logits(shape: tuple[int, ...], smoothing: float) -> None:
+    if not shape:
         raise ShapeError("softmax_cross_entropy: expected logits of shape (..., C), got ()")
     if not 0 <= smoothing <= 1:
         raise ValueError(
             f"softmax_cross_entropy: expected label_smoothing in [0, 1], got {smoothing}"
         )
-    return x.shape
 
 
-def _check_weight(weight: npt.ArrayLike | None, classes: int, dtype: Any) -> Array | None:
-    if weight is None:
-        return None
+def _check_weight(weight: npt.ArrayLike, classes: int, dtype: np.dtype[Any]) -> Array:
     weights: Array = np.asanyarray(weight)  # an error if it requires grad, which would be lost
-    weights = weights.astype(dtype)
     if weights.shape != (classes,):
         raise ShapeError(
             f"softmax_cross_entropy: expected a weight of shape ({classes},), got {weights.shape}"
         )
-    return weights
+    return weights.astype(dtype)
 
 
 def _check_labels(labels: Array, logits: tuple[int, ...], ignore_index: int | None) -> Array:
     """Return integer labels that fit logits of a shape; an error that says what does not."""
     *shape, classes = logits
-    expected = (
-        f"softmax_cross_entropy: expected integer labels of shape {tuple(shape)}, or float "
-        f"probabilities of shape {logits}, got {labels.dtype} {labels.shape}"
-    )
     is_integer = labels.dtype.kind in "iu" or not labels.size  # an empty list has no dtype
-    if not is_integer and labels.shape == tuple(shape):
-        raise TypeError(f"{expected}; convert labels with .astype(int)")
-    if not is_integer or labels.shape != tuple(shape):
+    if not is_integer or labels.shape != logits[:-1]:
+        expected = (
+            f"softmax_cross_entropy: expected integer labels of shape {tuple(shape)}, or float "
+            f"probabilities of shape {logits}, got {labels.dtype} {labels.shape}"
+        )
+        if labels.shape == logits[:-1]:
+            raise TypeError(f"{expected}; convert labels with .astype(int)")
         raise ShapeError(expected)
     labels = labels.astype(np.intp, copy=False)
-    wrong = labels.view(np.uintp) >= classes  # a negative label is a huge unsigned one
-    if ignore_index is not None:
-        wrong &= labels != ignore_index
-    if wrong.any():
+    counted = labels if ignore_index is None else labels[labels != ignore_index]
+    if counted.size and counted.view(np.uintp).max() >= classes:  # below 0 is a huge unsigned one
+        wrong = (labels < 0) | (labels >= classes)
+        if ignore_index is not None:
+            wrong &= labels != ignore_index
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
             f"softmax_cross_entropy: expected labels in [0, {classes}), got {labels[place]} at "

@@ -3,6 +3,7 @@
 import math
 import string
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -114,8 +115,10 @@ def _outer_of_rows(a: Array, b: Array) -> Array:
     """
     if not (is_array(a) and is_array(b)):
         return a.T @ b
-    left, right = np.zeros_like(a, shape=(a.size, 2)), np.zeros_like(b, shape=(2, b.size))
-    left[:, 0], right[0] = a[0], b[0]
+    left, right = np.empty_like(a, shape=(a.size, 2)), np.empty_like(b, shape=(2, b.size))
+    left.fill(0)
+    right.fill(0)
+    left[:, 0], right[0] = a, b
     return left @ right
 
 
@@ -127,9 +130,12 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
-    y = _times_transposed(x, weight)
-    if bias is not None:
-        y = add_into(y, bias)
+    if not is_array(x):
+        y: Any = linear(x, weight, bias)
+    elif bias is None:
+        y = _times_transposed(x, weight)
+    else:
+        y = add_into(_times_transposed(x, weight), bias)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         rows, x_rows = g, x
@@ -142,7 +148,7 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
             gw = _outer_of_rows(rows, x_rows) if len(rows) == 1 else rows.T @ x_rows
         if bias is None:
             return gx, gw
-        return gx, gw, add_up(rows, (0,), keepdims=False) if needs[2] else None
+        return gx, gw, add_up(rows, 0, keepdims=False) if needs[2] else None
 
     return y, vjp
 

@@ -16,7 +16,7 @@ __all__ = ["huber", "l1", "mse"]
 def as_floats(x: TensorLike) -> Tensor:
     """Return predictions as a Tensor of floats."""
     tensor = x if isinstance(x, Tensor) else Tensor(x)
-    return tensor if tensor.dtype.kind in "fc" else from_numpy(floating(tensor.data))
+    return tensor if tensor.data.dtype.kind in "fc" else from_numpy(floating(tensor.data))
 
 
 def as_targets(op: str, target: TensorLike, prediction: Tensor) -> TensorLike:
