@@ -851,6 +851,85 @@ def test_an_empty_axis_gives_what_numpy_or_pytorch_give(op, shape, expected):
     assert x.grad.shape == shape
 
 
+def moves(draw, ndim, shape):
+    """An operation that moves elements, with parameters for a shape of some axes, and NumPy's."""
+    axis = draw(st.integers(-ndim, ndim - 1))
+    size = shape[axis]
+    numbers = st.integers(-4, 4)
+    some_axes = st.lists(st.integers(-ndim, ndim - 1), unique_by=lambda a: a % ndim).map(tuple)
+    name = draw(
+        st.sampled_from(
+            ["flip", "roll", "repeat", "tile", "moveaxis", "take", "split", "sort", "tril", "triu", "diagonal", "trace"]
+        )
+    )  # fmt: skip
+    params = {}
+    if name == "flip":
+        params = {"axis": draw(st.none() | some_axes)}
+    elif name == "roll":
+        axes = draw(st.none() | some_axes)
+        shift = draw(numbers) if not axes else tuple(draw(numbers) for _ in axes)
+        params = {"shift": shift, "axis": axes}
+    elif name == "repeat":
+        counts = st.integers(0, 3) | st.lists(st.integers(0, 3), min_size=size, max_size=size)
+        params = {"repeats": draw(counts), "axis": axis}
+    elif name == "tile":
+        params = {"reps": draw(st.integers(0, 3) | st.lists(st.integers(0, 2), max_size=3))}
+    elif name == "moveaxis":
+        sources = draw(some_axes)
+        places = draw(st.permutations(range(ndim)))[: len(sources)]
+        params = {"source": sources, "destination": tuple(places)}
+    elif name == "take":
+        places = st.integers(-size, size - 1) if size else st.nothing()
+        params = {"indices": np.array(draw(st.lists(places, max_size=4)), int), "axis": axis}
+    elif name == "split":
+        params = {"indices_or_sections": draw(st.lists(numbers, max_size=3)), "axis": axis}
+    elif name == "sort":
+        params = {"axis": draw(st.none() | st.just(axis))}
+    elif name in ("tril", "triu"):
+        params = {"k": draw(numbers)}
+    elif ndim > 1:
+        first, second = draw(st.permutations(range(ndim)))[:2]
+        params = {"offset": draw(numbers), "axis1": first, "axis2": second}
+    else:
+        name, params = "flip", {}
+    return name, params
+
+
+@given(data=st.data())
+def test_moves_of_any_shape_are_numpys_and_their_vjps_their_transposes(data):
+    x = data.draw(tensors(shapes(min_dims=1, max_dims=3, max_side=4)))
+    name, params = moves(data.draw, x.ndim, x.shape)
+    ours, theirs = OPS[name](x, **params), getattr(np, name)(x.numpy(), **params)
+    if name == "split":
+        ours, theirs = tg.concatenate(ours, params["axis"]), np.concatenate(theirs, params["axis"])
+    np.testing.assert_array_equal(ours.numpy(), theirs)
+    g = np.random.default_rng(0).standard_normal(ours.shape)
+    [back] = gradients(ours, [x], g)
+    assert back.shape == x.shape
+    # The inner product of g with the result is that of its gradient with x.
+    np.testing.assert_allclose((g * theirs).sum(), (back * x.numpy()).sum(), rtol=1e-9, atol=1e-9)
+
+
+@given(data=st.data())
+def test_convolutions_of_any_kind_are_the_reference(data):
+    groups, outputs, channels = (data.draw(st.integers(1, 3)) for _ in range(3))
+    pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    kernel, stride, dilation = (data.draw(pairs) for _ in range(3))
+    padding = data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    reach = [d * (k - 1) + 1 - 2 * p for k, d, p in zip(kernel, dilation, padding, strict=True)]
+    sides = [max(r, 1) + data.draw(st.integers(0, 2)) for r in reach]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, groups * channels, *sides))
+    w = rng.standard_normal((groups * outputs, channels, *kernel))
+    b = rng.standard_normal(groups * outputs)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    row = TABLE["conv2d"]
+    np.testing.assert_allclose(
+        row.op(x, w, b, **options).numpy(), row.reference(x, w, b, **options), atol=1e-12
+    )
+    gradcheck(lambda *a: row.op(*a, **options), x, w, b, fast=True)
+
+
 class Kind(np.ndarray):
     """An array whose results are of its kind, as those of one are that writes down each call."""
 

@@ -51,6 +51,9 @@ def functions(t: Tensor, a: npt.NDArray[np.float32]) -> None:
     assert_type(tg.concatenate([t, a], axis=0), Tensor)
     assert_type(tg.softmax_cross_entropy(t, [1, 2], label_smoothing=0.1), Tensor)
     assert_type(tg.conv2d(t, a, stride=(1, 2)), Tensor)
+    assert_type(tg.split(t, [1, 3], axis=-1), list[Tensor])
+    assert_type(tg.take(t, [[0, 1]], axis=0).sort().norm(axis=1), Tensor)
+    assert_type(tg.scaled_dot_product_attention(t, t, a, mask=t > 0, causal=True), Tensor)
     tg.relu("x")  # text is array_like in NumPy's stubs, so this passes, and fails when it runs
     tg.relu(None)  # wrong
     tg.relu(t, 0.1)  # wrong
@@ -58,6 +61,8 @@ def functions(t: Tensor, a: npt.NDArray[np.float32]) -> None:
     tg.add(t)  # wrong
     tg.sum(t, axis="rows")  # wrong
     tg.sum(t, dim=0)  # wrong
+    tg.cat([t, t])  # wrong
+    tg.scaled_dot_product_attention(t, t, t, a > 0)  # wrong
     tg.conv2d(t, a, None, 2)  # wrong
     tg.dropout(t, 0.5, True, 0)  # wrong
 
@@ -116,6 +121,7 @@ def methods(t: Tensor, a: npt.NDArray[np.float32]) -> None:
     t.backward(np.ones(3), retain_graph=True)
     t.backward(t)
     t.rellu()  # wrong
+    t.view(2, 3)  # wrong
     t.sum(axis=1.5)  # wrong
     t.reshape("2, 3")  # wrong
     t.softmax_cross_entropy([1], smoothing=0.1)  # wrong
