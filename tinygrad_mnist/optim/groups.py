@@ -12,7 +12,7 @@ from ..tensor import Tensor
 __all__ = ["Group", "Pair", "Params", "Range", "list_tensors", "make_groups"]
 
 # What an optimizer takes: model.parameters(), or a list of groups as PyTorch writes them.
-Params: TypeAlias = Iterable[Tensor] | Iterable[Mapping[str, Any]]
+Params: TypeAlias = Iterable[Tensor | Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

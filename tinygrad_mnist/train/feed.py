@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array, as_array
 from ..datasets import Batches
 from ..errors import at_least
-from ..optim import ALONE, Ranks
+from ..optim.ranks import ALONE, Ranks
 from ..tensor import Tensor
 
 __all__ = [

@@ -10,7 +10,7 @@ from ..arrays import Array
 from ..errors import at_least
 from ..nn import Module
 from ..nn.module import evaluating
-from ..optim import ALONE, Ranks
+from ..optim.ranks import ALONE, Ranks
 from ..tensor import from_numpy, no_grad
 from .checks import check_model_and_loss
 from .feed import Data, Share, as_arrays, make_feed
@@ -152,7 +152,7 @@ def _concatenate(parts: list[Any]) -> Any:
     return np.concatenate(parts)
 
 
-def predict(model: Module, inputs: Array, *, batch_size: int = 1024) -> Array:
+def predict(model: Module, inputs: Array | tuple[Array, ...], *, batch_size: int = 1024) -> Array:
     """Return the model's raw outputs (N, ...) for inputs (N, ...), in evaluation mode.
 
     Parameters
