@@ -64,18 +64,6 @@ def _norm(x: TensorLike, ord: Any = None, axis: Any = None, **options: Any) -> T
     return reduce.norm(x, axis, **options)
 
 
-def _norm(x: TensorLike, ord: Any = None, axis: Any = None, **options: Any) -> Tensor:
-    """Euclidean norm under NumPy's name, where `ord` says that it is one."""
-    is_vector = np.ndim(axis) == 0 and (axis is not None or np.ndim(x) == 1)
-    axes = np.ndim(x) if axis is None else np.size(axis)
-    if not (ord is None or (ord == 2 and is_vector) or (ord == "fro" and axes == 2)):
-        raise TypeError(
-            f"expected ord=None, for the Euclidean norm, got {ord!r}; that of a vector is "
-            "sum(abs(x)) for ord=1, and max(abs(x)) for ord=np.inf"
-        )
-    return reduce.norm(x, axis, **options)
-
-
 for _name, _method in vars(Methods).items():
     if callable(_method) and "annotate" not in _name:  # which Python 3.14 adds
         setattr(Tensor, _name, _method)
