@@ -432,7 +432,7 @@ def test_ties_of_a_pool_share_the_gradient():
         (lambda x: tg.einsum("ij,jk", x), tg.ShapeError, "names 2 operands, got 1"),
         (lambda x: tg.einsum("ij", x), tg.ShapeError, r"'ij' .* does not fit shape \(2, 3, 4, 4\)"),
         (
-            lambda x: np.einsum(x, [0, 1, 2, 3], [0]),
+            lambda x: tg.einsum(x, x),
             TypeError,
             "subscripts as a string .* got Tensor",
         ),
@@ -841,6 +841,7 @@ def test_ravel_and_flatten_are_methods():
         (tg.trace, (3, 0), 0.0),
         (lambda x: x @ x.T, (3, 0), np.zeros((3, 3))),
         (lambda x: tg.scaled_dot_product_attention(np.ones((2, 1)), x.T, x.T), (1, 0), np.zeros((2, 1))),
+        (lambda x: tg.scaled_dot_product_attention(x, x, [[0.0], [2.0], [4.0]]), (3, 0), np.full((3, 1), 2.0)),
     ],
 )  # fmt: skip
 def test_an_empty_axis_gives_what_numpy_or_pytorch_give(op, shape, expected):

@@ -17,7 +17,7 @@ def _scaled_dot_product_attention(
     q: Array, k: Array, v: Array, bias: Array | None = None, *, allowed: Array | None
 ) -> Forward:
     q, k, v = floating(q), floating(k), floating(v)
-    scale = 1 / math.sqrt(q.shape[-1]) if q.shape[-1] else 1.0
+    scale = 1 / math.sqrt(max(q.shape[-1], 1))
     scores = q @ k.swapaxes(-1, -2)
     scores *= scale
     if bias is not None:
