@@ -370,6 +370,24 @@ def test_a_constant_exponent_takes_no_logarithm():
     np.testing.assert_array_equal(x.grad, [12.0, 3.0, 0.0])
 
 
+@pytest.mark.parametrize("p", [-4, -3, -2, 3, 4, np.float64(3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_small_whole_powers_are_right_at_every_size(p, dtype):
+    limits = np.finfo(dtype)
+    points = [0.0, -0.0, np.inf, -np.inf, np.nan, 2.5, -2.5, 1e-7, limits.max, limits.tiny, -1e-3]
+    x = Tensor(np.array(points, dtype)[::-1], requires_grad=True)
+    with np.errstate(all="ignore"):
+        y = x**p
+        wide = x.numpy().astype(np.longdouble)
+        expected = (wide**p).astype(dtype), (p * wide ** (p - 1)).astype(dtype)
+    y.backward(np.ones(y.shape, dtype))
+    for found, wanted in zip((y.numpy(), x.grad), expected, strict=True):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, wanted, 6 * limits.eps, 3 * limits.smallest_subnormal)
+        known = ~np.isnan(wanted)
+        np.testing.assert_array_equal(np.signbit(found[known]), np.signbit(wanted[known]))
+
+
 def test_the_slope_of_a_constant_power_is_zero_everywhere():
     x = Tensor([0.0, 2.0], requires_grad=True)
     (x**0).sum().backward()
