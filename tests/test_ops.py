@@ -1,5 +1,7 @@
 """Every operation against its row of the table: values, derivatives, dtypes, sizes, extremes."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -315,6 +317,34 @@ def test_few_rows_through_a_large_weight(rng):
     for product in (tg.linear(x, w, bias).data - bias, t.grad):
         np.testing.assert_allclose(product, x @ w.T, rtol=1e-12, atol=1e-12)
         assert product.flags.c_contiguous
+
+
+LETTERS = {"a": 9, "b": 17, "c": 33, "d": 21, "e": 1}
+
+
+@pytest.mark.parametrize(
+    "subscripts",
+    [
+        "ac,cd->ad", "ac,cd->da", "bac,bcd->bad", "bac,bcd->dab", "abc,bcd->ad", "bca,dcb->abd",
+        "aecb,edcb->bade", "abc,cd->abd", "cd,abc->abd", "abc,dc->abd", "abc,abd->acd",
+        "abc,bd->ad", "acc,cd->ad", "abc,abcd->abd", "eac,ecd->ead",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_einsum_of_large_operands_is_numpys(subscripts, dtype, rng):
+    terms = subscripts.partition("->")[0]
+    a, b = (rng.standard_normal([LETTERS[c] for c in t]).astype(dtype) for t in terms.split(","))
+    b = b[..., ::-1]
+    x, y = Tensor(a, requires_grad=True), Tensor(b, requires_grad=True)
+    z = tg.einsum(subscripts, x, y)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e3 * np.finfo(dtype).eps)
+    close(z.numpy(), np.einsum(subscripts, a, b), atol=1e3 * np.finfo(dtype).eps)
+    assert z.dtype == dtype
+    seed, u, v = (rng.standard_normal(s).astype(dtype) for s in (z.shape, a.shape, b.shape))
+    z.backward(seed)
+    # Along u the slope of the einsum, which is linear in each operand, is the einsum of u.
+    for slope, moved in (((x.grad * u).sum(), (u, b)), ((y.grad * v).sum(), (a, v))):
+        close(slope, (seed * np.einsum(subscripts, *moved)).sum(), atol=1e5 * np.finfo(dtype).eps)
 
 
 @given(data=st.data())
