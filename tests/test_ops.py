@@ -679,6 +679,28 @@ def test_erf_is_exact_to_its_dtype(dtype):
     )
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gelu_keeps_digits_in_its_left_tail(dtype):
+    from math import erfc
+
+    x = np.concatenate([np.linspace(-8, 6, 701), np.geomspace(1e-30, 1, 50)]).astype(dtype)[::-1]
+    expected = np.array([0.5 * float(v) * erfc(-float(v) / 2**0.5) for v in x])
+    np.testing.assert_allclose(
+        tg.gelu(x).numpy(), expected, rtol=64 * float(np.finfo(dtype).eps), atol=0
+    )
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gelu_of_the_largest_numbers_has_the_slope_of_its_ends(approximate, dtype):
+    largest = np.finfo(dtype).max
+    x = Tensor(np.array([-largest, -1e4, 1e4, largest], dtype), requires_grad=True)
+    y = tg.gelu(x, approximate)
+    y.backward(np.ones(4, dtype))
+    np.testing.assert_array_equal(y.numpy(), np.maximum(x.numpy(), 0))
+    np.testing.assert_array_equal(x.grad, [0, 0, 1, 1])
+
+
 # NumPy's names
 
 
