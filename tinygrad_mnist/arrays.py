@@ -1,14 +1,13 @@
 """ndarray helpers that every other file may use: dtype rules, undoing a broadcast, memory."""
 
-import math
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Array", "Rng", "add_into", "add_up", "as_array", "constants", "floating", "is_array",
-    "keep_where", "span", "spread", "unbroadcast", "values",
+    "Array", "Rng", "add_into", "add_up", "as_array", "choose", "constants", "floating",
+    "is_array", "keep_where", "span", "spread", "unbroadcast", "values",
 ]  # fmt: skip
 
 # npt.NDArray[Any] but for the second Any, without which pyright finds no attributes of it
@@ -137,14 +136,41 @@ def spread(g: Array, shape: tuple[int, ...]) -> Array:
     return out
 
 
+_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def _has_bits(x: Any) -> bool:
+    """Return whether x is an array of floats that is as wide as some integer."""
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.dtype.itemsize in _BITS
+
+
+def _all_bits_where(condition: Array, dtype: np.dtype[Any]) -> Array:
+    """Return integers of the width of a dtype: with all bits set where true, with none elsewhere.
+
+    A choice by `&` and `^` with them keeps infinities and nan, and takes a tenth of the time of
+    np.where, which waits for a branch at each element.
+    """
+    condition = np.asanyarray(condition, np.bool_)
+    return np.negative(condition.view(np.int8)).astype(_BITS[dtype.itemsize])
+
+
 def keep_where(g: Array, keep: Array) -> Array:
-    """Return g where `keep` is true, else 0; an array in its own memory."""
-    if not is_array(g):
+    """Return g where `keep` is true, else 0; an array in its own memory. `keep` may broadcast."""
+    if not _has_bits(g):
         return np.where(keep, g, 0)
-    g *= keep  # twenty times as fast as a choice by element
-    if not math.isfinite(np.add.reduce(g, axis=None)):  # but infinity times 0 is nan
-        g[~keep] = 0
+    bits = g.view(_BITS[g.dtype.itemsize])
+    bits &= _all_bits_where(keep, g.dtype)
     return g
+
+
+def choose(condition: Array, x: Array, y: Array) -> Array:
+    """Return x where a condition is true, else y, as np.where does; all three broadcast."""
+    if not (_has_bits(x) and _has_bits(y) and x.dtype == y.dtype):
+        return np.where(condition, x, y)
+    x_bits, y_bits = x.view(_BITS[x.dtype.itemsize]), y.view(_BITS[x.dtype.itemsize])
+    bits = _all_bits_where(condition, x.dtype) & (x_bits ^ y_bits)
+    chosen: Array = (bits ^ y_bits).view(x.dtype)
+    return chosen
 
 
 def add_into(total: Array, a: Array) -> Array:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Array, floating, is_array, keep_where, unbroadcast, values
+from ..arrays import Array, choose, floating, is_array, keep_where, unbroadcast, values
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, run
 from .dtype import apply_wide
@@ -29,8 +29,8 @@ def relu(x: TensorLike) -> Tensor:
 
 def _leaky_relu(x: Array, *, negative_slope: float) -> Forward:
     x = floating(x)
-    one = x.dtype.type(1)
-    slope = np.where(values(x) > 0, one, x.dtype.type(negative_slope))
+    one, other = np.array(1, x.dtype), np.array(negative_slope, x.dtype)
+    slope = choose(values(x) > 0, one, other)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         g *= slope
@@ -47,10 +47,10 @@ def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
 def _elu(x: Array, *, alpha: float) -> Forward:
     x = floating(x)
     positive = values(x) > 0
-    y = np.where(positive, x, alpha * np.expm1(np.where(positive, 0, x)))
+    y = choose(positive, x, alpha * np.expm1(keep_where(x.copy(), ~positive)))
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g *= np.where(positive, 1, y + alpha)
+        g *= choose(positive, np.array(1, x.dtype), y + alpha)
         return (g,)
 
     return y, vjp
@@ -128,7 +128,7 @@ def log1p_exp(x: Array) -> Array:
     if not is_array(x):
         return run(_softplus, x)
     positive = x > 0
-    return np.where(positive, x, 0) + np.log1p(np.exp(np.where(positive, -x, x)))
+    return keep_where(x.copy(), positive) + np.log1p(np.exp(choose(positive, -x, x)))
 
 
 def softplus(x: TensorLike) -> Tensor:
@@ -166,7 +166,7 @@ def _logaddexp(x: Array, y: Array) -> Forward:
     def vjp(g: Array, needs: Needs) -> Grads:
         # Equal infinities share the gradient equally; their difference would be nan.
         same = (a == b) & np.isinf(a)
-        difference = np.where(same, 0, x - y)
+        difference = keep_where(x - y, ~same)
         gx = unbroadcast(g * logistic(difference), x.shape) if needs[0] else None
         gy = unbroadcast(g * logistic(-difference), y.shape) if needs[1] else None
         return gx, gy

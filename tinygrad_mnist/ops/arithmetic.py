@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, constants, keep_where, unbroadcast, values
+from ..arrays import Array, choose, constants, keep_where, unbroadcast, values
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
 
@@ -170,13 +170,27 @@ def _pick(x: Array, y: Array, first: Array) -> Forward:
     x_shape, y_shape = x.shape, y.shape
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        # Multiplying g by masks would turn inf * 0 into nan.
-        shared = np.where(ties, g * 0.5, g)
-        gx = unbroadcast(np.where(first | ties, shared, 0), x_shape) if needs[0] else None
-        gy = unbroadcast(np.where(first, 0, shared), y_shape) if needs[1] else None
-        return gx, gy
+        g *= 1 - 0.5 * ties.astype(g.dtype)
+        return _share(g, first | ties, ~first, x_shape, y_shape, needs)
 
-    return np.where(first, x, y), vjp
+    return choose(first, x, y), vjp
+
+
+def _share(
+    g: Array,
+    first: Array,
+    second: Array,
+    x_shape: tuple[int, ...],
+    y_shape: tuple[int, ...],
+    needs: Needs,
+) -> Grads:
+    """Return the parts of g that belong to x and to y. Masks times g would make nan of inf * 0."""
+    gx = gy = None
+    if needs[0]:
+        gx = unbroadcast(keep_where(g.copy() if needs[1] else g, first), x_shape)
+    if needs[1]:
+        gy = unbroadcast(keep_where(g, second), y_shape)
+    return gx, gy
 
 
 def _maximum(x: Array, y: Array) -> Forward:
@@ -209,12 +223,9 @@ def _where(x: Array, y: Array, *, condition: Array) -> Forward:
     x_shape, y_shape = x.shape, y.shape
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        # Multiplying g by the condition would turn inf * 0 into nan.
-        gx = unbroadcast(np.where(condition, g, 0), x_shape) if needs[0] else None
-        gy = unbroadcast(np.where(condition, 0, g), y_shape) if needs[1] else None
-        return gx, gy
+        return _share(g, condition, ~condition, x_shape, y_shape, needs)
 
-    return np.where(condition, x, y), vjp
+    return choose(condition, x, y), vjp
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
@@ -227,7 +238,7 @@ def _clip(x: Array, *, low: Any, high: Any) -> Forward:
     above = True if low is None else numbers >= low
     below = True if high is None else numbers <= high
     inside = np.asanyarray(above & below)
-    y = np.where(inside, x, np.clip(numbers, low, high))
+    y = choose(inside, x, np.clip(numbers, low, high))
     return y, lambda g, needs: (unbroadcast(keep_where(g, inside), shape),)
 
 
