@@ -357,6 +357,33 @@ def test_indexing_is_numpys(data):
     gradcheck(lambda t: t[index] * t[index], x, method="complex", order=2)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shape", "index"),
+    [
+        ((30, 60), lambda rng: rng.integers(-30, 30, 50)),
+        ((300, 7), lambda rng: rng.integers(0, 255, (20, 30)).astype(np.uint8)),
+        ((30, 60), lambda rng: (rng.integers(-30, 30, (5, 9)).astype(np.int8),)),
+        ((30, 60), lambda rng: [3, 3, -1] * 20),
+        ((50, 40), lambda rng: (slice(None, None, -1), rng.integers(0, 40, (5, 9)))),
+        ((50, 40), lambda rng: (rng.integers(0, 50, 2000), rng.integers(-40, 40, 2000))),
+        ((50, 40, 3), lambda rng: (..., rng.integers(0, 3, 70))),
+        ((50, 40), lambda rng: (None, rng.integers(0, 50, 90))),
+        ((9000, 2), lambda rng: (rng.integers(0, 9000, 600), [1])),
+        ((90000, 2), lambda rng: (rng.integers(0, 90000, 1200), [1])),
+        ((5000,), lambda rng: rng.integers(-5000, 5000, 3000)),
+    ],
+)
+def test_many_places_get_the_sum_of_their_gradients(shape, index, dtype, rng):
+    places = index(rng)
+    x = Tensor(np.asfortranarray(rng.standard_normal(shape)), requires_grad=True, dtype=dtype)
+    g = np.asfortranarray(rng.standard_normal(x[places].shape)).astype(dtype)
+    expected = np.zeros(shape, np.promote_types(dtype, np.float32))
+    np.add.at(expected, tuple(places) if isinstance(places, tuple) else places, g)
+    x[places].backward(g)
+    np.testing.assert_array_equal(x.grad, expected.astype(dtype))
+
+
 def test_maximum_of_equal_numbers_halves_the_gradient():
     x, y = (Tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
     tg.maximum(x, y).sum().backward()
