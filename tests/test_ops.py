@@ -772,6 +772,55 @@ def test_numpys_names_with_arguments_of_its_own(rng):
 # Attention
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "f",
+    [
+        tg.softmax,
+        tg.log_softmax,
+        lambda x: tg.layer_norm(x, x.shape[-1], np.arange(x.shape[-1]), np.ones(x.shape[-1])),
+        lambda x: tg.layer_norm(x, x.shape[-1]),
+        lambda x: tg.scaled_dot_product_attention(x, x, x),
+    ],
+)
+@pytest.mark.parametrize("size", [15, 48])
+def test_many_rows_at_once_are_as_right_as_few(f, dtype, size, rng):
+    numbers = rng.standard_normal((64, 4, size)).astype(dtype)
+    numbers[3, 2, 5], numbers[7, 1] = np.nan, 1e3
+    many = Tensor(numbers[:, ::-1], requires_grad=True)
+    seed = rng.standard_normal(many.shape).astype(dtype)
+    with np.errstate(all="ignore"):
+        y = f(Tensor(np.ascontiguousarray(numbers)))
+        reversed_y = f(many) if f in (tg.softmax, tg.log_softmax) else None
+        for one, expected in zip(numbers, y.numpy(), strict=True):
+            found = f(Tensor(one)).numpy()
+            np.testing.assert_allclose(found, expected, 100 * np.finfo(dtype).eps, 1e-5)
+    if reversed_y is not None:
+        np.testing.assert_allclose(reversed_y.numpy()[:, ::-1], y.numpy(), rtol=1e-5)
+        reversed_y.backward(seed)
+        part = Tensor(numbers[4], requires_grad=True)
+        f(part).backward(seed[4, ::-1])
+        np.testing.assert_allclose(many.grad[4, ::-1], part.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape"),
+    [
+        (lambda x, w, b: tg.layer_norm(x, 4, w, b), (4,)),
+        (lambda x, w, b: tg.layer_norm(x, 4, w, b), (1, 4)),
+        (lambda x, w, b: tg.layer_norm(x, 4, w, b), (3, 4)),
+        (lambda x, w, b: tg.batch_norm(x, np.zeros(4), np.ones(4), w, b), (1, 4)),
+        (lambda x, w, b: tg.batch_norm(x, np.zeros(4), np.ones(4), w, b), (1, 4, 1)),
+    ],
+)
+def test_the_gradient_of_a_bias_is_that_of_the_result(norm, shape, rng):
+    x, w, b = (Tensor(rng.standard_normal(s), requires_grad=True) for s in (shape, 4, 4))
+    seed = rng.standard_normal(shape)
+    norm(x, w, b).backward(seed)
+    np.testing.assert_allclose(b.grad, seed.reshape(-1, 4).sum(0))
+    gradcheck(norm, *(t.numpy() for t in (x, w, b)))
+
+
 def test_causal_attention_counts_from_the_first_key(rng):
     q, k, v = (rng.standard_normal((n, 4)) for n in (2, 5, 5))
     y = tg.scaled_dot_product_attention(q, k, v, causal=True).numpy()
