@@ -1,14 +1,14 @@
 """ndarray helpers that every other file may use: dtype rules, undoing a broadcast, memory."""
 
-import math
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Array", "Rng", "add_into", "add_up", "as_array", "constants", "floating", "is_array",
-    "keep_where", "span", "spread", "unbroadcast", "values",
+    "Array", "Rng", "add_into", "add_up", "as_array", "choose", "constants", "dot_along",
+    "floating", "is_array", "keep_where", "max_along", "span", "spread", "sum_along",
+    "unbroadcast", "values",
 ]  # fmt: skip
 
 # npt.NDArray[Any] but for the second Any, without which pyright finds no attributes of it
@@ -116,6 +116,46 @@ def add_up(x: Array, axes: int | tuple[int, ...], keepdims: bool = True) -> Arra
     return total
 
 
+# Sums and maxima of rows, that is over the last axis. NumPy prepares a loop for each row, which
+# costs more than a short row itself. Its einsum and reduceat take a half to a quarter of the time.
+_FEW, _SHORT = 1 << 9, 1 << 10  # elements in all, from which it pays; and of a row, up to which
+
+
+def _has_short_rows(x: Array, axis: int) -> bool:
+    return (
+        isinstance(x, np.ndarray)
+        and axis in (-1, x.ndim - 1)
+        and x.size > _FEW
+        and 1 < x.shape[-1] <= _SHORT
+        and x.dtype.kind == "f"
+        and x.dtype.itemsize > 2
+    )
+
+
+def sum_along(x: Array, axis: int) -> Array:
+    """Return the sum of x along an axis, which stays."""
+    if _has_short_rows(x, axis):
+        return np.einsum("...i->...", x)[..., None]
+    return x.sum(axis=axis, keepdims=True)
+
+
+def dot_along(x: Array, y: Array, axis: int) -> Array:
+    """Return the sum of x * y, of equal shapes, along an axis, which stays."""
+    if _has_short_rows(x, axis) and isinstance(y, np.ndarray):
+        return np.einsum("...i,...i->...", x, y)[..., None]
+    return (x * y).sum(axis=axis, keepdims=True)
+
+
+def max_along(x: Array, axis: int) -> Array:
+    """Return the largest number of x along an axis, which stays; minus infinity if it is empty."""
+    n = x.shape[-1] if x.ndim else 0
+    if n >= 16 and _has_short_rows(x, axis) and x.flags.c_contiguous:
+        rows = np.maximum.reduceat(x.reshape(-1), np.arange(0, x.size, n))
+        return rows.reshape(*x.shape[:-1], 1)
+    largest: Array = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    return largest
+
+
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     """Sum `g` over the axes along which an array of `shape` was broadcast.
 
@@ -137,14 +177,41 @@ def spread(g: Array, shape: tuple[int, ...]) -> Array:
     return out
 
 
+_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def _has_bits(x: Any) -> bool:
+    """Return whether x is an array of floats that is as wide as some integer."""
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.dtype.itemsize in _BITS
+
+
+def _all_bits_where(condition: Array, dtype: np.dtype[Any]) -> Array:
+    """Return integers of the width of a dtype: with all bits set where true, with none elsewhere.
+
+    A choice by `&` and `^` with them keeps infinities and nan, and takes a tenth of the time of
+    np.where, which waits for a branch at each element.
+    """
+    condition = np.asanyarray(condition, np.bool_)
+    return np.negative(condition.view(np.int8)).astype(_BITS[dtype.itemsize])
+
+
 def keep_where(g: Array, keep: Array) -> Array:
-    """Return g where `keep` is true, else 0; an array in its own memory."""
-    if not is_array(g):
+    """Return g where `keep` is true, else 0; an array in its own memory. `keep` may broadcast."""
+    if not _has_bits(g):
         return np.where(keep, g, 0)
-    g *= keep  # twenty times as fast as a choice by element
-    if not math.isfinite(np.add.reduce(g, axis=None)):  # but infinity times 0 is nan
-        g[~keep] = 0
+    bits = g.view(_BITS[g.dtype.itemsize])
+    bits &= _all_bits_where(keep, g.dtype)
     return g
+
+
+def choose(condition: Array, x: Array, y: Array) -> Array:
+    """Return x where a condition is true, else y, as np.where does; all three broadcast."""
+    if not (_has_bits(x) and _has_bits(y) and x.dtype == y.dtype):
+        return np.where(condition, x, y)
+    x_bits, y_bits = x.view(_BITS[x.dtype.itemsize]), y.view(_BITS[x.dtype.itemsize])
+    bits = _all_bits_where(condition, x.dtype) & (x_bits ^ y_bits)
+    chosen: Array = (bits ^ y_bits).view(x.dtype)
+    return chosen
 
 
 def add_into(total: Array, a: Array) -> Array:

@@ -6,7 +6,17 @@ from typing import Never
 
 import numpy as np
 
-from ..arrays import Array, Rng, floating, unbroadcast, values
+from ..arrays import (
+    Array,
+    Rng,
+    add_into,
+    dot_along,
+    floating,
+    max_along,
+    sum_along,
+    unbroadcast,
+    values,
+)
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
@@ -18,20 +28,15 @@ __all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
 
 def _softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
-    y = np.exp(x - _top(x, axis))
-    y /= y.sum(axis=axis, keepdims=True)
+    y = np.exp(x - max_along(values(x), axis))
+    y /= sum_along(y, axis)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g -= (g * y).sum(axis=axis, keepdims=True)
+        g -= dot_along(g, y, axis)
         g *= y
         return (g,)
 
     return y, vjp
-
-
-def _top(x: Array, axis: int) -> Array:
-    """Return the largest element along an axis, by which exponents are shifted."""
-    return values(x).max(axis=axis, keepdims=True, initial=-np.inf)
 
 
 def softmax(x: TensorLike, axis: int = -1, **foreign: Never) -> Tensor:
@@ -42,12 +47,14 @@ def softmax(x: TensorLike, axis: int = -1, **foreign: Never) -> Tensor:
 
 def _log_softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
-    y = x - _top(x, axis)
+    y = x - max_along(values(x), axis)
+    e = np.exp(y)
+    total = sum_along(e, axis)
     with np.errstate(divide="ignore"):  # over an empty axis the sum is 0
-        y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+        y -= np.log(total)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g -= np.exp(y) * g.sum(axis=axis, keepdims=True)
+        g -= e * (sum_along(g, axis) / total)
         return (g,)
 
     return y, vjp
@@ -76,25 +83,31 @@ def _normalize(
     mean, var = (None, None) if given is None else given
     centred = x - (_mean(x, axes) if mean is None else mean)
     if var is None:
-        var = _mean(centred * centred, axes)
+        var = _mean_of_product(centred, centred, axes)
     scale = 1 / np.sqrt(var + eps)
-    unit = centred * scale
+    unit = centred
+    unit *= scale
     y = unit if weight is None else unit * weight.reshape(shape)
     if bias is not None:
-        y = y + bias.reshape(shape)
+        y = add_into(y, bias.reshape(shape))
 
     def vjp(g: Array, needs: Needs) -> Grads:
         gx = gw = gb = None
         if bias is not None and needs[2]:
-            gb = unbroadcast(g, shape).reshape(bias.shape)
+            gb = g.copy() if g.shape == shape else unbroadcast(g, shape)  # g is overwritten below
+            gb = gb.reshape(bias.shape)
         if weight is not None and needs[1]:
             gw = unbroadcast(g * unit, shape).reshape(weight.shape)
         if needs[0]:
-            gx = g * scale if weight is None else g * (scale * weight.reshape(shape))
+            gx = g
+            if weight is not None:
+                gx *= weight.reshape(shape)
             if given is None:
                 # The statistics depend on x, too: take out the parts of g along 1 and along x.
-                along_one, along_x = _mean(gx, axes), _mean(gx * unit, axes)
-                gx -= along_one + unit * along_x
+                along_one, along_x = _mean(gx, axes), _mean_of_product(gx, unit, axes)
+                gx -= along_one
+                gx -= unit * along_x
+            gx *= scale
         return (gx, gw, gb)[: len(needs)]
 
     return y, vjp
@@ -102,7 +115,19 @@ def _normalize(
 
 def _mean(x: Array, axes: tuple[int, ...]) -> Array:
     """Return the mean over axes, which stay; of no elements it is 0, without NumPy's warning."""
-    return x.sum(axis=axes, keepdims=True) / max(math.prod(x.shape[axis] for axis in axes), 1)
+    total = sum_along(x, axes[0]) if len(axes) == 1 else x.sum(axis=axes, keepdims=True)
+    return total / _count(x, axes)
+
+
+def _mean_of_product(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
+    """Return the mean of x * y over axes, which stay."""
+    if len(axes) == 1:
+        return dot_along(x, y, axes[0]) / _count(x, axes)
+    return _mean(x * y, axes)
+
+
+def _count(x: Array, axes: tuple[int, ...]) -> int:
+    return max(math.prod(x.shape[axis] for axis in axes), 1)
 
 
 def _affine(
