@@ -306,7 +306,7 @@ def find_digits(parts):
     inner = digits & (parts.contact == 0)
     across = (parts.height == parts.shape[0]) & (parts.width < 0.2 * parts.shape[1])
     outer = digits & (parts.height > 0.5 * parts.shape[0]) & ~across
-    outer &= (0 < parts.contact) & (parts.contact < 0.5 * sum(parts.shape))
+    outer &= (parts.contact > 0) & (parts.contact < 0.5 * sum(parts.shape))
     highest_inner, highest_outer = ((parts.height * w).max(initial=0) for w in (inner, outer))
     return inner if highest_inner > 0.3 * highest_outer else inner | outer
 
