@@ -1,13 +1,15 @@
 """ndarray helpers that every other file may use: dtype rules, undoing a broadcast, memory."""
 
+import string
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Array", "Rng", "add_into", "add_up", "as_array", "choose", "constants", "dot_along",
-    "floating", "is_array", "keep_where", "max_along", "span", "spread", "sum_along",
+    "Array", "Rng", "add_into", "add_up", "as_array", "choose", "constants", "dot_over",
+    "floating", "is_array", "keep_where", "max_along", "span", "spread", "sum_over",
     "unbroadcast", "values",
 ]  # fmt: skip
 
@@ -116,40 +118,59 @@ def add_up(x: Array, axes: int | tuple[int, ...], keepdims: bool = True) -> Arra
     return total
 
 
-# Sums and maxima of rows, that is over the last axis. NumPy prepares a loop for each row, which
-# costs more than a short row itself. Its einsum and reduceat take a half to a quarter of the time.
-_FEW, _SHORT = 1 << 9, 1 << 10  # elements in all, from which it pays; and of a row, up to which
+# NumPy's sums and maxima prepare a loop for each row, which costs more than a short row itself. Its
+# einsum and reduceat take a half to a quarter of the time.
+_FEW = 1 << 12  # elements in all, from which it pays
+_SHORT = 1 << 10  # elements of a row, up to which it pays, and einsum is as exact as a sum
 
 
-def _has_short_rows(x: Array, axis: int) -> bool:
-    return (
-        isinstance(x, np.ndarray)
-        and axis in (-1, x.ndim - 1)
-        and x.size > _FEW
-        and 1 < x.shape[-1] <= _SHORT
-        and x.dtype.kind == "f"
-        and x.dtype.itemsize > 2
-    )
+def _is_large(x: Array) -> bool:
+    """Return whether x is an array of floats that is worth a detour."""
+    return isinstance(x, np.ndarray) and x.size > _FEW and x.dtype in (np.float32, np.float64)
 
 
-def sum_along(x: Array, axis: int) -> Array:
-    """Return the sum of x along an axis, which stays."""
-    if _has_short_rows(x, axis):
-        return np.einsum("...i->...", x)[..., None]
-    return x.sum(axis=axis, keepdims=True)
+def _innermost(x: Array, axes: Sequence[int]) -> list[int]:
+    """Return those of the axes that lie innermost in memory, as long as they are short together."""
+    inner: list[int] = []
+    count = 1
+    for axis in sorted(range(x.ndim), key=lambda k: abs(x.strides[k])):
+        count *= x.shape[axis]
+        if (axis not in axes and axis - x.ndim not in axes) or count > _SHORT:
+            break
+        inner.append(axis)
+    return inner
 
 
-def dot_along(x: Array, y: Array, axis: int) -> Array:
-    """Return the sum of x * y, of equal shapes, along an axis, which stays."""
-    if _has_short_rows(x, axis) and isinstance(y, np.ndarray):
-        return np.einsum("...i,...i->...", x, y)[..., None]
-    return (x * y).sum(axis=axis, keepdims=True)
+def _subscripts(x: Array, inner: list[int]) -> tuple[str, str]:
+    """Return einsum's letters for every axis of x, and for those that are not summed over."""
+    every = string.ascii_letters[: x.ndim]
+    return every, "".join(c for k, c in enumerate(every) if k not in inner)
+
+
+def sum_over(x: Array, axes: Sequence[int]) -> Array:
+    """Return the sum of x over axes, which stay."""
+    inner = _innermost(x, axes) if _is_large(x) else []
+    if inner:
+        every, kept = _subscripts(x, inner)
+        x = np.expand_dims(np.einsum(f"{every}->{kept}", x), inner)
+    return x if len(inner) == len(axes) else x.sum(axis=tuple(axes), keepdims=True)
+
+
+def dot_over(x: Array, y: Array, axes: Sequence[int]) -> Array:
+    """Return the sum of x * y, of equal shapes, over axes, which stay."""
+    inner = _innermost(x, axes) if _is_large(x) and is_array(y) else []
+    if not inner:
+        return (x * y).sum(axis=tuple(axes), keepdims=True)
+    every, kept = _subscripts(x, inner)
+    products = np.expand_dims(np.einsum(f"{every},{every}->{kept}", x, y), inner)
+    return products if len(inner) == len(axes) else products.sum(axis=tuple(axes), keepdims=True)
 
 
 def max_along(x: Array, axis: int) -> Array:
     """Return the largest number of x along an axis, which stays; minus infinity if it is empty."""
     n = x.shape[-1] if x.ndim else 0
-    if n >= 16 and _has_short_rows(x, axis) and x.flags.c_contiguous:
+    rows_lie_together = axis in (-1, x.ndim - 1) and 16 <= n <= _SHORT
+    if rows_lie_together and _is_large(x) and x.flags.c_contiguous:
         rows = np.maximum.reduceat(x.reshape(-1), np.arange(0, x.size, n))
         return rows.reshape(*x.shape[:-1], 1)
     largest: Array = x.max(axis=axis, keepdims=True, initial=-np.inf)

@@ -7,10 +7,10 @@ import numpy as np
 from ..arrays import (
     Array,
     constants,
-    dot_along,
+    dot_over,
     floating,
     max_along,
-    sum_along,
+    sum_over,
     unbroadcast,
     values,
 )
@@ -41,7 +41,7 @@ def _scaled_dot_product_attention(
             gv = unbroadcast(p.swapaxes(-1, -2) @ g, v.shape)
         if needs[0] or needs[1] or (bias is not None and needs[3]):
             gp = g @ v.swapaxes(-1, -2)
-            gp -= dot_along(gp, p, -1)
+            gp -= dot_over(gp, p, (-1,))
             gp *= p  # now the gradient of the scores
             if bias is not None and needs[3]:
                 gb = unbroadcast(gp.copy(), bias.shape)
@@ -59,7 +59,7 @@ def _softmax_or_zeros(scores: Array) -> Array:
     """Return the softmax over the last axis; zeros where every score is minus infinity."""
     top = max_along(values(scores), -1)
     e = np.exp(scores - np.where(np.isfinite(top), top, 0))
-    total = sum_along(e, -1)
+    total = sum_over(e, (-1,))
     e /= np.where(values(total) == 0, 1, total)
     return e
 

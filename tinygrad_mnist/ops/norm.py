@@ -10,10 +10,10 @@ from ..arrays import (
     Array,
     Rng,
     add_into,
-    dot_along,
+    dot_over,
     floating,
     max_along,
-    sum_along,
+    sum_over,
     unbroadcast,
     values,
 )
@@ -29,10 +29,10 @@ __all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
 def _softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
     y = np.exp(x - max_along(values(x), axis))
-    y /= sum_along(y, axis)
+    y /= sum_over(y, (axis,))
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g -= dot_along(g, y, axis)
+        g -= dot_over(g, y, (axis,))
         g *= y
         return (g,)
 
@@ -49,12 +49,12 @@ def _log_softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
     y = x - max_along(values(x), axis)
     e = np.exp(y)
-    total = sum_along(e, axis)
+    total = sum_over(e, (axis,))
     with np.errstate(divide="ignore"):  # over an empty axis the sum is 0
         y -= np.log(total)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g -= e * (sum_along(g, axis) / total)
+        g -= e * (sum_over(g, (axis,)) / total)
         return (g,)
 
     return y, vjp
@@ -115,15 +115,12 @@ def _normalize(
 
 def _mean(x: Array, axes: tuple[int, ...]) -> Array:
     """Return the mean over axes, which stay; of no elements it is 0, without NumPy's warning."""
-    total = sum_along(x, axes[0]) if len(axes) == 1 else x.sum(axis=axes, keepdims=True)
-    return total / _count(x, axes)
+    return sum_over(x, axes) / _count(x, axes)
 
 
 def _mean_of_product(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
     """Return the mean of x * y over axes, which stay."""
-    if len(axes) == 1:
-        return dot_along(x, y, axes[0]) / _count(x, axes)
-    return _mean(x * y, axes)
+    return dot_over(x, y, axes) / _count(x, axes)
 
 
 def _count(x: Array, axes: tuple[int, ...]) -> int:
@@ -203,12 +200,13 @@ def batch_norm(
                 f"shape {data.shape}"
             )
         y = apply_wide(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
-        for running, batch in (
-            (running_mean, wide.mean(axis=axes)),
-            (running_var, wide.var(axis=axes, ddof=1)),
-        ):
-            if running is not None:
-                _move(running, batch, float(momentum))
+        batch_mean = _mean(wide, axes)
+        if running_mean is not None:
+            _move(running_mean, batch_mean.reshape(channels), float(momentum))
+        if running_var is not None:
+            centred = wide - batch_mean
+            batch_var = dot_over(centred, centred, axes) / (_count(wide, axes) - 1)
+            _move(running_var, batch_var.reshape(channels), float(momentum))
         return y
     if running_mean is None or running_var is None:
         raise ValueError("batch_norm: evaluation needs running_mean and running_var")
