@@ -44,6 +44,7 @@ def op(forward, backward):
             2 * g * x * (np.arange(x.size).reshape(x.shape) < x.size - 1),
         ),  # the last entry only
         lambda g, needs, x: (2 * g * x + 1e-3,),
+        lambda g, needs, x: (2 * np.abs(g) * x,),
     ],
 )
 def test_a_wrong_gradient_fails(wrong, method):
