@@ -501,6 +501,29 @@ def test_a_metric_that_is_never_measured_ends_before_the_first_step(as_batches):
     train("val_loss")
 
 
+def test_a_metric_of_ones_own_that_is_nan_from_the_start_is_never_measured():
+    stopping = EarlyStopping(2, metric="train_f", mode="max")
+    with pytest.raises(ValueError, match="by train_f needs a number, but it is nan after epoch 1"):
+        run(9, metrics={"f": lambda o, t: math.nan}, early_stopping=stopping)
+    values = iter([0.5, *[math.nan] * 40])
+    _, history = run(
+        9, metrics={"f": lambda o, t: next(values)}, early_stopping=stopping, batch_size=None
+    )
+    assert len(history["lr"]) == 3, "later, it is an epoch without improvement"
+
+
+def test_validation_data_are_looked_at_before_the_first_epoch():
+    model = network()
+    x, y = problem()
+    for validation, error in (
+        ((x, y[:5]), ValueError),
+        (x, TypeError),
+        ((x[:0], y[:0]), ValueError),
+    ):
+        with pytest.raises(error, match="^fit: expected"):
+            untouched(lambda v=validation: run(1, model=model, validation=v), model)
+
+
 def test_a_single_example_left_over_is_refused_where_the_model_fails_on_it():
     model = network()
     with pytest.raises(

@@ -7,8 +7,8 @@ import numpy as np
 
 __all__ = [
     "AnomalyError", "CheckpointError", "DataError", "GradcheckError", "GradientMismatch",
-    "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError", "at_least",
-    "check_size", "explain",
+    "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError", "check_size",
+    "explain",
 ]  # fmt: skip
 
 
@@ -67,19 +67,6 @@ class NonDifferentiableError(GradcheckError):
 
 class NonDeterministicError(GradcheckError):
     """Two runs on the same inputs gave different results."""
-
-
-def at_least(least: int, op: str, **values: Any) -> list[int]:
-    """Return the values as integers.
-
-    It is a TypeError if one is not an integer, and a ValueError if one is below `least`.
-    """
-    for name, value in values.items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-            raise TypeError(f"{op}: expected {name} to be an integer, got {value!r}")
-        if value < least:
-            raise ValueError(f"{op}: expected {name} of at least {least}, got {value}")
-    return [int(value) for value in values.values()]
 
 
 def check_size(op: str, name: str, value: Any, least: int = 1) -> int:

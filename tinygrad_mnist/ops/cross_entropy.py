@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, is_array, values
+from ..arrays import Array, choose, is_array, keep_where, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
@@ -306,9 +306,10 @@ def _sigmoid_cross_entropy(
     x, t = values(logits), values(targets)
     # -log p is log(1 + e**-x), and -log(1 - p) is log(1 + e**x). A target of 0 or 1 leaves one of
     # the terms, though 0 times infinity would be nan.
+    no, yes = _log1p_exp_of_both(x)
     with np.errstate(invalid="ignore"):
-        losses = np.where(t == 0, 0, factor * t * log1p_exp(-x))
-        losses += np.where(t == 1, 0, (1 - t) * log1p_exp(x))
+        losses = keep_where(factor * t * yes, t != 0)
+        losses += keep_where((1 - t) * no, t != 1)
     scale = losses.size if reduction == "mean" else 1
 
     def vjp(g: Array, needs: Needs) -> Grads:
@@ -321,6 +322,13 @@ def _sigmoid_cross_entropy(
         return gx, gt
 
     return reduce_losses(losses, reduction), vjp
+
+
+def _log1p_exp_of_both(x: Array) -> tuple[Array, Array]:
+    """Return log1p_exp of x and of -x, which share their logarithm: that is most of the work."""
+    positive = x > 0
+    curve = np.log1p(np.exp(choose(positive, -x, x)))
+    return keep_where(x.copy(), positive) + curve, keep_where(-x, ~positive) + curve
 
 
 def sigmoid_cross_entropy(

@@ -32,6 +32,9 @@ class Range:
         return value
 
 
+_ANY_NUMBER = Range()
+
+
 @dataclass(frozen=True)
 class Pair(Range):
     """The range of a hyper-parameter that is two numbers, each in [0, below)."""
@@ -63,7 +66,7 @@ class Group(MutableMapping[str, Any]):
 
     def check(self, name: str, value: Any) -> Any:
         """Return the value as it is kept; TypeError or ValueError if it is out of range."""
-        return self.ranges.get(name, Range()).check(self.owner, name, value)
+        return self.ranges.get(name, _ANY_NUMBER).check(self.owner, name, value)
 
     def __getitem__(self, name: str) -> Any:
         return self.params if name == "params" else self.settings[name]

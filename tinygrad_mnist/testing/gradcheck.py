@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..errors import GradcheckError, GradientMismatch, GraphError, ShapeError, at_least
+from ..errors import GradcheckError, GradientMismatch, GraphError, ShapeError, check_size
 from ..graph import Node, switched
 from ..tensor import gradients
 from .function import Call, Checked, function_name, pullback
@@ -119,7 +119,7 @@ def gradcheck(
     __tracebackhide__ = True
     if method not in ("central", "complex"):
         raise ValueError(f'gradcheck: expected method "central" or "complex", got {method!r}')
-    at_least(1, "gradcheck", order=order)
+    check_size("gradcheck", "order", order)
     call = Call(f, inputs)
     options = Options(method, order, eps, rtol, atol, fast)
     try:

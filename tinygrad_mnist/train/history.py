@@ -4,7 +4,7 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..errors import at_least
+from ..errors import check_size
 
 __all__ = ["EarlyStopping", "History"]
 
@@ -91,7 +91,7 @@ class EarlyStopping:
                 f"EarlyStopping: expected a metric of {History.NAMES[:4]}, or train_<name> or "
                 f"val_<name> of a metric that fit is given, got {metric!r}"
             )
-        [self.patience] = at_least(1, "EarlyStopping", patience=patience)
+        self.patience = check_size("EarlyStopping", "patience", patience)
         self.min_delta, self.metric, self.restore_best = min_delta, metric, restore_best
         self.mode = _find_mode(metric) if mode is None else mode
         if self.mode not in ("max", "min"):

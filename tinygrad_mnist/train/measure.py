@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from ..arrays import Array
-from ..errors import at_least
+from ..errors import check_size
 from ..nn import Module
 from ..nn.module import evaluating
 from ..optim.ranks import ALONE, Ranks
@@ -166,7 +166,7 @@ def predict(model: Module, inputs: Array | tuple[Array, ...], *, batch_size: int
     ndarray
         If the model has several outputs, what it returns, with arrays for Tensors.
     """
-    [size] = at_least(1, "predict", batch_size=batch_size)
+    size = check_size("predict", "batch_size", batch_size)
     arrays = as_arrays(inputs)
     arrays = arrays if isinstance(arrays, tuple) else (arrays,)
     if any(a.ndim == 0 for a in arrays) or len({len(a) for a in arrays}) != 1:
