@@ -462,9 +462,8 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
             arrays = constants(arrays)
         result = kernel(*arrays, **params)
     except Exception as error:
-        explained = explain(
-            error, op_name(kernel), kernel.__module__.startswith(OWN_OPERATIONS), arrays
-        )
+        is_own = kernel.__module__ in OWN_OPERATIONS
+        explained = explain(error, op_name(kernel), is_own, arrays)
         if explained is error:
             raise
         raise explained from error
@@ -474,19 +473,14 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
         raise _not_a_forward(kernel, result) from None
     if not callable(vjp):
         raise _not_a_forward(kernel, result)
-    try:
-        y = np.asanyarray(y)  # arithmetic on 0-d arrays gives NumPy's scalars
-    except TypeError as error:
-        raise TypeError(
-            f"{op_name(kernel)}: its kernel computed with a Tensor, whose gradient would be lost; "
-            "pass Tensors as inputs of apply, not as keyword arguments or from outside"
-        ) from error
+    if not isinstance(y, np.ndarray):
+        y = _as_result(kernel, y)
     now, node = mode(), None
     if requires_grad and now.recording:
         if y.dtype.kind == "f":
             rerun = _Rerun(kernel, inputs, params, arrays, y) if now.rerunnable else None
             node = Node(y, kernel, vjp, parents, rerun)
-            if not vjp.__module__.startswith(OWN_OPERATIONS) and can_hide_arrays(vjp):
+            if vjp.__module__ not in OWN_OPERATIONS and can_hide_arrays(vjp):
                 node.saved = (*arrays, y)
         elif y.dtype.kind == "c":
             raise TypeError(
@@ -496,6 +490,17 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
     if now.watch is not None:
         now.watch.forward(kernel, arrays, y, node)
     return _make(y, node)
+
+
+def _as_result(kernel: Kernel, y: object) -> Array:
+    """Return what a kernel computed as an array: arithmetic on 0-d arrays gives NumPy's scalars."""
+    try:
+        return np.asanyarray(y)
+    except TypeError as error:
+        raise TypeError(
+            f"{op_name(kernel)}: its kernel computed with a Tensor, whose gradient would be lost; "
+            "pass Tensors as inputs of apply, not as keyword arguments or from outside"
+        ) from error
 
 
 def _not_a_forward(kernel: Kernel, result: object) -> TypeError:
