@@ -252,7 +252,7 @@ def backward(
             for parent, need, gradient in zip(parents, needs, gradients):  # noqa: B905
                 if parent is None or not need or gradient is None:
                     continue
-                if not isinstance(gradient, np.ndarray):  # 0-d arrays become NumPy's scalars
+                if type(gradient) is not np.ndarray:  # 0-d arrays become NumPy's scalars
                     gradient = np.asanyarray(gradient)
                 if gradient.shape != parent.shape:
                     raise _wrong_shape(node, gradient.shape, parent)

@@ -473,7 +473,7 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
         raise _not_a_forward(kernel, result) from None
     if not callable(vjp):
         raise _not_a_forward(kernel, result)
-    if not isinstance(y, np.ndarray):
+    if type(y) is not np.ndarray:
         y = _as_result(kernel, y)
     now, node = mode(), None
     if requires_grad and now.recording:
