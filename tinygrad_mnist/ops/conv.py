@@ -109,13 +109,13 @@ class Windows:
         if self.padding == (0, 0):
             padded = x if x.flags.c_contiguous else x.copy()
         else:
-            padded = _filled(x, self.padded_shape, fill)
+            padded = _fill(x, self.padded_shape, fill)
             padded[self.inside] = x
         return [padded[index] for index in self.indices]
 
     def add_up(self, parts: Iterable[Array], like: Array) -> Array:
         """Return images, of the kind of `like`, in which a pixel is the sum of all views of it."""
-        total = _filled(like, self.padded_shape, 0)
+        total = _fill(like, self.padded_shape, 0)
         for index, part in zip(self.indices, parts, strict=True):
             total[index] += part
         images: Array = total[self.inside].transpose(_OUTSIDE)
@@ -128,7 +128,7 @@ def _empty(like: Array, shape: tuple[int, ...]) -> Array:
     return out if type(like) is type(out) else out.view(type(like))
 
 
-def _filled(like: Array, shape: tuple[int, ...], value: float) -> Array:
+def _fill(like: Array, shape: tuple[int, ...], value: float) -> Array:
     out = _empty(like, shape)
     out[...] = value
     return out
@@ -374,7 +374,7 @@ def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -
     x = floating(x)
     windows = Windows("max_pool2d", x.shape, *pool_window("max_pool2d", kernel, stride, padding))
     views = windows.views(values(x), -np.inf)
-    y = _filled(values(x), windows.places, -np.inf)
+    y = _fill(values(x), windows.places, -np.inf)
     for view in views:
         np.maximum(y, view, out=y)
 
@@ -423,7 +423,7 @@ def max_pool2d(
 def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -> Forward:
     x = floating(x)
     windows = Windows("avg_pool2d", x.shape, *pool_window("avg_pool2d", kernel, stride, padding))
-    y, count = _filled(values(x), windows.places, 0), len(windows.indices)
+    y, count = _fill(values(x), windows.places, 0), len(windows.indices)
     for view in windows.views(values(x)):
         y += view
     y /= count
