@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import graph
-from .arrays import Array, as_array, constants, values
+from .arrays import Array, as_array, constants, refuse_mask, values
 from .errors import GraphError, ShapeError, explain
 from .graph import (
     OWN_OPERATIONS,
@@ -98,7 +98,7 @@ class Tensor(Methods):
     def data(self, value: TensorLike) -> None:
         # `t.data -= ...` ends by assigning the array to itself: the work is already done in place.
         if value is not self._array:
-            value = np.asarray(unwrap(value))
+            value = np.asarray(refuse_mask(unwrap(value)))
             if value.shape not in ((), self._array.shape):
                 raise ShapeError(
                     f"data: expected an array of shape {self.shape}, got {value.shape}"
@@ -120,7 +120,7 @@ class Tensor(Methods):
             return self.zero_grad()
         if self._node is None:
             raise GraphError("grad: this tensor does not require grad, so it holds no gradient")
-        array = np.array(value, self.dtype)
+        array = np.array(refuse_mask(value), self.dtype)
         if array.shape != self.shape:
             raise ShapeError(f"grad: expected an array of shape {self.shape}, got {array.shape}")
         self._node.grad = array
@@ -227,7 +227,7 @@ class Tensor(Methods):
                 )
             seed = np.array(1, array.dtype, ndmin=array.ndim)
         else:
-            seed = np.array(unwrap(gradient), array.dtype)
+            seed = np.array(refuse_mask(unwrap(gradient)), array.dtype)
             if seed.shape != array.shape:
                 raise ShapeError(
                     f"backward: expected a gradient of shape {array.shape}, got {seed.shape}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
 
+from ..arrays import refuse_mask
 from ..errors import GraphError, ShapeError
 from ..graph import mark_changed, mode
 from ..tensor import Tensor, TensorLike, from_numpy, unwrap
@@ -36,7 +37,7 @@ def _reflect(
 def _compare(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
     def compare(x: Any, y: TensorLike) -> Tensor:
         """Compare elementwise; the result is a constant of bools."""
-        return from_numpy(np.asarray(ufunc(unwrap(x), unwrap(y))))
+        return from_numpy(np.asarray(ufunc(unwrap(x), refuse_mask(unwrap(y)))))
 
     return compare
 
@@ -44,7 +45,7 @@ def _compare(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
 def _logical(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
     def combine(x: Any, y: TensorLike) -> Tensor:
         """Combine bools (or the bits of integers) elementwise; the result is a constant."""
-        return from_numpy(np.asarray(ufunc(unwrap(x), unwrap(y))))
+        return from_numpy(np.asarray(ufunc(unwrap(x), refuse_mask(unwrap(y)))))
 
     return combine
 
