@@ -19,6 +19,7 @@ from . import (
     linear,
     loss,
     norm,
+    recurrent,
     reduce,
     shape,
     trigonometry,
@@ -44,7 +45,7 @@ FAMILIES = (
     trigonometry,
 )
 
-OWN_OPERATIONS |= {family.__name__ for family in (*FAMILIES, linalg)}
+OWN_OPERATIONS |= {family.__name__ for family in (*FAMILIES, linalg, recurrent)}
 
 # By their public names: a trailing underscore keeps a function apart from the builtin of its name.
 OPS = {name.strip("_"): vars(family)[name] for family in FAMILIES for name in family.__all__}
