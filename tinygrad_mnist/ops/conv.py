@@ -416,6 +416,13 @@ def max_pool2d(
         If x is not (N, C, H, W), or the kernel is larger than the padded images.
     ValueError
         If a size is out of range.
+
+    Examples
+    --------
+    >>> x = Tensor(np.arange(16.0).reshape(1, 1, 4, 4))
+    >>> max_pool2d(x, 2).data
+    array([[[[ 5.,  7.],
+             [13., 15.]]]])
     """
     return apply_wide(_max_pool2d, x, kernel=kernel_size, stride=stride, padding=padding)
 
@@ -441,5 +448,12 @@ def avg_pool2d(
     """Mean of each window; zeros of the padding count.
 
     Parameters and errors are those of `max_pool2d`.
+
+    Examples
+    --------
+    >>> x = Tensor(np.arange(16.0).reshape(1, 1, 4, 4))
+    >>> avg_pool2d(x, 2).data
+    array([[[[ 2.5,  4.5],
+             [10.5, 12.5]]]])
     """
     return apply_wide(_avg_pool2d, x, kernel=kernel_size, stride=stride, padding=padding)

@@ -58,6 +58,11 @@ def matmul(x: TensorLike, y: TensorLike) -> Tensor:
     ------
     ShapeError
         If the inner sizes differ, an operand is 0-d, or the leading axes do not broadcast.
+
+    Examples
+    --------
+    >>> matmul(Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([1.0, 1.0]))
+    Tensor([3., 7.])
     """
     return apply(_matmul, x, y)
 
@@ -167,6 +172,11 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None) ->
     ------
     ShapeError
         If the shapes are not these.
+
+    Examples
+    --------
+    >>> linear(Tensor([[1.0, 2.0]]), Tensor([[3.0, 4.0]]), Tensor([0.5]))
+    Tensor([[11.5]])
     """
     return apply(_linear, x, weight) if bias is None else apply(_linear, x, weight, bias)
 
@@ -327,6 +337,12 @@ def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
     ------
     ShapeError
         If the subscripts do not fit the operands.
+
+    Examples
+    --------
+    >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> einsum("ij,ij->i", x, x)  # the squared length of each row
+    Tensor([ 5., 25.])
     """
     if not isinstance(subscripts, str):
         raise TypeError(
