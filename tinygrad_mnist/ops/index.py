@@ -11,7 +11,7 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, is_array, refuse_mask, unbroadcast, values
+from ..arrays import Array, is_array, keep_where, refuse_mask, spread, unbroadcast, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, run, unwrap
@@ -386,8 +386,8 @@ def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Ten
 def _keep(x: Array, mask: Array) -> Forward:
     # Where x has a single axis, each row of the mask meets it, as in NumPy.
     shape = x.shape
-    y = np.where(mask, x, 0)
-    return y, lambda g, needs: (unbroadcast(np.where(mask, g, 0), shape),)
+    y = keep_where(spread(x, np.broadcast_shapes(shape, mask.shape)), mask)
+    return y, lambda g, needs: (unbroadcast(keep_where(g, mask), shape),)
 
 
 def _lower(op: str, shape: Sequence[int], k: int) -> Array:
