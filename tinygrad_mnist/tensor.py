@@ -342,7 +342,9 @@ class Tensor(Methods):
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         if self._node is not None:
             raise TypeError(
-                "a Tensor that requires grad does not turn into an array by itself; use .numpy()"
+                "a Tensor that requires grad does not turn into an array by itself, because its "
+                "gradient would be lost; join Tensors with stack() or concatenate(), or use "
+                ".numpy() for the values alone"
             )
         if copy is None:
             return np.asarray(self._array, dtype)
@@ -350,6 +352,11 @@ class Tensor(Methods):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        if "out" in kwargs:
+            raise TypeError(
+                f"{name}: an array cannot take a Tensor, because its gradient would be lost; write "
+                "a = a + t rather than a += t or out=a"
+            )
         if kwargs:
             raise TypeError(f"{name} on a Tensor takes no {', '.join(kwargs)}")
         if method != "__call__" or ufunc not in NUMPY_FUNCTIONS:

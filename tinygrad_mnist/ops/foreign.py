@@ -32,6 +32,8 @@ METHODS = {
     "index_select": "t.take(indices, axis)",
     "inner": "t.dot(y)",
     "logsigmoid": "t.log_sigmoid()",
+    "mH": "t.swapaxes(-1, -2)",
+    "mT": "t.swapaxes(-1, -2)",
     "masked_select": "t[mask]",
     "mm": "t @ y",
     "movedim": "t.moveaxis(source, destination)",

@@ -10,7 +10,6 @@ from ..graph import mark_changed, mode
 from ..tensor import Tensor, TensorLike, from_numpy, unwrap
 from . import activation as f
 from . import arithmetic as a
-from . import compositions as c
 from . import conv, cross_entropy, dtype, loss
 from . import elementwise as e
 from . import index as i
@@ -20,6 +19,7 @@ from . import reduce as r
 from . import shape as s
 from . import trigonometry as t
 from .foreign import METHODS, missing
+from .numbers import positive, remainder
 
 __all__ = ["Methods"]
 
@@ -52,6 +52,11 @@ def _logical(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
 def _invert(x: Any) -> Tensor:
     """Return the opposite of bools (or of the bits of integers); the result is a constant."""
     return from_numpy(np.asarray(np.invert(unwrap(x))))
+
+
+def _floor_divide(x: Any, y: TensorLike) -> Tensor:
+    """Return the whole part of x / y; the result is a constant, because its slope is 0."""
+    return from_numpy(np.asarray(np.floor_divide(unwrap(x), unwrap(y))))
 
 
 def _assign(op: Callable[[TensorLike, TensorLike], Tensor], sign: str) -> Any:
@@ -128,9 +133,11 @@ class Methods:
     __mul__, __rmul__ = a.multiply, _reflected(a.multiply)
     __truediv__, __rtruediv__ = a.divide, _reflected(a.divide)
     __pow__, __rpow__ = a.power, _reflected(a.power)
-    __mod__, __rmod__ = c.remainder, _reflected(c.remainder)
+    __mod__, __rmod__ = remainder, _reflected(remainder)
+    __floordiv__, __rfloordiv__ = _floor_divide, _reflected(_floor_divide)
     __matmul__, __rmatmul__ = m.matmul, _reflected(m.matmul)
-    __neg__, __abs__, __getitem__ = a.negative, e.abs_, i.getitem
+    __neg__, __pos__, __abs__, __round__ = a.negative, positive, e.abs_, e.round_
+    __getitem__ = i.getitem
     __iadd__, __isub__ = _assign(a.add, "+"), _assign(a.subtract, "-")
     __imul__, __itruediv__ = _assign(a.multiply, "*"), _assign(a.divide, "/")
     __ipow__, __imatmul__ = _assign(a.power, "**"), _assign(m.matmul, "@")
