@@ -1,7 +1,7 @@
 """The operations as a Tensor has them: its methods and operators."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Never, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -87,12 +87,17 @@ def _ravel(x: Any) -> Tensor:
     return s.reshape(x, (x.size,))
 
 
-def _flatten(x: Any) -> Tensor:
+def _flatten(x: Any, *args: Never, **foreign: Never) -> Tensor:
     """Return all elements along one axis, in C order.
 
     To keep the first axis, as a layer does that comes before a dense one, use nn.Flatten, or
     reshape(len(x), -1).
     """
+    if args or foreign:
+        raise TypeError(
+            "flatten takes no arguments, because it gives one axis; use t.reshape(len(t), -1) to "
+            "keep the first axis"
+        )
     return s.reshape(x, (x.size,))
 
 
