@@ -187,6 +187,52 @@ def test_values_are_numpys_at_the_ends_of_the_range(f, x):
     np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
+A_THIRD = 1 / 3  # float32 keeps 7 of its digits
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda t: np.hypot(t, A_THIRD),
+        lambda t: np.logaddexp2(A_THIRD, t),
+        lambda t: np.fmax(t, A_THIRD),
+        lambda t: t % A_THIRD,
+        lambda t: t // A_THIRD,
+        lambda t: np.vstack([t, [A_THIRD] * 3]),
+        lambda t: np.hstack([t, [A_THIRD]]),
+        lambda t: np.dstack([t, [A_THIRD] * 3]),
+        lambda t: np.column_stack([t, [A_THIRD] * 3]),
+        lambda t: np.append(t, A_THIRD),
+        lambda t: np.inner(t, [A_THIRD] * 3),
+        lambda t: np.inner(t, A_THIRD),
+        lambda t: np.kron([A_THIRD] * 2, t),
+        lambda t: np.cross(t, [A_THIRD, 0.1, 2.0]),
+        lambda t: np.tensordot(t, [A_THIRD] * 3, 1),
+        lambda t: np.diff(t, prepend=A_THIRD),
+        lambda t: np.gradient(t, A_THIRD),
+        lambda t: np.gradient(t, [0.0, A_THIRD, 1.0]),
+        lambda t: np.linspace(t, A_THIRD, 3),
+        lambda t: np.linspace(A_THIRD, t, 4)[1],
+        lambda t: np.select([V > 0.5], [t], A_THIRD),
+        lambda t: np.linalg.norm(t, A_THIRD),
+    ],
+)
+def test_numbers_and_lists_take_the_dtype_beside_them(f):
+    exact = f(V)
+    wide = f(Tensor(V))
+    assert wide.dtype == np.float64
+    np.testing.assert_allclose(wide.numpy(), exact, rtol=1e-14)
+    assert f(Tensor(V.astype(np.float32))).dtype == np.float32
+
+
+def test_a_numpy_number_does_not_widen():
+    t = Tensor(V.astype(np.float32))
+    two = np.float64(2)
+    for y in (np.hypot(t, two), np.logaddexp2(t, two), t % two, t // two, np.gradient(t, two),
+              np.linspace(t, two, 3), np.diff(t, prepend=two), np.inner(t, two)):  # fmt: skip
+        assert y.dtype == np.float32
+
+
 def test_sinc_has_the_slopes_of_its_series_near_zero():
     slope = tg.grad(lambda x: np.sinc(x).sum())
     x = np.array([1e-9, 1e-4], np.float32)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import constants
 from ..errors import ShapeError, check_size
-from ..tensor import Tensor, TensorLike, unwrap
+from ..tensor import Tensor, TensorLike, from_numpy, unwrap
 from .arithmetic import clip, multiply, subtract, where
 from .index import diagonal, take_along_axis
 from .linear import einsum, matmul
@@ -34,6 +35,13 @@ __all__ = ["COMPOSITIONS"]
 
 def _as_tensor(x: TensorLike) -> Tensor:
     return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def _as_tensors(operands: Sequence[TensorLike]) -> list[Tensor]:
+    """Return Tensors; numbers and lists take the dtype of the arrays beside them."""
+    arrays = constants([unwrap(x) for x in operands])
+    pairs = zip(operands, arrays, strict=True)
+    return [x if isinstance(x, Tensor) else from_numpy(array) for x, array in pairs]
 
 
 def _as_axis(op: str, axis: int, ndim: int) -> int:
@@ -84,22 +92,22 @@ def _convert(op: str, t: Tensor, dtype: Any, casting: Any) -> Tensor:
 
 
 def vstack(tup: Sequence[TensorLike], *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
-    joined = concatenate([_atleast(2, x) for x in tup], axis=0)
+    joined = concatenate([_atleast(2, x) for x in _as_tensors(tup)], axis=0)
     return _convert("vstack", joined, dtype, casting)
 
 
 def hstack(tup: Sequence[TensorLike], *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
-    parts = [_atleast(1, x) for x in tup]
+    parts = [_atleast(1, x) for x in _as_tensors(tup)]
     joined = concatenate(parts, axis=0 if parts and parts[0].ndim == 1 else 1)
     return _convert("hstack", joined, dtype, casting)
 
 
 def dstack(tup: Sequence[TensorLike]) -> Tensor:
-    return concatenate([_atleast(3, x) for x in tup], axis=2)
+    return concatenate([_atleast(3, x) for x in _as_tensors(tup)], axis=2)
 
 
 def column_stack(tup: Sequence[TensorLike]) -> Tensor:
-    columns = [x.reshape(x.size, 1) if x.ndim < 2 else x for x in map(_as_tensor, tup)]
+    columns = [x.reshape(x.size, 1) if x.ndim < 2 else x for x in _as_tensors(tup)]
     return concatenate(columns, axis=1)
 
 
@@ -226,12 +234,13 @@ def _as_end(t: Tensor, axis: int, end: TensorLike | None) -> TensorLike | None:
     """Return a number as one more slice of t along an axis, and anything else as it is."""
     if end is None or np.ndim(end) > 0:
         return end
-    return broadcast_to(end, (*t.shape[:axis], 1, *t.shape[axis + 1 :]))
+    _, one = _as_tensors([t, end])
+    return broadcast_to(one, (*t.shape[:axis], 1, *t.shape[axis + 1 :]))
 
 
 def tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
     """Return the sum of products over pairs of axes: one product of matrices."""
-    x, y = _as_tensor(a), _as_tensor(b)
+    x, y = _as_tensors([a, b])
     if isinstance(axes, (int, np.integer)):
         of_x: list[int] = list(range(x.ndim - int(axes), x.ndim))
         of_y: list[int] = list(range(int(axes)))
@@ -255,13 +264,13 @@ def tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
 def inner(a: TensorLike, b: TensorLike) -> Tensor:
     """Return the sum of products over the last axes."""
     if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return _as_tensor(a) * b
+        return multiply(a, b)
     return tensordot(a, b, axes=(-1, -1))
 
 
 def kron(a: TensorLike, b: TensorLike) -> Tensor:
     """Return the Kronecker product: a copy of b for each element of a, times that element."""
-    x, y = _as_tensor(a), _as_tensor(b)
+    x, y = _as_tensors([a, b])
     ndim = max(x.ndim, y.ndim)
     x = x.reshape((1,) * (ndim - x.ndim) + x.shape)
     y = y.reshape((1,) * (ndim - y.ndim) + y.shape)
@@ -282,7 +291,8 @@ def cross(
     """Return the vector product of vectors with three components."""
     if axis is not None:
         axisa = axisb = axisc = axis
-    x, y = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
+    x, y = _as_tensors([a, b])
+    x, y = moveaxis(x, axisa, -1), moveaxis(y, axisb, -1)
     if x.shape[-1] != 3 or y.shape[-1] != 3:
         raise ShapeError(
             f"cross: expected vectors of three components, got shapes {np.shape(a)}, {np.shape(b)}"
@@ -330,10 +340,10 @@ def _gaps(t: Tensor, axis: int, distance: TensorLike) -> Any:
             f"{np.shape(distance)}"
         )
     if np.ndim(distance) == 1:
-        gaps = diff(distance)
-        gaps = gaps if gaps.requires_grad else gaps.detach().astype(t.dtype)
+        gaps = diff(_as_tensors([t, distance])[1])
+        gaps = gaps if gaps.requires_grad else gaps.astype(t.dtype)
     else:
-        gaps = broadcast_to(distance, (max(size - 1, 0),))
+        gaps = broadcast_to(_as_tensors([t, distance])[1], (max(size - 1, 0),))
     return gaps.reshape(-1, *(1,) * (t.ndim - 1))
 
 

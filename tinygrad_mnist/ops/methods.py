@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Never, NoReturn, TypeAlias
 
 import numpy as np
 
+from ..arrays import constants
 from ..errors import GraphError, ShapeError
 from ..graph import mark_changed, mode
 from ..tensor import Tensor, TensorLike, from_numpy, unwrap
@@ -56,7 +57,7 @@ def _invert(x: Any) -> Tensor:
 
 def _floor_divide(x: Any, y: TensorLike) -> Tensor:
     """Return the whole part of x / y; the result is a constant, because its slope is 0."""
-    return from_numpy(np.asarray(np.floor_divide(unwrap(x), unwrap(y))))
+    return from_numpy(np.asarray(np.floor_divide(*constants([unwrap(x), unwrap(y)]))))
 
 
 def _assign(op: Callable[[TensorLike, TensorLike], Tensor], sign: str) -> Any:

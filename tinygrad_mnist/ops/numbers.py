@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, unbroadcast, values
+from ..arrays import Array, constants, unbroadcast, values
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, from_numpy, unwrap
 from .activation import logaddexp
@@ -26,9 +26,17 @@ def _as_tensor(x: TensorLike) -> Tensor:
     return x if isinstance(x, Tensor) else Tensor(x)
 
 
+def _as_pair(x: TensorLike, y: TensorLike) -> list[Tensor]:
+    """Return both as Tensors; a number takes the dtype of the array beside it."""
+    arrays = constants([unwrap(x), unwrap(y)])
+    pairs = zip((x, y), arrays, strict=True)
+    return [one if isinstance(one, Tensor) else from_numpy(array) for one, array in pairs]
+
+
 def hypot(x: TensorLike, y: TensorLike) -> Tensor:
     """Return sqrt(x**2 + y**2), without overflow; its slope at (0, 0) is taken as 0."""
-    shape = np.broadcast_shapes(np.shape(x), np.shape(y))
+    x, y = _as_pair(x, y)
+    shape = np.broadcast_shapes(x.shape, y.shape)
     return norm(stack([broadcast_to(x, shape), broadcast_to(y, shape)]), axis=0)
 
 
@@ -73,8 +81,8 @@ def _sinc_near_zero(t: Tensor) -> Tensor:
 
 
 def logaddexp2(x: TensorLike, y: TensorLike) -> Tensor:
-    a, b = _as_tensor(x) * math.log(2), _as_tensor(y) * math.log(2)
-    return logaddexp(a, b) / math.log(2)
+    a, b = _as_pair(x, y)
+    return logaddexp(a * math.log(2), b * math.log(2)) / math.log(2)
 
 
 def deg2rad(x: TensorLike) -> Tensor:
