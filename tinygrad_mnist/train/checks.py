@@ -62,6 +62,11 @@ def check_arguments(
             )
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"fit: expected clip_norm above 0, got {clip_norm}")
+    if not isinstance(metrics, Mapping):
+        raise TypeError(
+            "fit: expected metrics to be a dict of names and functions of (outputs, targets), got "
+            f"a {type(metrics).__name__}"
+        )
     for name, metric in metrics.items():
         if not isinstance(name, str) or not callable(metric):
             raise TypeError(
