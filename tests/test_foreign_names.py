@@ -151,6 +151,14 @@ def test_everyday_expressions_of_other_libraries_end_in_advice(call):
         eval(call, names)
 
 
+@pytest.mark.parametrize(
+    "code", ["with tg.no_grad: pass", "@tg.no_grad\ndef f(x): return x"], ids=["with", "decorator"]
+)
+def test_no_grad_without_parentheses_says_so(code):
+    with pytest.raises(TypeError, match=r"no_grad needs parentheses; write `.*no_grad\(\)"):
+        exec(code, {"tg": tg})
+
+
 def test_what_pytorch_and_we_write_alike_works():
     loss = (LAYER(T) ** 2).sum()
     loss.backward(retain_graph=True)

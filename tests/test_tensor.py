@@ -197,7 +197,7 @@ def test_float32_and_float64_meet_and_each_gradient_keeps_its_dtype():
         (lambda x: x.reshape(3), ShapeError, r"reshape: .*\(2,\)"),
         (lambda x: x.sum(axis=1), ValueError, "sum: axis 1"),
         (lambda x: x[5], IndexError, "out of bounds"),
-        (lambda x: bool(x), ValueError, "ambiguous"),
+        (lambda x: bool(x), ValueError, "neither true nor false"),
         (lambda x: x.item(), ValueError, "one element"),
         (lambda x: len(x.sum()), TypeError, "0-d"),
         (lambda x: from_numpy([1.0]), TypeError, "ndarray"),

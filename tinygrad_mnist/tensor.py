@@ -332,6 +332,11 @@ class Tensor(Methods):
         return self._array.__index__()
 
     def __bool__(self) -> bool:
+        if self._array.size != 1:
+            raise ValueError(
+                f"a Tensor of shape {self.shape} is neither true nor false; use .numpy().any() or "
+                ".numpy().all()"
+            )
         return bool(self._array)
 
     def __len__(self) -> int:
@@ -621,7 +626,17 @@ def gradients(
     return [found[x._node] if x._node in found else np.zeros(x.shape, x.dtype) for x in leaves]
 
 
-class no_grad(ContextDecorator):  # noqa: N801 - PyTorch's name
+class _NeedsParentheses(type):
+    """The type of `no_grad`, which says what is wrong where its parentheses were forgotten."""
+
+    def __enter__(cls) -> NoReturn:
+        raise TypeError("no_grad needs parentheses; write `with no_grad():`")
+
+    def __exit__(cls, *error: object) -> NoReturn:
+        raise TypeError("no_grad needs parentheses; write `with no_grad():`")
+
+
+class no_grad(ContextDecorator, metaclass=_NeedsParentheses):  # noqa: N801 - PyTorch's name
     """Record nothing inside the `with` block, or the decorated function.
 
     It holds in this thread, or asyncio task, only. As a decorator it covers generators and
@@ -636,7 +651,9 @@ class no_grad(ContextDecorator):  # noqa: N801 - PyTorch's name
     False
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *decorated: Never) -> None:
+        if decorated:
+            raise TypeError("no_grad needs parentheses; write `@no_grad()` above a function")
         self._blocks: list[Any] = []
 
     def __enter__(self) -> None:
