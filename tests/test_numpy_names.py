@@ -1,10 +1,13 @@
 """NumPy's names on Tensors: values as NumPy's, gradients to second order, true names in errors."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor
+from tinygrad_mnist.tensor import NUMPY_FUNCTIONS
 from tinygrad_mnist.testing import gradcheck
 
 RNG = np.random.default_rng(0)
@@ -285,6 +288,70 @@ def test_functions_without_a_gradient_give_plain_values(f):
     found, expected = f(t), f(t.numpy())
     assert not isinstance(found, Tensor) or not found.requires_grad
     np.testing.assert_array_equal(found, expected)
+
+
+KEYWORDS = {
+    "where": S > 0.2, "initial": 5.0, "out": np.zeros((3, 3)), "dtype": np.float32, "order": "F",
+    "casting": "unsafe", "mean": 0.0, "kind": "stable", "mode": "edge", "optimize": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("keyword", KEYWORDS)
+@pytest.mark.filterwarnings("ignore")
+def test_a_keyword_of_numpys_is_honoured_or_refused(keyword):
+    """Never ignored: what a function returns with it is what NumPy's returns."""
+    option = {keyword: KEYWORDS[keyword]}
+    for function, count in itertools.product(NUMPY_FUNCTIONS, (1, 2)):
+        try:
+            y = function(*[Tensor(S)] * count, **option)
+        except (TypeError, ValueError, AttributeError):
+            continue
+        expected = function(*[S] * count, **option)
+        if function not in (np.empty_like, np.linalg.slogdet):
+            np.testing.assert_allclose(np.asarray(y), expected, err_msg=function.__name__)
+            assert np.asarray(y).dtype == np.asarray(expected).dtype, function.__name__
+
+
+NONE, ROW = np.zeros(0), np.zeros((0, 3))
+STACK_OF_NONE = np.zeros((0, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("f", "inputs"),
+    [
+        (lambda a: np.vstack([a, a]), [ROW]),
+        (lambda a: np.hstack([a, a]), [NONE]),
+        (np.diff, [NONE]),
+        (lambda a: np.diff(a, 3), [np.zeros((2, 2))]),
+        (np.kron, [np.zeros((0, 2)), np.ones((2, 3))]),
+        (np.inner, [np.zeros((2, 0)), np.zeros((3, 0))]),
+        (lambda a, b: np.tensordot(a, b, 1), [np.zeros((2, 0)), ROW]),
+        (np.diag, [NONE]),
+        (lambda a: np.diag(a, 2), [NONE]),
+        (np.rot90, [ROW]),
+        (np.cross, [ROW, ROW]),
+        (np.hypot, [NONE, NONE]),
+        (np.remainder, [NONE, NONE]),
+        (np.sinc, [NONE]),
+        (lambda a: np.linspace(a, 1.0, 3), [NONE]),
+        (lambda a: np.linspace(a, 1.0, 0), [V]),
+        (lambda a: np.select([a > 0], [a], 1.0), [ROW]),
+        (lambda a: np.array_split(a, 5)[4], [np.zeros(2)]),
+        (lambda a: np.linalg.norm(a, 3, axis=0), [ROW]),
+        (lambda a: np.partition(a, 0), [ROW]),
+        (lambda a: np.gradient(a, axis=0), [np.zeros((3, 0))]),
+        (np.linalg.inv, [STACK_OF_NONE]),
+        (np.linalg.det, [np.zeros((0, 0))]),
+    ],
+)
+def test_empty_arrays_are_numpys(f, inputs):
+    tensors = [Tensor(x, requires_grad=True) for x in inputs]
+    y = f(*tensors)
+    np.testing.assert_array_equal(y.numpy(), f(*inputs))
+    assert y.shape == f(*inputs).shape
+    y.sum().backward()
+    for x in tensors:
+        assert x.grad is None or x.grad.shape == x.shape
 
 
 @pytest.mark.parametrize(
