@@ -1,7 +1,7 @@
 """What PyTorch and Keras call their layers, initialisers and a model's methods, and what we do."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
 
 from ..ops import OPS
 from ..ops.foreign import FUNCTIONS, KEYWORDS
@@ -159,8 +159,8 @@ def advice_for_layer(name: str) -> Mapping[str, str]:
     return LAYERS
 
 
-def check_keywords(kind: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+def check_keywords(name: str, init: Callable[..., None], given: Iterable[str]) -> None:
     """Raise a TypeError that says what a foreign keyword of a layer is called here."""
-    for name in given:
-        if name in _KEYWORDS and name not in known:
-            raise TypeError(f"{kind} has no argument {name!r}; use {_KEYWORDS[name]}")
+    for keyword in given:
+        if keyword in _KEYWORDS and keyword not in signature(init).parameters:
+            raise TypeError(f"{name} has no argument {keyword!r}; use {_KEYWORDS[keyword]}")

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from inspect import signature
 from typing import TYPE_CHECKING, Any, Never, Protocol, Self, TypeVar
 
 import numpy as np
@@ -97,7 +96,7 @@ class Module(Holder):
                     f"{name} takes no arguments when it is made; to call one, write {name}()(x)"
                 )
             if kwargs and cls.__module__.startswith(__package__):  # a layer of the library
-                check_keywords(cls.__name__, signature(cls.__init__).parameters, kwargs)
+                check_keywords(cls.__name__, cls.__init__, kwargs)
             return super().__new__(cls)
 
         def __getattr__(self, name: str) -> Any:
