@@ -7,6 +7,7 @@ runs of pixels.
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -102,6 +103,10 @@ class Windows:
             )
             for i, j in starts
         ]
+        # Which of them are pixels of the image and not of the padding, for any channel and image.
+        real = np.zeros((1, *padded, 1), np.bool_)
+        real[self.inside] = True
+        self.real = [real[index] for index in self.indices]
 
     def views(self, x: Array, fill: float = 0.0) -> list[Array]:
         """Return the pixels (C, rows, columns, N) that each element of the kernel meets."""
@@ -120,6 +125,10 @@ class Windows:
             total[index] += part
         images: Array = total[self.inside].transpose(_OUTSIDE)
         return images
+
+
+# A step of training asks for the same windows again and again.
+_find_windows = lru_cache(maxsize=256)(Windows)
 
 
 def _empty(like: Array, shape: tuple[int, ...]) -> Array:
@@ -157,9 +166,12 @@ def _fold(patches: Array, *, windows: Windows) -> Forward:
 
 def _product(a: Array, b: Array) -> Array:
     """Return a @ b, of stacks of matrices; of arrays in memory that was used before."""
+    # BLAS takes several times as long as a broadcast multiply for an inner size of 1.
+    multiply = np.multiply if a.shape[-1] == 1 else np.matmul
     if is_array(a) and is_array(b) and a.dtype == b.dtype:
-        return np.matmul(a, b, out=_empty(b, (*a.shape[:-1], b.shape[-1])))
-    return a @ b
+        return multiply(a, b, out=_empty(b, (*a.shape[:-1], b.shape[-1])))
+    product: Array = multiply(a, b)
+    return product
 
 
 def _check_convolution(
@@ -170,9 +182,14 @@ def _check_convolution(
     kernel = ", ".join(f"K{side}" if ndim > 3 else "K" for side in sizes.split(", "))
     channels = "C" if groups == 1 else f"C / {groups}"
     if weight.ndim != ndim or x.ndim != ndim or x.shape[1] != groups * weight.shape[1]:
+        hint = ""
+        if x.ndim == ndim - 1 and weight.ndim == ndim and groups * weight.shape[1] == 1:
+            hint = "; give the one channel an axis, by np.expand_dims(x, 1)"
+        elif x.ndim == weight.ndim == ndim and x.shape[-1] == groups * weight.shape[1]:
+            hint = "; put the channels second, by np.moveaxis(x, -1, 1)"
         raise ShapeError(
             f"{op}: expected x (N, C, {sizes}) and weight (O, {channels}, {kernel}), got {x.shape} "
-            f"and {weight.shape}"
+            f"and {weight.shape}{hint}"
         )
     if weight.shape[0] % groups:
         raise ShapeError(
@@ -226,7 +243,7 @@ def _conv2d(
     _check_convolution("conv2d", x, weight, bias, groups, "H, W")
     kernel, step, around = window("conv2d", weight.shape[2:], stride, padding)
     spacing = as_pair("conv2d", "dilation", dilation, 1)
-    windows = Windows("conv2d", x.shape, kernel, step, around, spacing)
+    windows = _find_windows("conv2d", x.shape, kernel, step, around, spacing)
     return _convolve(x, weight, bias, windows, groups)
 
 
@@ -305,7 +322,7 @@ def _conv1d(
         )
     # Images of one row, and kernels of one row.
     images, kernels = np.expand_dims(x, 2), np.expand_dims(weight, 2)
-    windows = Windows(
+    windows = _find_windows(
         "conv1d", images.shape, kernels.shape[2:], (1, stride), (0, padding), (1, dilation)
     )
     y, vjp_2d = _convolve(images, kernels, bias, windows, groups)
@@ -372,7 +389,9 @@ def conv1d(
 
 def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -> Forward:
     x = floating(x)
-    windows = Windows("max_pool2d", x.shape, *pool_window("max_pool2d", kernel, stride, padding))
+    windows = _find_windows(
+        "max_pool2d", x.shape, *pool_window("max_pool2d", kernel, stride, padding)
+    )
     views = windows.views(values(x), -np.inf)
     y = _fill(values(x), windows.places, -np.inf)
     for view in views:
@@ -381,9 +400,11 @@ def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -
     def vjp(g: Array, needs: Needs) -> Grads:
         ties = [view == y for view in views]
         if windows.padding != (0, 0):  # a window of minus infinities does not tie with the padding
-            real = windows.views(np.ones_like(values(x), dtype=bool))
-            ties = [tie & pixels for tie, pixels in zip(ties, real, strict=True)]
-        share = g.transpose(_INSIDE) / np.add.reduce(ties, dtype=x.dtype)
+            ties = [tie & real for tie, real in zip(ties, windows.real, strict=True)]
+        count = np.zeros_like(ties[0], np.min_scalar_type(len(ties)))
+        for tie in ties:
+            count += tie
+        share = g.transpose(_INSIDE) / count.astype(x.dtype)
         return (_add_windows(share, (share * tie for tie in ties), windows),)
 
     return y.transpose(_OUTSIDE), vjp
@@ -429,7 +450,9 @@ def max_pool2d(
 
 def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -> Forward:
     x = floating(x)
-    windows = Windows("avg_pool2d", x.shape, *pool_window("avg_pool2d", kernel, stride, padding))
+    windows = _find_windows(
+        "avg_pool2d", x.shape, *pool_window("avg_pool2d", kernel, stride, padding)
+    )
     y, count = _fill(values(x), windows.places, 0), len(windows.indices)
     for view in windows.views(values(x)):
         y += view
