@@ -419,8 +419,8 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
     ----------
     x : Tensor
     approximate : {"none", "tanh"}
-        With "tanh" it is 0.5 * x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x**3))), which is within
-        0.0005 of it. Networks such as GPT-2 were trained with that.
+        "tanh" computes 0.5 * x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x**3))) instead. The two
+        differ by less than 0.0005. Networks such as GPT-2 were trained with "tanh".
 
     Raises
     ------

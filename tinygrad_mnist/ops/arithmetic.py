@@ -243,7 +243,7 @@ def _maximum(x: Array, y: Array) -> Forward:
 def maximum(x: TensorLike, y: TensorLike) -> Tensor:
     """Larger of x and y, elementwise with broadcasting.
 
-    It is nan where either is. A tie gives half of the gradient to each.
+    The result is nan where x or y is nan. A tie gives half of the gradient to each.
 
     Examples
     --------
@@ -261,7 +261,7 @@ def _minimum(x: Array, y: Array) -> Forward:
 def minimum(x: TensorLike, y: TensorLike) -> Tensor:
     """Smaller of x and y, elementwise with broadcasting.
 
-    It is nan where either is. A tie gives half of the gradient to each.
+    The result is nan where x or y is nan. A tie gives half of the gradient to each.
 
     Examples
     --------

@@ -268,11 +268,11 @@ def conv2d(
     weight : Tensor of shape (O, C / groups, KH, KW)
     bias : Tensor of shape (O,), optional
     stride, padding, dilation : int or (rows, columns)
-        Pixels from window to window, of zeros around the images, and from one element of the kernel
-        to the next.
+        The pixels from one window to the next, the zeros around the images, and the pixels from one
+        element of the kernel to the next.
     groups : int
-        Into how many groups the channels are divided. Each group of outputs sees its own group of
-        inputs only; with C groups, each kernel sees one channel.
+        The number of groups into which the channels are divided. Each group of outputs sees only
+        its own group of inputs. With C groups, each kernel sees one channel.
 
     Returns
     -------
@@ -430,6 +430,10 @@ def max_pool2d(
         By default the kernel's size.
     padding : int or (rows, columns)
         Pixels of minus infinity around the images, at most half the kernel.
+
+    Returns
+    -------
+    Tensor of shape (N, C, (H + 2 * padding - KH) // stride + 1, ...)
 
     Raises
     ------

@@ -57,7 +57,7 @@ def _expm1(x: Array) -> Forward:
 
 
 def expm1(x: TensorLike) -> Tensor:
-    """Exponential less one, e**x - 1, elementwise; exact near 0.
+    """Exponential less one, e**x - 1, elementwise; accurate near 0.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def _log1p(x: Array) -> Forward:
 
 
 def log1p(x: TensorLike) -> Tensor:
-    """Natural logarithm log(1 + x), elementwise; exact near 0.
+    """Natural logarithm log(1 + x), elementwise; accurate near 0.
 
     Examples
     --------
@@ -183,7 +183,7 @@ def _reciprocal(x: Array) -> Forward:
 
 
 def reciprocal(x: TensorLike) -> Tensor:
-    """Reciprocal 1 / x, elementwise; of integers, too, it is a float.
+    """Reciprocal 1 / x, elementwise; the reciprocal of an integer is a float.
 
     Examples
     --------
@@ -274,7 +274,7 @@ def _round(x: Array, *, decimals: int) -> Forward:
 def round_(x: TensorLike, decimals: int = 0) -> Tensor:
     """Nearest number with so many decimals, elementwise; its slope is 0.
 
-    Of two that are equally near it is the even one, as in NumPy. `decimals` may be negative.
+    If two are equally near, it takes the even one, as NumPy does. `decimals` may be negative.
 
     Examples
     --------

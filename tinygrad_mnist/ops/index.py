@@ -253,7 +253,7 @@ def repeat(
     Raises
     ------
     ShapeError
-        If there is a number for each element, but not as many of them as elements.
+        If there are several numbers, but not one for each element.
     ValueError
         If a number is negative.
 

@@ -54,6 +54,8 @@ def _matmul(x: Array, y: Array) -> Forward:
 def matmul(x: TensorLike, y: TensorLike) -> Tensor:
     """Matrix product x @ y, with NumPy's rules for vectors and for leading axes.
 
+    Shapes (..., n, k) and (..., k, m) give (..., n, m); the leading axes broadcast.
+
     Raises
     ------
     ShapeError
@@ -70,9 +72,9 @@ def matmul(x: TensorLike, y: TensorLike) -> Tensor:
 def dot(x: TensorLike, y: TensorLike) -> Tensor:
     """Product as in `numpy.dot`: sums over the last axis of x and the last but one of y.
 
-    For vectors and matrices it is `matmul`, and beside a number `multiply`. Where both have more
-    axes, the result has all of theirs but the two that are summed over: unlike `matmul`, it pairs
-    each matrix of x with each of y.
+    For vectors and matrices it is `matmul`, and beside a number it is `multiply`. With more axes it
+    differs from `matmul`, because it pairs each matrix of x with each matrix of y: the result has
+    all axes of both, except the two that are summed over.
 
     Raises
     ------
@@ -170,6 +172,10 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None) ->
     x : Tensor of shape (..., in)
     weight : Tensor of shape (out, in)
     bias : Tensor of shape (out,), optional
+
+    Returns
+    -------
+    Tensor of shape (..., out)
 
     Raises
     ------

@@ -188,7 +188,8 @@ def batch_norm(
     TypeError
         If running statistics are not ndarrays.
     ValueError
-        If a training batch has one value a channel, or evaluation has no running statistics.
+        If a training batch has only one value in each channel, or evaluation has no running
+        statistics.
 
     Examples
     --------

@@ -44,6 +44,9 @@ def _sum(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
 def sum_(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
     """Sum over axes (all by default).
 
+    The result has the shape of x without these axes. With `keepdims` the axes stay, with size 1.
+    The same holds for the other reductions.
+
     Examples
     --------
     >>> Tensor([[1.0, 2.0], [3.0, 4.0]]).sum(axis=0)
@@ -61,7 +64,7 @@ def _mean(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
 
 
 def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
-    """Arithmetic mean over axes (all by default).
+    """Arithmetic mean sum(x) / n over axes (all by default).
 
     Examples
     --------
@@ -273,7 +276,7 @@ def _cumsum(x: Array, *, axis: int | None) -> Forward:
 
 
 def cumsum(x: TensorLike, axis: int | None = None, **foreign: Never) -> Tensor:
-    """Cumulative sum along an axis, or of the flattened tensor by default.
+    """Cumulative sum y[i] = x[0] + ... + x[i] along an axis; by default, of the flattened x.
 
     Examples
     --------
@@ -304,7 +307,7 @@ def _cumprod(x: Array, *, axis: int | None) -> Forward:
 
 
 def cumprod(x: TensorLike, axis: int | None = None, **foreign: Never) -> Tensor:
-    """Cumulative product along an axis, or of the flattened tensor by default.
+    """Cumulative product y[i] = x[0] * ... * x[i] along an axis; by default, of the flattened x.
 
     Zeros among the factors have exact gradients.
 

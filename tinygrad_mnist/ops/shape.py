@@ -31,7 +31,9 @@ def _reshape(x: Array, *, shape: Any) -> Forward:
 
 
 def reshape(x: TensorLike, shape: int | Sequence[int], *more: int) -> Tensor:
-    """Give the elements, in C order, another shape, of which one size may be -1.
+    """Give the elements another shape, in C order.
+
+    One size may be -1; it is then computed from the others.
 
     Examples
     --------
@@ -49,7 +51,7 @@ def _transpose(x: Array, *, axes: Sequence[int]) -> Forward:
 
 
 def transpose(x: TensorLike, axes: int | Sequence[int] | None = None, *more: int) -> Tensor:
-    """Permute the axes; by default, reverse them.
+    """Permute the axes: axis i of the result is axis axes[i] of x. By default, reverse them.
 
     Examples
     --------
@@ -69,7 +71,7 @@ def _swapaxes(x: Array, *, axis1: int, axis2: int) -> Forward:
 
 
 def swapaxes(x: TensorLike, axis1: int, axis2: int, **foreign: Never) -> Tensor:
-    """Exchange two axes.
+    """Exchange two axes: a matrix becomes its transpose.
 
     Examples
     --------
@@ -155,7 +157,7 @@ def _broadcast_to(x: Array, *, shape: Any) -> Forward:
 
 
 def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
-    """Repeat along new axes and axes of size 1, up to the given shape.
+    """Repeat x along new axes and along axes of size 1, so that it gets the given shape.
 
     Examples
     --------
@@ -192,7 +194,9 @@ def _concatenate(*arrays: Array, axis: int | None) -> Forward:
 
 
 def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0, **foreign: Never) -> Tensor:
-    """Join tensors along an existing axis (flattened, if None).
+    """Join tensors along an existing axis: shapes (2, 3) and (4, 3) give (6, 3).
+
+    With `axis=None` they are flattened first.
 
     Raises
     ------
@@ -225,7 +229,7 @@ def _stack(*arrays: Array, axis: int) -> Forward:
 
 
 def stack(tensors: Sequence[TensorLike], axis: int = 0, **foreign: Never) -> Tensor:
-    """Join tensors of equal shape along a new axis.
+    """Join tensors of equal shape along a new axis: two of shape (3, 4) give (2, 3, 4).
 
     Raises
     ------

@@ -243,7 +243,7 @@ def _tanh(x: Array) -> Forward:
 
 
 def tanh(x: TensorLike) -> Tensor:
-    """Hyperbolic tangent, elementwise.
+    """Hyperbolic tangent (e**x - e**-x) / (e**x + e**-x), elementwise.
 
     Examples
     --------
