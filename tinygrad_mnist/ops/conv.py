@@ -267,9 +267,12 @@ def conv2d(
     x : Tensor of shape (N, C, H, W)
     weight : Tensor of shape (O, C / groups, KH, KW)
     bias : Tensor of shape (O,), optional
-    stride, padding, dilation : int or (rows, columns)
-        The pixels from one window to the next, the zeros around the images, and the pixels from one
-        element of the kernel to the next.
+    stride : int or (rows, columns)
+        Pixels from one window to the next.
+    padding : int or (rows, columns)
+        Pixels of zeros on each side of the images.
+    dilation : int or (rows, columns)
+        Pixels from one element of the kernel to the next.
     groups : int
         The number of groups into which the channels are divided. Each group of outputs sees only
         its own group of inputs. With C groups, each kernel sees one channel.

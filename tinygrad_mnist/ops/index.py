@@ -340,8 +340,10 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
     x : Tensor of at least two axes
     offset : int
         Positive above the main diagonal, negative below it.
-    axis1, axis2 : int
-        The axes of rows and columns.
+    axis1 : int
+        The axis of the rows.
+    axis2 : int
+        The axis of the columns.
 
     Raises
     ------

@@ -95,8 +95,10 @@ def moveaxis(
     Parameters
     ----------
     x : Tensor
-    source, destination : int or as many ints
-        Where each axis stands, and where it shall stand.
+    source : int or sequence of ints
+        The axes to move.
+    destination : int or sequence of ints
+        The place of each of them in the result.
 
     Raises
     ------
