@@ -314,3 +314,224 @@ def test_a_change_in_place_is_found_wherever_a_vjp_keeps_the_array(make):
     x.data -= 1.0
     with pytest.raises(GraphError, match="op saved an array"):
         y.backward()
+
+
+class Slotted:
+    __slots__ = ("x",)
+
+    def __init__(self, x):
+        self.x = x
+
+    def vjp(self, g, needs):
+        return (2 * g * self.x,)
+
+
+class Holder:
+    def __init__(self, x):
+        self.hidden = Slotted(x)
+
+
+def windows_of(x):
+    return np.lib.stride_tricks.sliding_window_view(x, 2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: Slotted(x).vjp,
+        lambda x: VJPObject(x).__call__,
+        lambda x: (lambda held: lambda g, needs: (2 * g * held.x,))(Slotted(x)),
+        lambda x: (lambda held: lambda g, needs: (2 * g * held.hidden.x,))(Holder(x)),
+        lambda x: (lambda seen: lambda g, needs: (2 * g * np.append(seen[:, 0], seen[-1:, 1]),))(
+            windows_of(x)
+        ),
+        lambda x: (lambda other: lambda g, needs: (2 * g * other,))(
+            np.frombuffer(memoryview(x), x.dtype)
+        ),
+        lambda x: (lambda reverse: lambda g, needs: (2 * g * reverse[::-1],))(x[::-1]),
+    ],
+    ids=["method", "call", "slots", "deep", "windows", "buffer", "reversed"],
+)
+def test_a_change_is_found_where_the_search_cannot_look(make):
+    def _op(x):
+        return x * x, make(x)
+
+    x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    other = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = apply(_op, x).sum()
+    other.data -= 1.0
+    y.backward(retain_graph=True)  # a change elsewhere is no reason to refuse
+    np.testing.assert_array_equal(x.grad, [2.0, 4.0, 6.0])
+    x.data -= 1.0
+    with pytest.raises(GraphError, match="op saved an array"):
+        y.backward()
+
+
+def test_two_arrays_over_one_buffer_are_one_memory():
+    memory = bytearray(np.ones(4, np.float32).tobytes())
+    first, second = np.frombuffer(memory, np.float32), np.frombuffer(memory, np.float32)[1:3]
+    x, y = tg.from_numpy(first, requires_grad=True), tg.from_numpy(second, requires_grad=True)
+    product = (x * x).sum()
+    y.data *= 3.0
+    with pytest.raises(GraphError, match="multiply saved an array"):
+        product.backward()
+
+
+def test_a_change_beside_a_saved_view_is_not_a_change_of_it():
+    flat = np.ones(6, np.float32)
+    w, b = tg.from_numpy(flat[:4], requires_grad=True), tg.from_numpy(flat[4:], requires_grad=True)
+    y = (w * w).sum() + b.sum()
+    b.data -= 1.0  # two parameters in one array, as flat optimizers keep them
+    y.backward()
+    np.testing.assert_array_equal(w.grad, 2 * np.ones(4))
+
+
+def test_a_sum_goes_backward_after_its_terms_have_changed():
+    x, p = Tensor([1.0, 2.0], requires_grad=True), Tensor([3.0, 4.0], requires_grad=True)
+    y = (x + p).sum() + (x - p).sum()
+    p.data *= 0.0
+    x.data *= 0.0
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [2.0, 2.0])
+    np.testing.assert_array_equal(p.grad, [0.0, 0.0])
+
+
+def test_records_of_changes_end_with_the_memory_they_are_about():
+    from tinygrad_mnist import graph
+
+    gc.collect()
+    before = len(graph._changes)
+    for _ in range(100):
+        x = Tensor(np.ones(3), requires_grad=True)
+        x.data -= 1.0
+        graph.mark_changed(x.data[1:])
+    del x
+    gc.collect()
+    assert len(graph._changes) == before
+
+
+def test_changes_in_many_threads_are_never_lost():
+    parameters = [Tensor(np.ones(2), requires_grad=True) for _ in range(8)]
+    missed = []
+
+    def work(p):
+        for _ in range(300):
+            y = (p * p).sum()
+            p.data *= 1.0
+            try:
+                y.backward()
+            except GraphError:
+                continue
+            missed.append(p)
+
+    threads = [threading.Thread(target=work, args=(p,)) for p in parameters]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not missed
+
+
+def test_threads_that_add_to_one_gradient_lose_nothing():
+    x = Tensor(np.zeros(1000), requires_grad=True)
+
+    def work():
+        for _ in range(200):
+            (x * 1.0).sum().backward()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switch)
+    np.testing.assert_array_equal(x.grad, np.full(1000, 1600.0))
+
+
+def test_the_vjps_of_our_own_operations_hide_nothing():
+    """So `apply` need not search them; what a user's vjp may hide, it keeps in mind."""
+    from op_table import TABLE
+
+    from tinygrad_mnist.graph import Watch, can_hide_arrays, watching
+
+    class Search(Watch):
+        def forward(self, kernel, arrays, y, node):
+            if node is not None and node.name not in known:
+                assert not can_hide_arrays(node.vjp), node.name
+
+    # They hold a plan of slices, which holds no arrays.
+    known = {"conv1d", "conv2d", "max_pool2d", "avg_pool2d", "unfold", "fold"}
+    rng = np.random.default_rng(0)
+    with watching(Search()):
+        for row in TABLE.values():
+            for case in row.cases:
+                *shapes, last = case
+                params = last if isinstance(last, dict) else {}
+                shapes = shapes if isinstance(last, dict) else case
+                inputs = [Tensor(rng.uniform(*row.domain, s), requires_grad=True) for s in shapes]
+                row.op(*inputs, **params)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "words"),
+    [
+        (lambda x: x * 2, "a tuple"),
+        (lambda x: (x * 2,), "got tuple"),
+        (lambda x: (x * 2, None), "a tuple"),
+        (lambda x: [x, x, x], "got list"),
+    ],
+)
+def test_a_kernel_without_a_vjp_is_refused(kernel, words):
+    for size in (2, 3):  # two elements could be taken for a result and its vjp
+        with pytest.raises(TypeError, match=r"returns its result and its vjp.*" + words):
+            apply(kernel, Tensor(np.ones(size)))
+
+
+def test_a_vjp_that_returns_no_tuple_is_refused():
+    def _bare(x):
+        return x * 2, lambda g, needs: g * 2
+
+    for size in (1, 2):
+        with pytest.raises(GraphError, match="bare: its vjp must return a tuple .* got ndarray"):
+            apply(_bare, Tensor(np.ones(size), requires_grad=True)).sum().backward()
+
+
+class UnluckyError(Exception):
+    def __init__(self, a, b):
+        super().__init__(f"{a} and {b}")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ValueError("unknown broadcast station"), ValueError),
+        (ZeroDivisionError("by 0"), ZeroDivisionError),
+        (KeyError("shape"), KeyError),
+        (UnluckyError(1, 2), UnluckyError),
+        (OSError(2, "no such file"), FileNotFoundError),
+    ],
+)
+def test_an_error_of_a_users_kernel_keeps_its_type(error, kind):
+    def _fails(x):
+        raise error
+
+    with pytest.raises(kind) as caught:
+        apply(_fails, Tensor([1.0, 2.0]))
+    assert type(caught.value) is kind
+    said = " ".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
+    assert "fails" in said
+    assert "float32[2]" in said
+
+
+def test_a_tensor_that_a_kernel_gets_past_apply_is_refused():
+    factor = Tensor([2.0, 3.0], requires_grad=True)
+
+    def _scaled(x, *, factor):
+        return x * factor, lambda g, needs: (g * factor,)
+
+    with pytest.raises(TypeError, match="scaled: its kernel computed with a Tensor"):
+        apply(_scaled, Tensor([1.0, 1.0], requires_grad=True), factor=factor)

@@ -19,6 +19,9 @@ ALONE = {
     "mnist.py": [],
     "custom_model.py": [],
     "char_rnn.py": ["--steps", 3, "--hidden", 8, "--size", 20000],
+    "char_gpt.py": ["--help"],
+    "pinn.py": ["--steps", 3],
+    "vae.py": ["--help"],
     "transfer.py": ["--epochs", 1, "--draws", 1, "--examples", 3],
     "export_onnx.py": ["--help"],
     "test_my_op.py": ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_op.py"],
@@ -607,3 +610,10 @@ def test_the_recurrent_network_learns_more_than_letter_frequencies():
     by_frequency = float(done.stdout.split("alone ")[1].split(" bits")[0])
     assert float(done.stdout.split("held-out text: ")[1].split(" bits")[0]) < by_frequency - 0.5
     assert len((EXAMPLES / "char_rnn.py").read_text().splitlines()) < 120
+
+
+def test_a_network_solves_a_differential_equation(tmp_path):
+    done = run("pinn.py", "--steps", "1000", "--out", tmp_path)
+    error = float(done.stdout.split("largest error ")[1].split("%")[0])
+    assert error < 1.0, "percent of the first swing, from the exact solution"
+    assert (tmp_path / "motion.png").stat().st_size > 10_000

@@ -1,4 +1,4 @@
-"""What a bug report needs to name: python -m tinygrad_mnist prints the versions, the machine and where the data are."""
+"""Print what a bug report needs: versions, the machine, the data (python -m tinygrad_mnist)."""
 
 import os
 from importlib import metadata

@@ -1,4 +1,4 @@
-"""detect_anomaly(): find the operation behind the first NaN or infinity, or behind an array that changed secretly."""
+"""detect_anomaly(): find the operation behind the first NaN, or behind a secretly changed array."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ import numpy as np
 
 from .arrays import Array
 from .errors import AnomalyError
-from .tensor import Grads, Kernel, Node, Watch, mode, op_name, saved_arrays, switched
+from .graph import Grads, Kernel, Node, Watch, mode, op_name, saved_arrays, watching
 
 __all__ = ["detect_anomaly"]
 
@@ -28,11 +28,12 @@ class _Detector(Watch):
         origin = _user_line()
         if node is not None:
             node.origin = origin
-            self.checksums[node] = [(a, _checksum(a)) for a in saved_arrays(node.vjp)]
+            self.checksums[node] = [(a, _checksum(a)) for a in saved_arrays(node)]
         if not np.isfinite(y).all():
             shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
             raise AnomalyError(
-                f"{op_name(kernel)}: forward gave {_first(y)} from inputs {shapes}; created at {origin}"
+                f"{op_name(kernel)}: forward gave {_first(y)} from inputs {shapes}; "
+                f"created at {origin}"
             )
 
     def before_vjp(self, node: Node) -> None:
@@ -71,8 +72,9 @@ def _user_line() -> str:
 
 @contextmanager
 def detect_anomaly() -> Iterator[None]:
-    """Inside the `with` block, raise AnomalyError at the first NaN or infinity, forward or backward, in this thread.
+    """Raise AnomalyError at the first NaN or infinity inside the `with` block, in this thread.
 
+    It looks at results and at gradients.
     It names the operation and the line of yours that created it, and also finds arrays that a graph
     saved and that were changed behind the library's back (`t.data[0] = 1`). It costs a pass over
     every array: for debugging.
@@ -90,11 +92,8 @@ def detect_anomaly() -> Iterator[None]:
     tinygrad_mnist.errors.AnomalyError: log: forward gave -inf at index (1,) of shape (2,) from
     inputs float32[2]; ...
     """
-    watch = (
-        mode.watch if isinstance(mode.watch, _Detector) else _Detector()
-    )  # one within another knows what that has seen
-    with (
-        switched(watch=watch),
-        np.errstate(all="ignore"),
-    ):  # the error says more than NumPy's warning
+    # A nested detect_anomaly() reuses the outer one's records.
+    now = mode().watch
+    watch = now if isinstance(now, _Detector) else _Detector()
+    with watching(watch), np.errstate(all="ignore"):  # the error says more than NumPy's warning
         yield

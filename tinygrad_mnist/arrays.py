@@ -1,140 +1,252 @@
-"""ndarray helpers that every other file may use: dtype rules, undoing a broadcast, who owns a piece of memory."""
+"""ndarray helpers that every other file may use: dtype rules, undoing a broadcast, memory."""
 
-import cmath
-import math
-import sys
-import threading
+import string
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Array", "Rng", "add_into", "as_array", "constants", "empty", "floating", "masked", "owner", "unbroadcast",
+    "Array", "Rng", "add_into", "add_up", "as_array", "choose", "constants", "dot_over",
+    "floating", "is_array", "keep_where", "max_along", "span", "spread", "sum_over",
+    "unbroadcast", "values",
 ]  # fmt: skip
 
-# npt.NDArray[Any] but for the second Any, without which pyright knows no .real of it
+# npt.NDArray[Any] but for the second Any, without which pyright finds no attributes of it
 Array: TypeAlias = np.ndarray[tuple[Any, ...], Any]
 
 # What the library accepts as a source of randomness. Quoted, because evaluating it would import
 # numpy.random, which `import numpy` leaves for its first use.
 Rng: TypeAlias = "np.random.Generator | int | None"
 
-_NUMBERS = (
-    bool,
-    int,
-    float,
-    complex,
-)  # compared by exact type: np.float64 is a float, yet has a dtype of its own
+
+# From what users pass to arrays
 
 
 def as_array(data: object, dtype: npt.DTypeLike | None = None) -> Array:
-    """Return `data` as an ndarray, without a copy where it is one; Python floats and lists of them become float32.
+    """Return `data` as an ndarray, without a copy where it is one.
+
+    Python floats and lists of them become float32.
 
     Raises
     ------
     TypeError
-        If the data are not numbers.
+        If the data are not numbers, or a masked array, whose mask would be lost.
     """
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError(
+            "a masked array would lose its mask in a Tensor; pass its .filled(value), or choose by "
+            "the mask with where()"
+        )
     try:
-        array = np.asarray(data)
+        array: Array = np.asanyarray(data)
     except ValueError as error:
         raise TypeError(
             f"expected numbers in a rectangular array, got {type(data).__name__}: {error}"
         ) from error
+    if isinstance(array, np.matrix):  # whose * is a matrix product
+        array = np.asarray(array)
     if array.dtype.kind not in "fciub":
         raise TypeError(f"expected numbers, got {type(data).__name__} of dtype {array.dtype}")
     if dtype is not None and np.dtype(dtype).kind not in "fciub":
         raise TypeError(f"expected a dtype of numbers, got {np.dtype(dtype)}")
-    if (
-        dtype is None and array.dtype.kind in "fc" and not hasattr(data, "__array__")
-    ):  # Python's own numbers
+    if dtype is None and array.dtype.kind in "fc" and not hasattr(data, "__array__"):
         dtype = np.float32 if array.dtype.kind == "f" else np.complex64
     return array if dtype is None else array.astype(dtype, copy=False)
 
 
-def constants(values: list[Any]) -> list[Array]:
-    """Return the operands of one operation as arrays; a Python number takes the dtype of the arrays beside it."""
-    kinds = [value.dtype for value in values if hasattr(value, "dtype")]
-    beside = np.result_type(*kinds) if kinds else None
-    arrays = []
-    for value in values:
-        if type(value) not in _NUMBERS or beside is None or beside.kind not in "fc":
-            arrays.append(as_array(value))
-        elif type(value) is complex:
-            arrays.append(np.asarray(value, np.result_type(beside, np.complex64)))
-        else:
-            arrays.append(np.asarray(value, beside))
+def constants(operands: list[Any]) -> list[Array]:
+    """Return the operands of one operation as arrays of dtypes that fit together.
+
+    Only floating-point arrays decide the dtype of the result. A Python number, a NumPy scalar, a
+    list, or an array of integers or bools takes the dtype of the floating-point arrays beside it.
+    """
+    arrays = [as_array(operand) for operand in operands]
+    yields = [_yields(*pair) for pair in zip(operands, arrays, strict=True)]
+    deciding = [a.dtype for a, gives_way in zip(arrays, yields, strict=True) if not gives_way]
+    if not deciding:
+        return arrays
+    beside = np.result_type(*deciding)
+    for i, operand in enumerate(operands):
+        if yields[i]:
+            is_complex = arrays[i].dtype.kind == "c"
+            dtype = np.result_type(beside, np.complex64) if is_complex else beside
+            arrays[i] = np.asarray(operand, dtype)
     return arrays
 
 
+def _yields(operand: object, array: Array) -> bool:
+    """Return whether an operand takes the dtype of the arrays beside it."""
+    is_number = isinstance(operand, np.generic) or not hasattr(operand, "__array__")
+    return is_number or array.dtype.kind not in "fc"
+
+
 def floating(a: Array) -> Array:
-    """Return `a` as floats or complex numbers: integers would wrap around, or cut the constants beside them."""
-    return a if a.dtype.kind in "fc" else a.astype(np.result_type(a, np.float32))
+    """Return `a` as floats: integers would wrap around, or cut the constants beside them."""
+    return a if a.dtype.kind in "fc" else a.astype(np.result_type(a.dtype, np.float32))
 
 
-class _Pool(threading.local):
-    def __init__(self) -> None:
-        self.blocks: dict[int, list[Array]] = {}
-        self.bytes = 0
+_HALF = np.dtype(np.float16)
 
 
-_pool = _Pool()
-_LARGE, _POOLED = 1 << 17, 1 << 28  # bytes: what is worth pooling, and how much a thread may keep
+# Inside kernels: these helpers take arrays and Tensors alike
 
 
-def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Return an uninitialised array; a large one in memory that an earlier array of its size has left.
+def is_array(x: Any) -> bool:
+    """Return whether x holds plain numbers, as an array or one of NumPy's scalars does.
 
-    New memory comes from the system page by page, at a cost that exceeds many a kernel's. A block
-    of the pool is free when nothing but the pool refers to it: every view of it counts.
+    If not, it is a Tensor, whose operations are being recorded.
     """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size < _LARGE:
-        return np.empty(shape, dtype)
-    blocks = _pool.blocks.setdefault(size, [])
-    for i in range(len(blocks)):
-        if sys.getrefcount(blocks[i]) == 2:  # the list, and the argument itself
-            return blocks[i].view(dtype).reshape(shape)
-    block = np.empty(size, np.uint8)
-    if (
-        _pool.bytes + size > _POOLED
-    ):  # sizes have changed for good, or there is more than is worth keeping
-        _pool.blocks, _pool.bytes = {}, 0
-    else:
-        _pool.bytes += size
-        blocks.append(block)
-    return block.view(dtype).reshape(shape)
+    return isinstance(x, (np.ndarray, np.generic))
 
 
-def add_into(total: Array, a: Array) -> Array:
-    """Return total + a, in the memory of `total` where its dtype and shape can hold it."""
-    same = total.dtype == a.dtype or total.dtype == np.result_type(total, a)
-    return (
-        np.add(total, a, out=total) if same and type(total) is np.ndarray else np.asarray(total + a)
-    )
+def values(x: Any) -> Any:
+    """Return the numbers of an array or a Tensor as an array.
+
+    A kernel makes its choices from them (a mask, the place of a maximum), because a choice has no
+    slope.
+    """
+    return x if isinstance(x, (np.ndarray, np.generic)) else x.numpy()
 
 
-def masked(g: Array, keep: Array) -> Array:
-    """Return g where `keep` is true, else 0, in the memory of g."""
-    np.multiply(g, keep, out=g)  # twenty times as fast as a choice by element
-    if not cmath.isfinite(np.add.reduce(g, axis=None)):  # but infinity times 0 is nan
-        g[~keep] = 0
-    return g
+def add_up(x: Array, axes: int | tuple[int, ...], keepdims: bool = True) -> Array:
+    """Return the sum of x over axes; float16, which has few digits, is summed in float32."""
+    if x.dtype == _HALF:
+        return x.astype(np.float32).sum(axis=axes, keepdims=keepdims).astype(np.float16)
+    total: Array = x.sum(axis=axes, keepdims=keepdims)
+    return total
+
+
+# NumPy's sums and maxima prepare a loop for each row, which costs more than a short row itself. Its
+# einsum and reduceat take a half to a quarter of the time.
+_FEW = 1 << 12  # elements in all, from which it pays
+_SHORT = 1 << 10  # elements of a row, up to which it pays, and einsum is as exact as a sum
+
+
+def _is_large(x: Array) -> bool:
+    """Return whether x is an array of floats that is worth a detour."""
+    return isinstance(x, np.ndarray) and x.size > _FEW and x.dtype in (np.float32, np.float64)
+
+
+def _innermost(x: Array, axes: Sequence[int]) -> list[int]:
+    """Return those of the axes that lie innermost in memory, as long as they are short together."""
+    inner: list[int] = []
+    count = 1
+    for axis in sorted(range(x.ndim), key=lambda k: abs(x.strides[k])):
+        count *= x.shape[axis]
+        if (axis not in axes and axis - x.ndim not in axes) or count > _SHORT:
+            break
+        inner.append(axis)
+    return inner
+
+
+def _subscripts(x: Array, inner: list[int]) -> tuple[str, str]:
+    """Return einsum's letters for every axis of x, and for those that are not summed over."""
+    every = string.ascii_letters[: x.ndim]
+    return every, "".join(c for k, c in enumerate(every) if k not in inner)
+
+
+def sum_over(x: Array, axes: Sequence[int]) -> Array:
+    """Return the sum of x over axes, which stay."""
+    inner = _innermost(x, axes) if _is_large(x) else []
+    if inner:
+        every, kept = _subscripts(x, inner)
+        x = np.expand_dims(np.einsum(f"{every}->{kept}", x), inner)
+    return x if len(inner) == len(axes) else x.sum(axis=tuple(axes), keepdims=True)
+
+
+def dot_over(x: Array, y: Array, axes: Sequence[int]) -> Array:
+    """Return the sum of x * y, of equal shapes, over axes, which stay."""
+    inner = _innermost(x, axes) if _is_large(x) and is_array(y) else []
+    if not inner:
+        return (x * y).sum(axis=tuple(axes), keepdims=True)
+    every, kept = _subscripts(x, inner)
+    products = np.expand_dims(np.einsum(f"{every},{every}->{kept}", x, y), inner)
+    return products if len(inner) == len(axes) else products.sum(axis=tuple(axes), keepdims=True)
+
+
+def max_along(x: Array, axis: int) -> Array:
+    """Return the largest number of x along an axis, which stays; minus infinity if it is empty."""
+    n = x.shape[-1] if x.ndim else 0
+    rows_lie_together = axis in (-1, x.ndim - 1) and 16 <= n <= _SHORT
+    if rows_lie_together and _is_large(x) and x.flags.c_contiguous:
+        rows = np.maximum.reduceat(x.reshape(-1), np.arange(0, x.size, n))
+        return rows.reshape(*x.shape[:-1], 1)
+    largest: Array = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    return largest
 
 
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
-    """Sum `g` over the axes along which an array of `shape` was broadcast: `g` itself, or a new array."""
+    """Sum `g` over the axes along which an array of `shape` was broadcast.
+
+    Returns `g` itself where there are none.
+    """
     if g.shape == shape:
         return g
     added = g.ndim - len(shape)
     stretched = [added + i for i, size in enumerate(shape) if size == 1 and g.shape[added + i] != 1]
-    total: Array = np.asarray(g.sum(axis=(*range(added), *stretched), keepdims=True))
-    return total.reshape(shape)
+    return add_up(g, (*range(added), *stretched)).reshape(shape)
 
 
-def owner(array: Array) -> Array:
-    """Return the array whose memory `array` views: two arrays overlap only if their owners are one."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+def spread(g: Array, shape: tuple[int, ...]) -> Array:
+    """Return `g` broadcast to a shape, in memory of its own."""
+    if not is_array(g):
+        return np.broadcast_to(g, shape)
+    out = np.empty_like(g, shape=shape, order="C", subok=True)
+    out[...] = g
+    return out
+
+
+_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def _has_bits(x: Any) -> bool:
+    """Return whether x is an array of floats that is as wide as some integer."""
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.dtype.itemsize in _BITS
+
+
+def _all_bits_where(condition: Array, dtype: np.dtype[Any]) -> Array:
+    """Return integers of the width of a dtype: with all bits set where true, with none elsewhere.
+
+    A choice by `&` and `^` with them keeps infinities and nan, and takes a tenth of the time of
+    np.where, which waits for a branch at each element.
+    """
+    condition = np.asanyarray(condition, np.bool_)
+    return np.negative(condition.view(np.int8)).astype(_BITS[dtype.itemsize])
+
+
+def keep_where(g: Array, keep: Array) -> Array:
+    """Return g where `keep` is true, else 0; an array in its own memory. `keep` may broadcast."""
+    if not _has_bits(g):
+        return np.where(keep, g, 0)
+    bits = g.view(_BITS[g.dtype.itemsize])
+    bits &= _all_bits_where(keep, g.dtype)
+    return g
+
+
+def choose(condition: Array, x: Array, y: Array) -> Array:
+    """Return x where a condition is true, else y, as np.where does; all three broadcast."""
+    if not (_has_bits(x) and _has_bits(y) and x.dtype == y.dtype):
+        return np.where(condition, x, y)
+    x_bits, y_bits = x.view(_BITS[x.dtype.itemsize]), y.view(_BITS[x.dtype.itemsize])
+    bits = _all_bits_where(condition, x.dtype) & (x_bits ^ y_bits)
+    chosen: Array = (bits ^ y_bits).view(x.dtype)
+    return chosen
+
+
+def add_into(total: Array, a: Array) -> Array:
+    """Return the sum of two arrays, in the memory of `total` if its dtype can hold the sum."""
+    if total.dtype != a.dtype and total.dtype != np.result_type(total, a):
+        return total + a
+    total += a
+    return total
+
+
+# Memory
+
+
+def span(array: Array) -> tuple[int, int]:
+    """Return the addresses of an array's memory: of its first byte, and of the first after it."""
+    start, stop = np.lib.array_utils.byte_bounds(array)
+    return int(start), int(stop)

@@ -1,6 +1,5 @@
-"""Every exception of the library, each also the built-in error that a caller would expect; and checks that raise them."""
+"""Every exception, each also the built-in error that a caller would expect, and shared checks."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,8 @@ import numpy as np
 
 __all__ = [
     "AnomalyError", "CheckpointError", "DataError", "GradcheckError", "GradientMismatch",
-    "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError", "at_least", "explained",
+    "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError", "check_size",
+    "explain",
 ]  # fmt: skip
 
 
@@ -37,7 +37,10 @@ class GradcheckError(AssertionError):
 
 
 class GradientMismatch(GradcheckError):  # noqa: N818 - the public name
-    """The gradient differs from the numeric one; `input index step analytic numeric` are its attributes."""
+    """The gradient differs from the numeric one.
+
+    Its attributes `input index step analytic numeric` say where and by how much.
+    """
 
     def __init__(
         self,
@@ -66,43 +69,45 @@ class NonDeterministicError(GradcheckError):
     """Two runs on the same inputs gave different results."""
 
 
-def at_least(least: int, op: str, **values: Any) -> list[int]:
-    """Return the values as integers; TypeError for one that is none, ValueError for one below `least`."""
-    for name, value in values.items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-            raise TypeError(f"{op}: expected {name} to be an integer, got {value!r}")
-        if value < least:
-            raise ValueError(f"{op}: expected {name} of at least {least}, got {value}")
-    return [int(value) for value in values.values()]
+def check_size(op: str, name: str, value: Any, least: int = 1) -> int:
+    """Return a size, or another number that counts something, as an integer.
+
+    It is a TypeError if the value is not an integer, and a ValueError if it is below `least`.
+    """
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise TypeError(f"{op}: expected {name} to be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{op}: expected {name} of at least {least}, got {value}")
+    return int(value)
 
 
-_ABOUT_SHAPES = re.compile(
-    "broadcast|mismatch|shape|dimension|axis|axes|zero-size|subscript|sequence"
-)
+def explain(error: Exception, name: str, own: bool, arrays: Sequence[Any]) -> Exception:
+    """Add the name of an operation, and what its kernel was given, to the error of that kernel.
 
-
-def explained(error: Exception, name: str, arrays: Sequence[Any]) -> Exception:
-    """Return the error of an operation's kernel with the name of the operation and its inputs' shapes in it."""
+    Where NumPy raises a plain ValueError in one of our own kernels, shapes do not fit: values are
+    checked before. So it becomes a ShapeError. An error of a user's kernel keeps its type.
+    """
     text = str(error)
     if text.startswith(f"{name}:"):
         return error
     if not all(isinstance(a, np.ndarray) for a in arrays):
         return TypeError(f"{name}: {text}")
-    about_shapes = (
-        f"{name}: {text}, with inputs of shapes {', '.join(str(a.shape) for a in arrays)}"
-    )
-    if type(error) is ValueError and _ABOUT_SHAPES.search(text):
-        return ShapeError(about_shapes)
-    if isinstance(error, np.exceptions.AxisError):
-        return np.exceptions.AxisError(about_shapes)
     kinds = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
-    kind = (
-        TypeError
-        if isinstance(error, TypeError) and type(error).__module__.startswith("numpy")
-        else type(error)
-    )
-    return (
-        kind(f"{name}: {text}, with inputs {kinds}")
-        if kind in (TypeError, ValueError, IndexError)
-        else error
-    )
+    explained = f"{name}: {text}, with inputs {kinds}"
+    if own and type(error) is ValueError:
+        shapes = ", ".join(str(a.shape) for a in arrays)
+        return ShapeError(f"{name}: {text}, with inputs of shapes {shapes}")
+    if own and isinstance(error, np.exceptions.AxisError):
+        return np.exceptions.AxisError(explained)
+    if own and isinstance(error, TypeError):  # NumPy's own kinds of it, of ufuncs
+        return TypeError(explained)
+    return _extend(error, explained, f"in the operation {name}, with inputs {kinds}")
+
+
+def _extend(error: Exception, message: str, note: str) -> Exception:
+    """Put a longer message into an error that has a plain one, else add a note to it."""
+    if len(error.args) == 1 and error.args[0] == str(error):
+        error.args = (message,)
+    else:
+        error.add_note(note)
+    return error

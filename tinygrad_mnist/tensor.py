@@ -1,29 +1,29 @@
 """Tensor: an array that records how it was made; `apply` is how every operation makes one."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ContextDecorator
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, Union, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from . import graph
-from .arrays import Array, as_array, constants
-from .errors import GraphError, ShapeError, explained
+from .arrays import Array, as_array, constants, values
+from .errors import GraphError, ShapeError, explain
 from .graph import (
-    Forward,
-    Grads,
+    OWN_OPERATIONS,
     Kernel,
     Needs,
     Node,
-    Watch,
+    can_hide_arrays,
     mark_changed,
     mode,
     op_name,
-    saved_arrays,
     switched,
 )
-from .interop import Interop
 
 if TYPE_CHECKING:
     from .ops.methods import Methods
@@ -31,15 +31,22 @@ else:
     Methods = object  # `ops`, which needs Tensor first, gives them to it
 
 __all__ = [
-    "Axis", "Forward", "Grads", "Kernel", "Needs", "Node", "Tensor", "TensorLike", "Watch", "apply", "from_numpy", "gradients",
-    "mark_changed", "mode", "no_grad", "op_name", "saved_arrays", "switched", "unwrap",
+    "NUMPY_FUNCTIONS", "Axis", "Tensor", "TensorLike", "apply", "from_numpy", "gradients",
+    "no_grad", "run", "unwrap",
 ]  # fmt: skip
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 TensorLike: TypeAlias = Union["Tensor", npt.ArrayLike]
 
+F = TypeVar("F", bound=Callable[..., Any])  # a function, which a decorator returns as it was typed
 
-class Tensor(Interop, Methods):
+# Which operation stands for a NumPy function (or ufunc) when it meets a Tensor; filled by `ops`.
+NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+_grad_lock = threading.Lock()  # two threads may add to the gradient of one leaf
+
+
+class Tensor(Methods):
     """An n-dimensional array that can remember the operations on it, and run them backward.
 
     Parameters
@@ -47,7 +54,7 @@ class Tensor(Interop, Methods):
     data : array_like
         Copied. Python floats, and lists of them, become float32; arrays keep their dtype.
     requires_grad : bool
-        Whether `backward` shall leave a gradient in `.grad`; floating-point (or complex) data only.
+        Whether `backward` leaves a gradient in `.grad`; for real floating-point data only.
     dtype : numpy dtype, optional
         The dtype to convert to.
 
@@ -64,16 +71,19 @@ class Tensor(Interop, Methods):
     array([2., 4., 6.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_data", "_is_parameter", "_node")
+    __slots__ = ("__weakref__", "_array", "_is_parameter", "_node")
 
-    _data: Array
+    _array: Array
     _node: Node | None
-    _is_parameter: bool  # a leaf that requires grad, or did until it was frozen
+    _is_parameter: bool
 
     def __init__(
-        self, data: TensorLike, requires_grad: bool = False, dtype: npt.DTypeLike | None = None
+        self,
+        data: TensorLike,
+        requires_grad: bool = False,
+        dtype: npt.DTypeLike | None = None,
     ) -> None:
-        self._data = np.array(as_array(unwrap(data), dtype), order="C", subok=False)
+        self._array = np.array(as_array(unwrap(data), dtype), order="C", subok=False)
         self._node, self._is_parameter = None, False
         self.requires_grad = requires_grad
 
@@ -81,23 +91,27 @@ class Tensor(Interop, Methods):
 
     @property
     def data(self) -> Array:
-        """The values, as the ndarray itself; assigning to it writes into that memory, whose shape and dtype stay."""
-        return self._data
+        """The values, as the ndarray itself; assigning writes into it and keeps its dtype."""
+        return self._array
 
     @data.setter
     def data(self, value: TensorLike) -> None:
-        if value is not self._data:  # else it is the end of `t.data -= ...`, already done in place
+        # `t.data -= ...` ends by assigning the array to itself: the work is already done in place.
+        if value is not self._array:
             value = np.asarray(unwrap(value))
-            if value.shape not in ((), self._data.shape):
+            if value.shape not in ((), self._array.shape):
                 raise ShapeError(
                     f"data: expected an array of shape {self.shape}, got {value.shape}"
                 )
-            self._data[...] = value
-        mark_changed(self._data)
+            self._array[...] = value
+        mark_changed(self._array)
 
     @property
     def grad(self) -> Array | None:
-        """The gradient summed over the calls of `backward` since `zero_grad`, or None; of the same shape and dtype."""
+        """The gradient summed over the calls of `backward` since `zero_grad`, or None.
+
+        It has the tensor's shape and dtype.
+        """
         return None if self._node is None else self._node.grad
 
     @grad.setter
@@ -112,29 +126,70 @@ class Tensor(Interop, Methods):
         self._node.grad = array
 
     @property
+    def node(self) -> Node | None:
+        """Its place in the graph; None for a constant."""
+        return self._node
+
+    @property
     def requires_grad(self) -> bool:
-        """Whether `backward` reaches it; set it to False on a parameter to freeze it (which drops its gradient)."""
+        """Whether `backward` reaches it.
+
+        Set it to False on a parameter to freeze that, which drops its gradient.
+        """
         return self._node is not None
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if not self.is_leaf:
             raise GraphError(
-                "requires_grad: only a leaf can change it; use detach() to cut a result from its graph"
+                "requires_grad: only a leaf can change it; use detach() to cut a result from its "
+                "graph"
             )
         if not value:
             self._node = None
-        elif self._data.dtype.kind not in "fc":
+        elif self._array.dtype.kind != "f":
             raise TypeError(
-                f"requires_grad needs floating-point data, got {self.dtype}; pass floats, or dtype=np.float32"
+                f"requires_grad needs real floating-point data, got {self.dtype}; pass floats, or "
+                "dtype=np.float32"
             )
         elif self._node is None:
-            self._node, self._is_parameter = Node(self._data), True
+            self._node, self._is_parameter = Node(self._array), True
 
     @property
     def is_leaf(self) -> bool:
         """Whether it was made by the user rather than by an operation that recorded it."""
         return self._node is None or self._node.is_leaf
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is a leaf that requires grad, or did until it was frozen."""
+        return self._is_parameter
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size along each axis."""
+        return self._array.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of its axes."""
+        return self._array.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of its elements."""
+        return self._array.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of its elements."""
+        dtype: np.dtype[Any] = self._array.dtype
+        return dtype
+
+    @property
+    def T(self) -> "Tensor":  # noqa: N802 - NumPy's name
+        """The tensor with its axes in reverse order."""
+        return self.transpose()
 
     # What it does
 
@@ -144,41 +199,46 @@ class Tensor(Interop, Methods):
         Parameters
         ----------
         gradient : array_like, optional
-            The gradient of some scalar with respect to this tensor, of its shape; needed unless it
-            has one element.
+            The gradient of some scalar with respect to this tensor, of its shape; needed unless
+            the tensor has one element.
         retain_graph : bool
             Keep the graph for another call; by default it is freed on the way.
 
         Raises
         ------
         GraphError
-            If this tensor requires no grad, has several elements and no `gradient` is given, if its
-            graph was freed, or if an array that the graph saved was changed in place.
+            If this tensor requires no grad, if it has several elements and no `gradient` is given,
+            if its graph was freed, or if an array that the graph saved was changed in place.
         ShapeError
             If `gradient` has another shape.
         """
         if self._node is None:
             raise GraphError(
-                "backward: this tensor requires no grad; make a leaf it depends on with requires_grad=True"
+                "backward: this tensor requires no grad; make a leaf that it depends on with "
+                "requires_grad=True, and look for .numpy(), .data, detach() or no_grad() on the "
+                "way from there, because each of them cuts the graph"
             )
-        if gradient is None and self.size != 1:
-            raise GraphError(
-                f"backward: a tensor of shape {self.shape} is not a scalar; pass a gradient of that shape"
-            )
-        seed = (
-            np.array(1, self.dtype, ndmin=self.ndim)
-            if gradient is None
-            else np.array(unwrap(gradient), self.dtype)
-        )
-        if seed.shape != self.shape:
-            raise ShapeError(
-                f"backward: expected a gradient of shape {self.shape}, got {seed.shape}"
-            )
-        for node, g in graph.backward(self._node, seed, retain_graph=retain_graph).items():
-            node.grad = g if node.grad is None else np.add(node.grad, g, out=node.grad)
+        array = self._array
+        if gradient is None:
+            if array.size != 1:
+                raise GraphError(
+                    f"backward: a tensor of shape {array.shape} is not a scalar; pass a gradient "
+                    "of that shape"
+                )
+            seed = np.array(1, array.dtype, ndmin=array.ndim)
+        else:
+            seed = np.array(unwrap(gradient), array.dtype)
+            if seed.shape != array.shape:
+                raise ShapeError(
+                    f"backward: expected a gradient of shape {array.shape}, got {seed.shape}"
+                )
+        found = graph.backward(self._node, seed, retain_graph=retain_graph)
+        with _grad_lock:
+            for node, g in found.items():
+                node.grad = g if node.grad is None else np.add(node.grad, g, out=node.grad)
 
     def retain_grad(self) -> None:
-        """Let `backward` leave a gradient in this tensor's `.grad` though it is no leaf."""
+        """Let `backward` leave a gradient in this tensor's `.grad`, though it is not a leaf."""
         if self._node is None:
             raise GraphError("retain_grad: this tensor requires no grad")
         self._node.keeps_grad = True
@@ -188,53 +248,148 @@ class Tensor(Interop, Methods):
         if self._node is not None:
             self._node.grad = None
 
+    def convert_(self, dtype: npt.DTypeLike) -> None:
+        """Convert the values to another dtype: the same Tensor, with its data in new memory.
+
+        The gradient is dropped, because it had the old dtype. `astype` returns a new Tensor
+        instead.
+
+        Raises
+        ------
+        GraphError
+            If it is the result of an operation, which its graph needs as it is.
+        TypeError
+            If it requires grad, and the dtype is not a floating-point one.
+        """
+        if not self.is_leaf:
+            raise GraphError("convert_: only a leaf can change its dtype; astype() returns a copy")
+        if self._is_parameter and np.dtype(dtype).kind != "f":
+            raise TypeError(f"convert_: a parameter needs a floating-point dtype, got {dtype}")
+        mark_changed(self._array)  # a graph from before would leave its gradient in the old node
+        self._array = self._array.astype(dtype)
+        if self._node is not None:
+            self._node = Node(self._array)
+
     def detach(self) -> "Tensor":
         """Return the same values, in the same memory, as a constant."""
-        return _make(self._data, None)
+        return _make(self._array, None)
 
-    # Conversions; the other attributes and protocols of an ndarray are in interop.py
+    # Conversions to NumPy and Python
 
-    @property
-    def T(self) -> "Tensor":  # noqa: N802 - NumPy's name
-        """The tensor with its axes in reverse order."""
-        return self.transpose()
+    def numpy(self) -> Array:
+        """Return the values as an ndarray that shares their memory."""
+        return self._array
+
+    def item(self) -> Any:
+        """Return the value of a tensor of one element as a Python number."""
+        return self._array.item()
+
+    def __float__(self) -> float:
+        return float(self._array.item())
+
+    def __int__(self) -> int:
+        return int(self._array.item())
+
+    def __index__(self) -> int:
+        return self._array.__index__()
+
+    def __bool__(self) -> bool:
+        return bool(self._array)
+
+    def __len__(self) -> int:
+        if not self._array.shape:
+            raise TypeError("a 0-d Tensor has no length")
+        return len(self._array)
 
     def __iter__(self) -> "Iterator[Tensor]":
         return (self[i] for i in range(len(self)))
 
-    def __repr__(self) -> str:
-        text = np.array2string(self._data, separator=", ", prefix="Tensor(")
-        dtype = "" if self.dtype == np.float32 else f", dtype={self.dtype}"
-        made = (
-            ""
-            if self._node is None
-            else ", requires_grad=True"
-            if self.is_leaf
-            else f", made by {self._node.name}"
+    def __setitem__(self, index: NoReturn, value: NoReturn) -> NoReturn:
+        raise TypeError(
+            "a Tensor takes no item assignment; build a new one with where, concatenate or stack"
         )
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._array, separator=", ", prefix="Tensor(")
+        dtype = "" if self.dtype == np.float32 else f", dtype={self.dtype}"
+        made = "" if self._node is None else f", made by {self._node.name}"
+        if self._node is not None and self._node.is_leaf:
+            made = ", requires_grad=True"
         return f"Tensor({text}{dtype}{made})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._array, spec) if spec else str(self)
+
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows: the values, and the graph that made them if it is small."""
+        from .plots import tensor_html
+
+        return tensor_html(self)
 
     def __getstate__(self) -> tuple[Array, bool, bool]:
         if self._node is not None and not self._node.is_leaf:
             raise GraphError(
                 f"a Tensor made by {self._node.name} cannot be copied or pickled; detach() it first"
             )
-        return self._data, self._is_parameter, self.requires_grad
+        return self._array, self._is_parameter, self.requires_grad
 
     def __setstate__(self, state: tuple[Array, bool, bool]) -> None:
-        self._data, self._is_parameter, requires_grad = state
-        self._node = Node(self._data) if requires_grad else None
+        self._array, self._is_parameter, requires_grad = state
+        self._node = Node(self._array) if requires_grad else None
+
+    # NumPy's protocols: how its functions and operators meet a Tensor
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        if self._node is not None:
+            raise TypeError(
+                "a Tensor that requires grad does not turn into an array by itself; use .numpy()"
+            )
+        if copy is None:
+            return np.asarray(self._array, dtype)
+        return np.array(self._array, dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        if kwargs:
+            raise TypeError(f"{name} on a Tensor takes no {', '.join(kwargs)}")
+        if method != "__call__" or ufunc not in NUMPY_FUNCTIONS:
+            raise _unsupported(name)
+        return NUMPY_FUNCTIONS[ufunc](*inputs)
+
+    def __array_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        name = f"{func.__module__}.{func.__name__}".replace("numpy", "np", 1)
+        if func not in NUMPY_FUNCTIONS:
+            raise _unsupported(name)
+        op = NUMPY_FUNCTIONS[func]
+        # The third argument of NumPy's reductions is dtype or out, where ours is keepdims or ddof.
+        if len(args) > 2 and "keepdims" in op.__annotations__:
+            raise TypeError(
+                f"{name} on a Tensor takes neither dtype nor out; pass keepdims or ddof by keyword"
+            )
+        try:
+            return op(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{name} on a Tensor: {error}") from error
 
 
-def _make(data: Array, node: Node | None) -> Tensor:
+def _unsupported(name: str) -> TypeError:
+    return TypeError(
+        f"{name} is not supported on a Tensor; write it with the operations of tinygrad_mnist, or "
+        "apply it to t.numpy(), which gives the values without a gradient"
+    )
+
+
+def _make(array: Array, node: Node | None) -> Tensor:
     tensor = Tensor.__new__(Tensor)
-    tensor._data, tensor._node, tensor._is_parameter = data, node, False
+    tensor._array, tensor._node, tensor._is_parameter = array, node, False
     return tensor
 
 
 def unwrap(x: Any) -> Any:
     """Return the array of a Tensor, and anything else as it is."""
-    return x._data if isinstance(x, Tensor) else x
+    return x._array if isinstance(x, Tensor) else x
 
 
 def from_numpy(a: Array, requires_grad: bool = False) -> Tensor:
@@ -243,24 +398,25 @@ def from_numpy(a: Array, requires_grad: bool = False) -> Tensor:
     Raises
     ------
     TypeError
-        If `a` is no ndarray of numbers, or of integers or bools with `requires_grad=True`.
+        If `a` is not an ndarray of numbers, or holds integers or bools and `requires_grad=True`.
     """
     if not isinstance(a, np.ndarray):
         raise TypeError(f"from_numpy: expected an ndarray, got {type(a).__name__}")
-    tensor = _make(as_array(a).view(np.ndarray), None)
+    array = as_array(a)
+    tensor = _make(array if type(array) is np.ndarray else array.view(np.ndarray), None)
     tensor.requires_grad = requires_grad
     return tensor
 
 
 def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
-    """Run a kernel on Tensors (or constants) and record it: how each operation of the library, or of yours, is made.
+    """Run a kernel on Tensors (or constants) and record it: every operation is made this way.
 
     Parameters
     ----------
     kernel : callable
-        `kernel(*arrays, **params) -> (y, vjp)`, ndarrays in and out; `vjp(g, needs)` returns one
-        gradient an input, None where `needs` is false. The contract between the two is in
-        `tinygrad_mnist.graph`.
+        `kernel(*arrays, **params) -> (y, vjp)`, arrays in and out; `vjp(g, needs)` returns one
+        gradient for each input, None where `needs` is false. The contract between kernel and
+        engine is in `tinygrad_mnist.graph`.
     *inputs : Tensor or array_like
         What the kernel is differentiated by; anything but a Tensor is a constant.
     **params
@@ -270,6 +426,8 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
     ------
     ShapeError
         If the kernel finds that the shapes of its inputs do not fit.
+    TypeError
+        If the kernel returns anything but `(y, vjp)`.
 
     Examples
     --------
@@ -284,48 +442,142 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
     """
     arrays: list[Array] = []
     parents: list[Node | None] = []
-    record = plain = False
+    requires_grad = mixed = False
     for x in inputs:
         if isinstance(x, Tensor):
-            arrays.append(x._data)
-            node = x._node
+            node, array = x._node, x._array
+            arrays.append(array)
             parents.append(node)
             if node is not None:
-                record = True
+                requires_grad = True
+            elif array.dtype.kind != "f":
+                mixed = True
         else:
             arrays.append(x)  # type: ignore[arg-type]
             parents.append(None)
-            if type(x) is not np.ndarray or x.dtype.kind not in "fciub":
-                plain = True
+            if type(x) is not np.ndarray or x.dtype.kind != "f":
+                mixed = True
     try:
-        if plain:
+        if mixed:
             arrays = constants(arrays)
-        y, vjp = kernel(*arrays, **params)
-    except (ValueError, TypeError, IndexError) as error:
-        raise explained(error, op_name(kernel), arrays) from error
-    if type(y) is not np.ndarray:  # NumPy's scalars, from arithmetic on 0-d arrays
-        y = np.asarray(y)
-    if record and mode.recording and y.dtype.kind in "fc":
-        node = Node(y, kernel, vjp, parents)
-    else:
-        node = None
-    if mode.watch is not None:
-        mode.watch.forward(kernel, arrays, y, node)
+        result = kernel(*arrays, **params)
+    except Exception as error:
+        explained = explain(
+            error, op_name(kernel), kernel.__module__.startswith(OWN_OPERATIONS), arrays
+        )
+        if explained is error:
+            raise
+        raise explained from error
+    try:
+        y, vjp = result
+    except (TypeError, ValueError):
+        raise _not_a_forward(kernel, result) from None
+    if not callable(vjp):
+        raise _not_a_forward(kernel, result)
+    try:
+        y = np.asanyarray(y)  # arithmetic on 0-d arrays gives NumPy's scalars
+    except TypeError as error:
+        raise TypeError(
+            f"{op_name(kernel)}: its kernel computed with a Tensor, whose gradient would be lost; "
+            "pass Tensors as inputs of apply, not as keyword arguments or from outside"
+        ) from error
+    now, node = mode(), None
+    if requires_grad and now.recording:
+        if y.dtype.kind == "f":
+            rerun = _Rerun(kernel, inputs, params, arrays, y) if now.rerunnable else None
+            node = Node(y, kernel, vjp, parents, rerun)
+            if not vjp.__module__.startswith(OWN_OPERATIONS) and can_hide_arrays(vjp):
+                node.saved = (*arrays, y)
+        elif y.dtype.kind == "c":
+            raise TypeError(
+                f"{op_name(kernel)}: its result is complex, and the gradient would be lost; keep "
+                "real and imaginary parts as two Tensors"
+            )
+    if now.watch is not None:
+        now.watch.forward(kernel, arrays, y, node)
     return _make(y, node)
 
 
+def _not_a_forward(kernel: Kernel, result: object) -> TypeError:
+    return TypeError(
+        f"{op_name(kernel)}: a kernel returns its result and its vjp, as a tuple (y, vjp); got "
+        f"{type(result).__name__}"
+    )
+
+
+class _Rerun:
+    """Run a kernel again, on the Tensors that it was given, so that its vjp records its work."""
+
+    __slots__ = ("arrays", "inputs", "kernel", "params", "y")
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        inputs: Sequence[TensorLike],
+        params: dict[str, Any],
+        arrays: list[Array],
+        y: Array,
+    ) -> None:
+        self.kernel, self.inputs, self.params, self.y = kernel, inputs, params, y
+        self.arrays: Sequence[Array] = arrays
+
+    def __call__(self) -> Callable[[Any, Needs], Sequence[Any]]:
+        tensors = [
+            x if isinstance(x, Tensor) and x._array is array else _make(array, None)
+            for x, array in zip(self.inputs, self.arrays, strict=True)
+        ]
+        y, vjp = self.kernel(*tensors, **self.params)
+        if not _agree(values(y), self.y):
+            name = op_name(self.kernel)
+            raise GraphError(
+                f"{name} cannot be differentiated twice, because its kernel gave another result "
+                "when it ran again; a kernel draws no random numbers (pass them in as a parameter) "
+                "and changes no state"
+            )
+        return vjp
+
+
+def _agree(a: Array, b: Array) -> bool:
+    """Return whether two runs of a kernel gave the same numbers, up to rounding."""
+    if np.shape(a) != b.shape:
+        return False
+    if (a == b).all():
+        return True
+    tolerance = float(np.finfo(b.dtype).eps) ** 0.5
+    largest = float(np.abs(b[np.isfinite(b)]).max(initial=0))
+    return np.allclose(a, b, rtol=tolerance, atol=tolerance * largest, equal_nan=True)
+
+
+def run(kernel: Kernel, /, *inputs: Any, **params: Any) -> Any:
+    """Run a kernel inside another kernel or a vjp: on arrays plainly, on Tensors recorded.
+
+    Two kernels can so be each other's vjp, where no formula exists: gather and scatter, say.
+    """
+    if any(isinstance(x, Tensor) for x in inputs):
+        return apply(kernel, *inputs, **params)
+    return kernel(*inputs, **params)[0]
+
+
 def gradients(
-    y: Tensor, leaves: Sequence[Tensor], seed: Array | None = None, retain_graph: bool = False
+    y: Tensor,
+    leaves: Sequence[Tensor],
+    seed: npt.ArrayLike | None = None,
+    retain_graph: bool = False,
 ) -> list[Array]:
-    """Return the gradient of y with respect to each leaf (zeros where y does not depend on it), and store none of them."""
+    """Return the gradient of y with respect to each leaf, and store none of them.
+
+    It is zero where y does not depend on the leaf.
+    """
     seed = np.ones(y.shape, y.dtype) if seed is None else np.array(seed, y.dtype)
     found = {} if y._node is None else graph.backward(y._node, seed, retain_graph=retain_graph)
     return [found[x._node] if x._node in found else np.zeros(x.shape, x.dtype) for x in leaves]
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Record nothing inside the `with` block (or the decorated function), in this thread.
+class no_grad(ContextDecorator):  # noqa: N801 - PyTorch's name
+    """Record nothing inside the `with` block, or the decorated function.
+
+    It holds in this thread, or asyncio task, only. As a decorator it covers generators and
+    coroutines, too: what their callers do between two steps is recorded as usual.
 
     Examples
     --------
@@ -335,5 +587,65 @@ def no_grad() -> Iterator[None]:
     >>> y.requires_grad
     False
     """
-    with switched(recording=False):
-        yield
+
+    def __init__(self) -> None:
+        self._blocks: list[Any] = []
+
+    def __enter__(self) -> None:
+        self._blocks.append(switched(recording=False))
+        self._blocks[-1].__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._blocks.pop().__exit__(*error)
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function, a generator function or a coroutine function."""
+        return cast(F, self._decorate(function))
+
+    def _decorate(self, function: Any) -> Any:
+        if inspect.isgeneratorfunction(function):
+            return _step_without_grad(function)
+        if inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"no_grad does not decorate the async generator {function.__name__}; use `with "
+                "no_grad():` around the steps inside it"
+            )
+        if inspect.iscoroutinefunction(function):
+
+            @wraps(function)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                with no_grad():
+                    return await function(*args, **kwargs)
+
+            return awaited
+
+        @wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            with no_grad():
+                return function(*args, **kwargs)
+
+        return called
+
+
+def _step_without_grad(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a generator function: each of its steps runs inside `no_grad`."""
+
+    @wraps(function)
+    def stepped(*args: Any, **kwargs: Any) -> Any:
+        generator = function(*args, **kwargs)
+        step, sent = generator.send, None
+        while True:
+            try:
+                with no_grad():
+                    value = step(sent)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                step, sent = generator.send, (yield value)
+            except GeneratorExit:
+                generator.close()
+                raise
+            except BaseException as error:  # the caller threw it into the generator
+                step, sent = generator.throw, error
+
+    return stepped

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Array, Rng
-from ..errors import at_least
+from ..errors import check_size
 
 __all__ = ["Batches", "normalize", "one_hot", "train_val_split"]
 
@@ -76,7 +76,8 @@ def one_hot(
 def _equal_length(what: str, inputs: Array, targets: Array) -> None:
     if inputs.ndim == 0 or targets.ndim == 0:
         raise ValueError(
-            f"{what}: expected arrays of examples, got the shapes {inputs.shape} and {targets.shape}"
+            f"{what}: expected arrays of examples, got the shapes {inputs.shape} and"
+            f" {targets.shape}"
         )
     if len(inputs) != len(targets):
         raise ValueError(
@@ -157,7 +158,7 @@ class Batches:
     ) -> None:
         self.inputs, self.targets = np.asarray(inputs), np.asarray(targets)
         _equal_length("Batches", self.inputs, self.targets)
-        [self.batch_size] = at_least(1, "Batches", batch_size=batch_size)
+        self.batch_size = check_size("Batches", "batch_size", batch_size)
         self.shuffle, self.drop_last, self.rng = shuffle, drop_last, np.random.default_rng(rng)
 
     def __len__(self) -> int:
@@ -165,7 +166,7 @@ class Batches:
         return whole + (rest > 0 and not self.drop_last)
 
     def order(self) -> Array | None:
-        """Draw the order of a pass, as indices of the examples; None for the order in which they are."""
+        """Draw the order of a pass, as indices of the examples; None to leave them as they are."""
         return self.rng.permutation(len(self.inputs)) if self.shuffle else None
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:

@@ -1,17 +1,49 @@
-"""The operations; each is a kernel with its vjp and a public function beside it. Binds them to Tensor and to NumPy."""
+"""The operations, each a kernel with its vjp; this file binds them to Tensor and to NumPy."""
 
 from typing import Any
 
 import numpy as np
 
-from ..interop import NUMPY_FUNCTIONS
-from ..tensor import Tensor, TensorLike, unwrap
-from . import arithmetic, conv, elementwise, linear, loss, norm, reduce, shape
+from ..tensor import NUMPY_FUNCTIONS, Tensor, TensorLike, unwrap
+from . import (
+    activation,
+    arithmetic,
+    attention,
+    conv,
+    cross_entropy,
+    dtype,
+    elementwise,
+    index,
+    linear,
+    loss,
+    norm,
+    reduce,
+    shape,
+    trigonometry,
+)
+from .compositions import COMPOSITIONS
+from .linalg import LINALG
 from .methods import Methods
 
-FAMILIES = (arithmetic, conv, elementwise, linear, loss, norm, reduce, shape)
+FAMILIES = (
+    activation,
+    arithmetic,
+    attention,
+    conv,
+    cross_entropy,
+    dtype,
+    elementwise,
+    index,
+    linear,
+    loss,
+    norm,
+    reduce,
+    shape,
+    trigonometry,
+)
 
-OPS = {name: getattr(family, name) for family in FAMILIES for name in family.__all__}
+# By their public names: a trailing underscore keeps a function apart from the builtin of its name.
+OPS = {name.strip("_"): vars(family)[name] for family in FAMILIES for name in family.__all__}
 
 
 def _constant(function: Any) -> Any:
@@ -20,18 +52,16 @@ def _constant(function: Any) -> Any:
     )
 
 
-def _dot(x: TensorLike, y: TensorLike) -> Tensor:
-    if np.ndim(x) == 0 or np.ndim(y) == 0:
-        return arithmetic.multiply(x, y)
-    if np.ndim(y) > 2:
-        raise TypeError("use np.matmul or np.einsum for operands of more than two axes")
-    return linear.matmul(x, y)
-
-
-def _clip(
-    x: TensorLike, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
-) -> Tensor:
-    return arithmetic.clip(x, a_min if min is None else min, a_max if max is None else max)
+def _norm(x: TensorLike, ord: Any = None, axis: Any = None, **options: Any) -> Tensor:
+    """Euclidean norm under NumPy's name, where `ord` says that it is one."""
+    is_vector = np.ndim(axis) == 0 and (axis is not None or np.ndim(x) == 1)
+    axes = np.ndim(x) if axis is None else np.size(axis)
+    if not (ord is None or (ord == 2 and is_vector) or (ord == "fro" and axes == 2)):
+        raise TypeError(
+            f"expected ord=None, for the Euclidean norm, got {ord!r}; that of a vector is "
+            "sum(abs(x)) for ord=1, and max(abs(x)) for ord=np.inf"
+        )
+    return reduce.norm(x, axis, **options)
 
 
 for _name, _method in vars(Methods).items():
@@ -39,24 +69,30 @@ for _name, _method in vars(Methods).items():
         setattr(Tensor, _name, _method)
 
 NUMPY_FUNCTIONS |= {getattr(np, name): op for name, op in OPS.items() if hasattr(np, name)}
+NUMPY_FUNCTIONS |= COMPOSITIONS | LINALG
+# NumPy's other names, and the functions of it that take other arguments than ours.
 NUMPY_FUNCTIONS |= {
-    np.dot: _dot,
-    np.clip: _clip,
-    np.amax: reduce.max,
-    np.amin: reduce.min,
-}  # NumPy's other names
-NUMPY_FUNCTIONS |= {
+    np.linalg.norm: _norm,
+    np.around: elementwise.round_,
+    np.amax: reduce.max_,
+    np.amin: reduce.min_,
     np.less: Methods.__lt__,
     np.less_equal: Methods.__le__,
     np.equal: Methods.__eq__,
-}
-NUMPY_FUNCTIONS |= {
     np.greater: Methods.__gt__,
     np.greater_equal: Methods.__ge__,
     np.not_equal: Methods.__ne__,
+    np.bitwise_and: Methods.__and__,
+    np.bitwise_or: Methods.__or__,
+    np.invert: Methods.__invert__,
 }
 
-# What NumPy computes of the values alone, without a gradient to speak of.
-for _function in (np.shape, np.ndim, np.size, np.argmax, np.argmin, np.isfinite, np.isnan, np.isinf, np.sign,
-                  np.allclose, np.array_equal, np.isclose, np.zeros_like, np.ones_like, np.array_repr):  # fmt: skip
+# What NumPy computes of the values alone, because it has no gradient.
+for _function in (
+    np.shape, np.ndim, np.size, np.argmax, np.argmin, np.argsort, np.nonzero, np.count_nonzero,
+    np.searchsorted, np.floor_divide, np.isfinite, np.isnan, np.isinf, np.isposinf, np.isneginf,
+    np.signbit, np.any, np.all, np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
+    np.allclose, np.array_equal, np.isclose, np.zeros_like, np.ones_like, np.full_like,
+    np.array_repr, np.iscomplexobj, np.isrealobj, np.result_type,
+):  # fmt: skip
     NUMPY_FUNCTIONS[_function] = _constant(_function)

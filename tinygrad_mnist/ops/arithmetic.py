@@ -1,35 +1,29 @@
-"""Arithmetic with broadcasting: add, subtract, multiply, divide, power, and the choices maximum, minimum, where, clip."""
+"""Arithmetic with broadcasting, and the choices maximum, minimum, where and clip."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, masked, unbroadcast
-from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply
+from ..arrays import Array, choose, constants, keep_where, unbroadcast, values
+from ..graph import Forward, Grads, Needs
+from ..tensor import Tensor, TensorLike, apply, unwrap
 
 __all__ = [
-    "add",
-    "clip",
-    "divide",
-    "maximum",
-    "minimum",
-    "multiply",
-    "negative",
-    "power",
-    "square",
-    "subtract",
-    "where",
-]
+    "add", "clip", "divide", "maximum", "minimum", "multiply", "negative", "power", "square",
+    "subtract", "where",
+]  # fmt: skip
 
 
 def _add(x: Array, y: Array) -> Forward:
-    x_shape, y_shape = x.shape, y.shape  # not the arrays: a sum has no need to keep them alive
+    x_shape, y_shape = x.shape, y.shape  # only the shapes, because a sum need not keep its terms
 
     def vjp(g: Array, needs: Needs) -> Grads:
         gx = unbroadcast(g, x_shape) if needs[0] else None
         gy = unbroadcast(g, y_shape) if needs[1] else None
-        return gx, gy.copy() if gy is not None and gy is gx else gy
+        if gy is not None and gy is gx:
+            gy = gy.copy()
+        return gx, gy
 
     return x + y, vjp
 
@@ -43,7 +37,7 @@ def _subtract(x: Array, y: Array) -> Forward:
     x_shape, y_shape = x.shape, y.shape
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        gy = np.negative(unbroadcast(g, y_shape)) if needs[1] else None
+        gy = -unbroadcast(g, y_shape) if needs[1] else None
         return unbroadcast(g, x_shape) if needs[0] else None, gy
 
     return x - y, vjp
@@ -57,7 +51,10 @@ def subtract(x: TensorLike, y: TensorLike) -> Tensor:
 def _multiply(x: Array, y: Array) -> Forward:
     def vjp(g: Array, needs: Needs) -> Grads:
         gx = unbroadcast(g * y, x.shape) if needs[0] else None
-        return gx, unbroadcast(np.multiply(g, x, out=g), y.shape) if needs[1] else None
+        if not needs[1]:
+            return gx, None
+        g *= x
+        return gx, unbroadcast(g, y.shape)
 
     return x * y, vjp
 
@@ -84,7 +81,7 @@ def divide(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def _negative(x: Array) -> Forward:
-    return -x, lambda g, needs: (np.negative(g, out=g),)
+    return -x, lambda g, needs: (-g,)
 
 
 def negative(x: TensorLike) -> Tensor:
@@ -92,32 +89,71 @@ def negative(x: TensorLike) -> Tensor:
     return apply(_negative, x)
 
 
+def _as_exponent(x: Array, p: Array) -> Any:
+    """Return a 0-d array of exponents as a Python number, for which NumPy has fast paths."""
+    if isinstance(p, np.ndarray) and p.ndim == 0 and np.result_type(x.dtype, p.dtype) == x.dtype:
+        return p.item()
+    return p
+
+
+def _raise(x: Array, p: Any) -> Array:
+    """Return x**p, for the small whole numbers from -4 to 4 by multiplication.
+
+    NumPy has fast paths for -1, 0, 1 and 2, but x**3 goes through the C library's pow(), which
+    takes a hundred times as long. float16 has too few digits for the products in between.
+    """
+    if not isinstance(p, (int, float)) or p not in (-4, -3, -2, 3, 4):
+        return x**p
+    if x.dtype.kind != "f" or x.dtype.itemsize < 4:
+        return x**p
+    base = x if p > 0 else 1 / x  # first, so that nothing overflows on the way to a small result
+    squared = base * base
+    if abs(p) == 2:
+        return squared
+    squared *= base if abs(p) == 3 else squared
+    return squared
+
+
 def _power(x: Array, p: Array) -> Forward:
-    # NumPy has its fast paths (x * x, a root) for a Python number as the exponent only
-    exponent = p.item() if p.ndim == 0 and np.result_type(x, p) == x.dtype else p
-    y = np.asarray(x**exponent)
+    exponent = _as_exponent(x, p)
+    if x.dtype.kind in "iu" and (values(p) < 0).any():
+        raise ValueError(
+            "power: integers to negative powers are not integers; convert with .astype(np.float32)"
+        )
+    y = _raise(x, exponent)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         gx = gp = None
+        if needs[1]:
+            # As x goes to 0, so does x**p * log(x), though log(0) is infinite.
+            safe = np.where((values(x) == 0) & (values(p) >= 0), 1, x)
+            gp = unbroadcast(g * y * np.log(safe), p.shape)
         if needs[0]:
-            slope = exponent * x ** (exponent - 1)
-            if (p == 0).any():  # the slope of x**0 is 0, though 0 * 0**-1 is nan
-                slope = np.where(p == 0, 0, slope)
-            gx = unbroadcast(g * slope, x.shape)
-        if needs[1]:  # as x goes to 0, x**p * log(x) goes to 0, though log(0) is infinite
-            gp = unbroadcast(g * y * np.log(np.where((x == 0) & (p.real >= 0), 1, x)), p.shape)
+            lower = exponent - 1
+            if np.any(values(p) == 0):
+                # The slope of x**0 is 0 at x = 0, too, though 0 * 0**-1 is nan.
+                lower = np.where((values(x) == 0) & (values(p) == 0), 1, p - 1)
+            g *= exponent * _raise(x, lower)
+            gx = unbroadcast(g, x.shape)
         return gx, gp
 
     return y, vjp
 
 
 def power(x: TensorLike, p: TensorLike) -> Tensor:
-    """Power x**p, elementwise with broadcasting; a constant exponent never takes a logarithm, so x may be negative."""
+    """Power x**p, elementwise with broadcasting.
+
+    A constant exponent never takes a logarithm, so x may be negative.
+    """
     return apply(_power, x, p)
 
 
 def _square(x: Array) -> Forward:
-    return x * x, lambda g, needs: (np.multiply(g, x + x, out=g),)
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g *= 2 * x
+        return (g,)
+
+    return x * x, vjp
 
 
 def square(x: TensorLike) -> Tensor:
@@ -125,68 +161,93 @@ def square(x: TensorLike) -> Tensor:
     return apply(_square, x)
 
 
-def _dealt(
-    g: Array, needs: Needs, takers: tuple[Array, Array], shapes: tuple[tuple[int, ...], ...]
-) -> Grads:
-    """Give g to each input where that takes it; not by a product: an infinite g must leave no nan where it does not go."""
-    zero = g.dtype.type(0)
-    both = zip(takers, shapes, needs, strict=True)
-    return [
-        unbroadcast(np.where(takes, g, zero), shape) if need else None
-        for takes, shape, need in both
-    ]
-
-
 def _pick(x: Array, y: Array, first: Array) -> Forward:
-    """Take x where `first` is true, else y; the gradient goes where the value came from, halved at ties."""
-    ties, shapes, z = x.real == y.real, (x.shape, y.shape), np.where(first, x, y)
-    return z, lambda g, needs: _dealt(
-        np.where(ties, g * 0.5, g), needs, (first | ties, ~first), shapes
-    )
+    """Take x where `first` is true, else y; the gradient goes where the value came from.
+
+    At ties, each side gets half of it.
+    """
+    ties = values(x) == values(y)
+    x_shape, y_shape = x.shape, y.shape
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g *= 1 - 0.5 * ties.astype(g.dtype)
+        return _share(g, first | ties, ~first, x_shape, y_shape, needs)
+
+    return choose(first, x, y), vjp
+
+
+def _share(
+    g: Array,
+    first: Array,
+    second: Array,
+    x_shape: tuple[int, ...],
+    y_shape: tuple[int, ...],
+    needs: Needs,
+) -> Grads:
+    """Return the parts of g that belong to x and to y. Masks times g would make nan of inf * 0."""
+    gx = gy = None
+    if needs[0]:
+        gx = unbroadcast(keep_where(g.copy() if needs[1] else g, first), x_shape)
+    if needs[1]:
+        gy = unbroadcast(keep_where(g, second), y_shape)
+    return gx, gy
 
 
 def _maximum(x: Array, y: Array) -> Forward:
-    return _pick(x, y, (x.real > y.real) | np.isnan(x))
+    a, b = values(x), values(y)
+    return _pick(x, y, (a > b) | np.isnan(a))
 
 
 def maximum(x: TensorLike, y: TensorLike) -> Tensor:
-    """Larger of x and y, elementwise with broadcasting; nan where either is; a tie halves the gradient."""
+    """Larger of x and y, elementwise with broadcasting.
+
+    It is nan where either is. A tie gives half of the gradient to each.
+    """
     return apply(_maximum, x, y)
 
 
 def _minimum(x: Array, y: Array) -> Forward:
-    return _pick(x, y, (x.real < y.real) | np.isnan(x))
+    a, b = values(x), values(y)
+    return _pick(x, y, (a < b) | np.isnan(a))
 
 
 def minimum(x: TensorLike, y: TensorLike) -> Tensor:
-    """Smaller of x and y, elementwise with broadcasting; nan where either is; a tie halves the gradient."""
+    """Smaller of x and y, elementwise with broadcasting.
+
+    It is nan where either is. A tie gives half of the gradient to each.
+    """
     return apply(_minimum, x, y)
 
 
 def _where(x: Array, y: Array, *, condition: Array) -> Forward:
-    shapes = (x.shape, y.shape)
-    return np.where(condition, x, y), lambda g, needs: _dealt(
-        g, needs, (condition, ~condition), shapes
-    )
+    x_shape, y_shape = x.shape, y.shape
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return _share(g, condition, ~condition, x_shape, y_shape, needs)
+
+    return choose(condition, x, y), vjp
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """Choose x where `condition` is true, else y, elementwise with broadcasting of all three."""
-    return apply(_where, x, y, condition=np.asarray(condition).astype(bool))
+    return apply(_where, x, y, condition=np.asanyarray(condition).astype(bool))
 
 
 def _clip(x: Array, *, low: Any, high: Any) -> Forward:
-    inside: Array = (x.real >= (-np.inf if low is None else low)) & (
-        x.real <= (np.inf if high is None else high)
-    )
-    y = np.where(inside, x, np.clip(x.real, low, high))
-    return y, lambda g, needs: (unbroadcast(masked(g, inside), x.shape),)
+    numbers, shape = values(x), x.shape
+    above = True if low is None else numbers >= low
+    below = True if high is None else numbers <= high
+    inside = np.asanyarray(above & below)
+    y = choose(inside, x, np.clip(numbers, low, high))
+    return y, lambda g, needs: (unbroadcast(keep_where(g, inside), shape),)
 
 
 def clip(
     x: TensorLike, low: npt.ArrayLike | None = None, high: npt.ArrayLike | None = None
 ) -> Tensor:
-    """Limit x to the interval [low, high], elementwise; the bounds are constants, and the slope is 1 at them.
+    """Limit x to the interval [low, high], elementwise.
+
+    The bounds are constants, and the slope is 1 at them.
 
     Raises
     ------
@@ -195,5 +256,15 @@ def clip(
     """
     if low is None and high is None:
         raise ValueError("clip: expected a lower bound, an upper bound or both, got neither")
-    bounds = [b if b is None or isinstance(b, (int, float)) else np.asarray(b) for b in (low, high)]
-    return apply(_clip, x, low=bounds[0], high=bounds[1])
+    return apply(_clip, x, low=_as_bound(low, x), high=_as_bound(high, x))
+
+
+def _as_bound(bound: npt.ArrayLike | None, x: TensorLike) -> Any:
+    """Return a bound as a Python number, or as an array that widens x only if its dtype says so."""
+    if isinstance(bound, np.generic):
+        return bound.item()
+    if bound is None or isinstance(bound, (int, float)):
+        return bound
+    if isinstance(bound, Tensor):
+        bound = np.asanyarray(bound)  # an error if it requires grad, which would be lost
+    return constants([unwrap(x), bound])[1]

@@ -1,43 +1,69 @@
 """Normalisation: softmax and its logarithm, batch and layer normalisation, dropout."""
 
+import math
 from collections.abc import Sequence
+from typing import Never
 
 import numpy as np
 
-from ..arrays import Array, Rng, floating, unbroadcast
+from ..arrays import (
+    Array,
+    Rng,
+    add_into,
+    dot_over,
+    floating,
+    max_along,
+    sum_over,
+    unbroadcast,
+    values,
+)
 from ..errors import ShapeError
-from ..tensor import Forward, Grads, Needs, Tensor, TensorLike, apply, unwrap
+from ..graph import Forward, Grads, Needs
+from ..tensor import Tensor, TensorLike, apply, unwrap
+from .dtype import apply_wide
+from .foreign import refuse
 
 __all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
 
 
 def _softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
-    y = np.exp(x - x.real.max(axis=axis, keepdims=True))
-    y /= y.sum(axis=axis, keepdims=True)
+    y = np.exp(x - max_along(values(x), axis))
+    y /= sum_over(y, (axis,))
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g -= (g * y).sum(axis=axis, keepdims=True)
-        return (np.multiply(g, y, out=g),)
+        g -= dot_over(g, y, (axis,))
+        g *= y
+        return (g,)
 
     return y, vjp
 
 
-def softmax(x: TensorLike, axis: int = -1) -> Tensor:
+def softmax(x: TensorLike, axis: int = -1, **foreign: Never) -> Tensor:
     """Softmax e**x / sum(e**x) along an axis; no overflow at any finite x."""
-    return apply(_softmax, x, axis=axis)
+    refuse("softmax", foreign)
+    return apply_wide(_softmax, x, axis=axis)
 
 
 def _log_softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
-    y = x - x.real.max(axis=axis, keepdims=True)
-    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
-    return y, lambda g, needs: (np.subtract(g, np.exp(y) * g.sum(axis=axis, keepdims=True), out=g),)
+    y = x - max_along(values(x), axis)
+    e = np.exp(y)
+    total = sum_over(e, (axis,))
+    with np.errstate(divide="ignore"):  # over an empty axis the sum is 0
+        y -= np.log(total)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g -= e * (sum_over(g, (axis,)) / total)
+        return (g,)
+
+    return y, vjp
 
 
-def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
+def log_softmax(x: TensorLike, axis: int = -1, **foreign: Never) -> Tensor:
     """Logarithm of the softmax, x - log(sum(e**x)), along an axis; no overflow at any finite x."""
-    return apply(_log_softmax, x, axis=axis)
+    refuse("log_softmax", foreign)
+    return apply_wide(_log_softmax, x, axis=axis)
 
 
 def _normalize(
@@ -50,32 +76,55 @@ def _normalize(
     eps: float,
     given: tuple[Array, Array] | None = None,
 ) -> Forward:
-    """Centre and scale x, by its own mean and variance over `axes` or by given ones; then a weight and a bias of `shape`."""
-    centred = x - (x.mean(axis=axes, keepdims=True) if given is None else given[0])
-    var = (centred * centred).mean(axis=axes, keepdims=True) if given is None else given[1]
+    """Centre and scale x, by its own mean and variance over `axes` or by given ones.
+
+    Then multiply by a weight and add a bias, each reshaped to `shape`.
+    """
+    mean, var = (None, None) if given is None else given
+    centred = x - (_mean(x, axes) if mean is None else mean)
+    if var is None:
+        var = _mean_of_product(centred, centred, axes)
     scale = 1 / np.sqrt(var + eps)
-    unit = centred * scale
+    unit = centred
+    unit *= scale
     y = unit if weight is None else unit * weight.reshape(shape)
     if bias is not None:
-        y = y + bias.reshape(shape)
+        y = add_into(y, bias.reshape(shape))
 
     def vjp(g: Array, needs: Needs) -> Grads:
         gx = gw = gb = None
         if bias is not None and needs[2]:
-            gb = unbroadcast(g, shape).reshape(bias.shape)
+            gb = g.copy() if g.shape == shape else unbroadcast(g, shape)  # g is overwritten below
+            gb = gb.reshape(bias.shape)
         if weight is not None and needs[1]:
             gw = unbroadcast(g * unit, shape).reshape(weight.shape)
         if needs[0]:
-            gx = g * scale if weight is None else g * (scale * weight.reshape(shape))
-            if (
-                given is None
-            ):  # the statistics depend on x, too: take out the parts of g along 1 and along x
-                gx -= gx.mean(axis=axes, keepdims=True) + unit * (gx * unit).mean(
-                    axis=axes, keepdims=True
-                )
+            gx = g
+            if weight is not None:
+                gx *= weight.reshape(shape)
+            if given is None:
+                # The statistics depend on x, too: take out the parts of g along 1 and along x.
+                along_one, along_x = _mean(gx, axes), _mean_of_product(gx, unit, axes)
+                gx -= along_one
+                gx -= unit * along_x
+            gx *= scale
         return (gx, gw, gb)[: len(needs)]
 
     return y, vjp
+
+
+def _mean(x: Array, axes: tuple[int, ...]) -> Array:
+    """Return the mean over axes, which stay; of no elements it is 0, without NumPy's warning."""
+    return sum_over(x, axes) / _count(x, axes)
+
+
+def _mean_of_product(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
+    """Return the mean of x * y over axes, which stay."""
+    return dot_over(x, y, axes) / _count(x, axes)
+
+
+def _count(x: Array, axes: tuple[int, ...]) -> int:
+    return max(math.prod(x.shape[axis] for axis in axes), 1)
 
 
 def _affine(
@@ -85,7 +134,7 @@ def _affine(
     bias: TensorLike | None,
     **statistics: Array | None,
 ) -> list[TensorLike]:
-    """Return the weight and the bias that there are; an error unless these, and the statistics, have the shape."""
+    """Return the weight and the bias that there are; all of them must have the shape."""
     for name, a in {"weight": weight, "bias": bias, **statistics}.items():
         if a is not None and np.shape(a) != shape:
             raise ShapeError(f"{op}: expected {name} of shape {shape}, got {np.shape(a)}")
@@ -104,7 +153,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalise each channel over the batch: (x - mean) / sqrt(var + eps) * weight + bias (Ioffe & Szegedy 2015).
+    """Normalise each channel over the batch: (x - mean) / sqrt(var + eps) * weight + bias.
 
     Parameters
     ----------
@@ -129,7 +178,8 @@ def batch_norm(
     ValueError
         If a training batch has one value a channel, or evaluation has no running statistics.
     """
-    data: Array = np.asarray(unwrap(x))
+    data: Array = np.asanyarray(unwrap(x))
+    eps = float(eps)
     if data.ndim < 2:
         raise ShapeError(f"batch_norm: expected x of shape (N, C, ...), got {data.shape}")
     channels = data.shape[1]
@@ -142,24 +192,36 @@ def batch_norm(
                 f"batch_norm: expected running statistics as ndarrays, got {type(a).__name__}"
             )
     axes, shape = (0, *range(2, data.ndim)), (1, channels, *(1,) * (data.ndim - 2))
+    wide = data.astype(np.float32) if data.dtype == np.float16 else data
     if training:
         if data.size < 2 * max(channels, 1):
             raise ValueError(
-                f"batch_norm: expected more than one value a channel in training, got x of shape {data.shape}"
+                "batch_norm: expected more than one value a channel in training, got x of "
+                f"shape {data.shape}"
             )
-        y = apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
-        for running, batch in (
-            (running_mean, data.mean(axis=axes)),
-            (running_var, data.var(axis=axes, ddof=1)),
-        ):
-            if running is not None and data.dtype.kind != "c":
-                running += momentum * (batch - running)
+        y = apply_wide(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
+        batch_mean = _mean(wide, axes)
+        if running_mean is not None:
+            _move(running_mean, batch_mean.reshape(channels), float(momentum))
+        if running_var is not None:
+            centred = wide - batch_mean
+            batch_var = dot_over(centred, centred, axes) / (_count(wide, axes) - 1)
+            _move(running_var, batch_var.reshape(channels), float(momentum))
         return y
     if running_mean is None or running_var is None:
         raise ValueError("batch_norm: evaluation needs running_mean and running_var")
     # copies: the statistics move on in place while this graph may still go backward
-    mean, var = (a.astype(data.real.dtype).reshape(shape) for a in (running_mean, running_var))
-    return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, given=(mean, var))
+    mean, var = (a.astype(wide.dtype).reshape(shape) for a in (running_mean, running_var))
+    return apply_wide(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, given=(mean, var))
+
+
+def _move(running: Array, batch: Array, momentum: float) -> None:
+    """Move a running statistic towards that of a batch, in place."""
+    with np.errstate(over="ignore"):
+        running += momentum * (batch - running)
+    if running.dtype == np.float16:  # its largest number instead of an infinity that never leaves
+        largest = np.finfo(np.float16).max
+        np.clip(running, -largest, largest, out=running)
 
 
 def layer_norm(
@@ -196,15 +258,21 @@ def layer_norm(
         )
     axes = tuple(range(len(whole) - len(shape), len(whole)))
     affine = _affine("layer_norm", shape, weight, bias)
-    return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
+    return apply_wide(_normalize, x, *affine, axes=axes, shape=shape, eps=float(eps))
 
 
 def _dropout(x: Array, *, mask: Array) -> Forward:
-    return x * mask, lambda g, needs: (np.multiply(g, mask, out=g),)
+    def vjp(g: Array, needs: Needs) -> Grads:
+        g *= mask
+        return (g,)
+
+    return x * mask, vjp
 
 
 def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
-    """Zero each element with probability p and scale the others by 1 / (1 - p); nothing outside training.
+    """Zero each element with probability p and scale the others by 1 / (1 - p).
+
+    Outside training it returns x.
 
     Parameters
     ----------
@@ -224,6 +292,6 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: Rng = 
     x = x if isinstance(x, Tensor) else Tensor(x)
     if not training or p == 0:
         return x
-    dtype = floating(x.data).real.dtype
+    dtype = floating(x.data).dtype
     keep = np.random.default_rng(rng).random(x.shape, dtype=np.float32) >= p
     return apply(_dropout, x, mask=keep.astype(dtype) / dtype.type(1 - p))

@@ -1,24 +1,33 @@
-"""Operations that move elements and compute nothing: reshape, transpose, concatenate, indexing, padding, casts."""
+"""Operations that move whole arrays about: reshape, transpose, join, split, pad, roll, tile."""
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
-import numpy.typing as npt
 
-from ..arrays import Array, unbroadcast
-from ..errors import ShapeError
-from ..tensor import Axis, Forward, Grads, Needs, Tensor, TensorLike, apply, unwrap
+from ..arrays import Array, add_up, unbroadcast, values
+from ..errors import ShapeError, check_size
+from ..graph import Forward, Grads, Needs
+from ..tensor import Axis, Tensor, TensorLike, apply, unwrap
+from .foreign import refuse
+from .index import getitem
 
 __all__ = [
-    "astype", "broadcast_to", "concatenate", "expand_dims", "getitem", "pad",
-    "reshape", "squeeze", "stack", "swapaxes", "transpose",
+    "broadcast_to", "concatenate", "copy", "expand_dims", "flip", "moveaxis", "pad", "reshape",
+    "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose",
 ]  # fmt: skip
 
 
 def _reshape(x: Array, *, shape: Any) -> Forward:
     before = x.shape
-    return x.reshape(shape), lambda g, needs: (g.reshape(before),)
+    try:
+        y = x.reshape(shape)
+    except ValueError as error:
+        raise ShapeError(
+            f"reshape: expected a shape for the {x.size} elements of shape {before}, got {shape}"
+        ) from error
+    return y, lambda g, needs: (g.reshape(before),)
 
 
 def reshape(x: TensorLike, shape: int | Sequence[int], *more: int) -> Tensor:
@@ -29,7 +38,7 @@ def reshape(x: TensorLike, shape: int | Sequence[int], *more: int) -> Tensor:
 def _transpose(x: Array, *, axes: Sequence[int]) -> Forward:
     y = x.transpose(axes)
     back = np.argsort([axis % x.ndim for axis in axes])
-    return y, lambda g, needs: (g.transpose(back),)
+    return y, lambda g, needs: (g.transpose(tuple(back)),)
 
 
 def transpose(x: TensorLike, axes: int | Sequence[int] | None = None, *more: int) -> Tensor:
@@ -45,32 +54,71 @@ def _swapaxes(x: Array, *, axis1: int, axis2: int) -> Forward:
     return x.swapaxes(axis1, axis2), lambda g, needs: (g.swapaxes(axis1, axis2),)
 
 
-def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
+def swapaxes(x: TensorLike, axis1: int, axis2: int, **foreign: Never) -> Tensor:
     """Exchange two axes."""
+    refuse("swapaxes", foreign)
     return apply(_swapaxes, x, axis1=axis1, axis2=axis2)
 
 
+def _moveaxis(x: Array, *, source: Any, destination: Any) -> Forward:
+    y = np.moveaxis(x, source, destination)
+    return y, lambda g, needs: (np.moveaxis(g, destination, source),)
+
+
+def moveaxis(
+    x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]
+) -> Tensor:
+    """Move axes to other places; the rest keep their order.
+
+    Parameters
+    ----------
+    x : Tensor
+    source, destination : int or as many ints
+        Where each axis stands, and where it shall stand.
+
+    Raises
+    ------
+    ShapeError
+        If an axis is named twice, or there are more sources than destinations.
+
+    Examples
+    --------
+    >>> images = Tensor(np.zeros((8, 28, 20, 3)))
+    >>> moveaxis(images, -1, 1).shape
+    (8, 3, 28, 20)
+    """
+    return apply(_moveaxis, x, source=source, destination=destination)
+
+
 def _squeeze(x: Array, *, axis: Axis) -> Forward:
-    return _reshape(x, shape=x.squeeze(axis).shape)
+    return _reshape(x, shape=values(x).squeeze(axis).shape)
 
 
-def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
+def squeeze(x: TensorLike, axis: Axis = None, **foreign: Never) -> Tensor:
     """Drop axes of size 1: the given ones, or all."""
+    refuse("squeeze", foreign)
     return apply(_squeeze, x, axis=axis)
 
 
 def _expand_dims(x: Array, *, axis: int | tuple[int, ...]) -> Forward:
-    return _reshape(x, shape=np.expand_dims(x, axis).shape)
+    return _reshape(x, shape=np.expand_dims(values(x), axis).shape)
 
 
-def expand_dims(x: TensorLike, axis: int | tuple[int, ...]) -> Tensor:
+def expand_dims(x: TensorLike, axis: int | tuple[int, ...], **foreign: Never) -> Tensor:
     """Insert axes of size 1 at the given places of the result."""
+    refuse("expand_dims", foreign)
     return apply(_expand_dims, x, axis=axis)
 
 
 def _broadcast_to(x: Array, *, shape: Any) -> Forward:
     before = x.shape
-    return np.broadcast_to(x, shape).copy(), lambda g, needs: (unbroadcast(g, before),)
+    try:
+        y = np.broadcast_to(x, shape)
+    except ValueError as error:
+        raise ShapeError(
+            f"broadcast_to: expected a shape to which {before} broadcasts, got {shape}"
+        ) from error
+    return y.copy(), lambda g, needs: (unbroadcast(g, before),)
 
 
 def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
@@ -80,20 +128,30 @@ def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
 
 def _concatenate(*arrays: Array, axis: int | None) -> Forward:
     shapes = [a.shape for a in arrays]
-    y = np.concatenate(arrays, axis)
-    ends = np.cumsum([a.size if axis is None else a.shape[axis] for a in arrays])[:-1]
+    try:
+        y = np.concatenate(arrays, axis)
+    except np.exceptions.AxisError:
+        raise
+    except ValueError as error:
+        raise ShapeError(
+            f"concatenate: expected shapes that differ along axis {axis} only, got "
+            f"{', '.join(map(str, shapes))}"
+        ) from error
+    along = 0 if axis is None else axis % y.ndim
+    sizes = [math.prod(shape) if axis is None else shape[along] for shape in shapes]
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        parts = np.split(g, ends, axis or 0)
-        return [
-            part.reshape(shape) if need else None
-            for part, shape, need in zip(parts, shapes, needs, strict=True)
-        ]
+        before = (slice(None),) * along
+        return tuple(
+            g[(*before, slice(start, start + size))].reshape(shape) if need else None
+            for start, size, shape, need in zip(starts, sizes, shapes, needs, strict=True)
+        )
 
     return y, vjp
 
 
-def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
+def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0, **foreign: Never) -> Tensor:
     """Join tensors along an existing axis (flattened, if None).
 
     Raises
@@ -101,20 +159,27 @@ def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
     ShapeError
         If there are none, or their shapes differ along another axis.
     """
+    refuse("concatenate", foreign)
     if len(tensors) == 0:
         raise ShapeError("concatenate: expected at least one tensor, got none")
     return apply(_concatenate, *tensors, axis=axis)
 
 
 def _stack(*arrays: Array, axis: int) -> Forward:
+    shapes = [a.shape for a in arrays]
+    if len(set(shapes)) > 1:
+        raise ShapeError(f"stack: expected equal shapes, got {', '.join(map(str, shapes))}")
+    y = np.stack(arrays, axis)
+    before = (slice(None),) * (axis % y.ndim)
+
     def vjp(g: Array, needs: Needs) -> Grads:
-        parts = np.moveaxis(g, axis, 0)
-        return [parts[i, ...] if need else None for i, need in enumerate(needs)]
+        indices: list[Any] = [(*before, i, ...) for i in range(len(shapes))]
+        return tuple(g[i] if need else None for i, need in zip(indices, needs, strict=True))
 
-    return np.stack(arrays, axis), vjp
+    return y, vjp
 
 
-def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
+def stack(tensors: Sequence[TensorLike], axis: int = 0, **foreign: Never) -> Tensor:
     """Join tensors of equal shape along a new axis.
 
     Raises
@@ -122,16 +187,66 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     ShapeError
         If there are none, or their shapes differ.
     """
+    refuse("stack", foreign)
     if len(tensors) == 0:
         raise ShapeError("stack: expected at least one tensor, got none")
     return apply(_stack, *tensors, axis=axis)
 
 
+def split(
+    x: TensorLike,
+    indices_or_sections: int | Sequence[int],
+    axis: int = 0,
+    **foreign: Never,
+) -> list[Tensor]:
+    """Cut into a list of tensors along an axis.
+
+    Parameters
+    ----------
+    x : Tensor
+    indices_or_sections : int or sequence of ints
+        A number of equal parts; or the places to cut at, so that [2, 3] gives x[:2], x[2:3], x[3:].
+    axis : int
+
+    Raises
+    ------
+    ShapeError
+        If the axis does not divide into so many equal parts.
+
+    Examples
+    --------
+    >>> split(Tensor([1.0, 2.0, 3.0, 4.0]), 2)
+    [Tensor([1., 2.]), Tensor([3., 4.])]
+    >>> split(Tensor([1.0, 2.0, 3.0, 4.0]), [1])
+    [Tensor([1.]), Tensor([2., 3., 4.])]
+    """
+    refuse("split", foreign)
+    shape = np.shape(x)
+    along = np.lib.array_utils.normalize_axis_index(axis, len(shape), "split")
+    cuts: list[int | None]
+    if np.ndim(indices_or_sections) == 0:
+        parts = check_size("split", "sections", indices_or_sections)
+        if shape[along] % parts:
+            raise ShapeError(
+                f"split: expected a number of parts that divides the size {shape[along]} of axis "
+                f"{axis}, got {parts}; pass the places to cut at for unequal parts"
+            )
+        cuts = [shape[along] // parts * i for i in range(1, parts)]
+    else:
+        cuts = list(unwrap(indices_or_sections))
+    before = (slice(None),) * along
+    ends = [*cuts, None]
+    return [
+        getitem(x, (*before, slice(start, stop)))
+        for start, stop in zip([None, *cuts], ends, strict=True)
+    ]
+
+
 def _pad(x: Array, *, width: Any, value: float) -> Forward:
+    pairs = np.broadcast_to(np.asarray(width, int), (x.ndim, 2))  # a small dtype would overflow
+    if (pairs < 0).any():
+        raise ValueError(f"pad: expected widths of at least 0, got {width}")
     y = np.pad(x, width, constant_values=value)
-    pairs = np.broadcast_to(
-        np.asarray(width, int), (x.ndim, 2)
-    )  # a small dtype would overflow below
     inner = tuple(
         slice(before, before + size) for (before, _), size in zip(pairs, x.shape, strict=True)
     )
@@ -144,7 +259,9 @@ def pad(
     mode: str = "constant",
     constant_values: float = 0.0,
 ) -> Tensor:
-    """Surround with a constant: `pad_width` elements, or (before, after), or one such pair an axis, as in `numpy.pad`.
+    """Surround with a constant, as `numpy.pad` does.
+
+    `pad_width` is a number of elements, or (before, after), or one such pair for each axis.
 
     Raises
     ------
@@ -156,41 +273,96 @@ def pad(
     return apply(_pad, x, width=pad_width, value=constant_values)
 
 
-def _getitem(x: Array, *, index: Any) -> Forward:
-    y = x[index]
-    shape = x.shape
-    parts = map(np.asarray, index if isinstance(index, tuple) else (index,))
-    repeats = any(
-        part.dtype.kind in "iu" and part.ndim for part in parts
-    )  # several integers may name an element twice
+def _flip(x: Array, *, axis: Axis) -> Forward:
+    return np.flip(x, axis), lambda g, needs: (np.flip(g, axis),)
+
+
+def flip(x: TensorLike, axis: Axis = None, **foreign: Never) -> Tensor:
+    """Reverse the order of the elements along axes (all by default).
+
+    Examples
+    --------
+    >>> flip(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    Tensor([[2., 1.],
+            [4., 3.]])
+    """
+    refuse("flip", foreign)
+    return apply(_flip, x, axis=axis)
+
+
+def _roll(x: Array, *, shift: Any, axis: Axis) -> Forward:
+    back = tuple(-s for s in shift) if isinstance(shift, tuple) else -shift
+    return np.roll(x, shift, axis), lambda g, needs: (np.roll(g, back, axis),)
+
+
+def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None, **foreign: Never) -> Tensor:
+    """Shift the elements along axes; what leaves at the end comes in again at the beginning.
+
+    Parameters
+    ----------
+    x : Tensor
+    shift : int or sequence of ints
+        By how many places, for all axes or for each of them.
+    axis : int or tuple of ints, optional
+        By default, x is shifted as if it were flat.
+
+    Examples
+    --------
+    >>> roll(Tensor([1.0, 2.0, 3.0, 4.0]), 1)
+    Tensor([4., 1., 2., 3.])
+    """
+    refuse("roll", foreign)
+    steps = tuple(shift) if isinstance(shift, (Sequence, np.ndarray)) else shift
+    return apply(_roll, x, shift=steps, axis=axis)
+
+
+def _tile(x: Array, *, reps: tuple[int, ...]) -> Forward:
+    before = x.shape
+    axes = max(len(reps), len(before))
+    counts = (*(1,) * (axes - len(reps)), *reps)
+    sizes = (*(1,) * (axes - len(before)), *before)
+    # In g each axis counts the copies, then the elements of each copy.
+    pairs = tuple(n for pair in zip(counts, sizes, strict=True) for n in pair)
+    copies = tuple(range(0, 2 * axes, 2))
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        out = np.zeros(shape, g.dtype)
-        if repeats:
-            np.add.at(out, index, g)
-        else:
-            out[index] = g
-        return (out,)
+        return (add_up(g.reshape(pairs), copies, keepdims=False).reshape(before),)
 
-    return y, vjp
+    return np.tile(x, reps), vjp
 
 
-def getitem(x: TensorLike, index: Any) -> Tensor:
-    """Take the elements x[index] as NumPy does: slices, integers, None, ..., arrays of integers, masks."""
-    return apply(
-        _getitem, x, index=tuple(map(unwrap, index)) if isinstance(index, tuple) else unwrap(index)
-    )
+def tile(x: TensorLike, reps: int | Sequence[int]) -> Tensor:
+    """Lay copies of the whole array side by side.
+
+    Parameters
+    ----------
+    x : Tensor
+    reps : int or sequence of ints
+        How many copies along each axis. A single number is for the last axis. If there are more
+        numbers than axes, x gets new axes in front.
+
+    Raises
+    ------
+    ValueError
+        If a number is negative.
+
+    Examples
+    --------
+    >>> tile(Tensor([1.0, 2.0]), 2)
+    Tensor([1., 2., 1., 2.])
+    >>> tile(Tensor([1.0, 2.0]), (2, 1))
+    Tensor([[1., 2.],
+            [1., 2.]])
+    """
+    numbers = list(reps) if isinstance(reps, (Sequence, np.ndarray)) else [reps]
+    counts = [check_size("tile", f"reps[{i}]", n, least=0) for i, n in enumerate(numbers)]
+    return apply(_tile, x, reps=tuple(counts))
 
 
-def _astype(x: Array, *, dtype: npt.DTypeLike) -> Forward:
-    before = x.dtype
-    if before.kind == "c" and np.dtype(dtype).kind == "f":
-        dtype = np.result_type(
-            dtype, np.complex64
-        )  # a complex step goes through a cast, at the precision asked for
-    return x.astype(dtype), lambda g, needs: ((g if before.kind == "c" else g.real).astype(before),)
+def _copy(x: Array) -> Forward:
+    return x.copy(), lambda g, needs: (g,)
 
 
-def astype(x: TensorLike, dtype: npt.DTypeLike) -> Tensor:
-    """Convert to another dtype; the gradient is converted back."""
-    return apply(_astype, x, dtype=dtype)
+def copy(x: TensorLike) -> Tensor:
+    """Return the same values in memory of their own, as a part of the graph."""
+    return apply(_copy, x)
