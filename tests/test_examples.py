@@ -403,6 +403,33 @@ def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
     }
 
 
+def test_classes_have_the_names_that_the_data_give_them(tmp_path):
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 30), ("test", 10)):
+        for place, name in ((4, "hat"), (18, "shoe")):
+            (tmp_path / "data" / part / name).mkdir(parents=True)
+            for i in range(count):
+                image = generator.integers(0, 60, (28, 28)).astype(np.uint8)
+                image[place : place + 5] += 180
+                Image.fromarray(image).save(tmp_path / "data" / part / name / f"{i}.png")
+    out = tmp_path / "run"
+    flags = ["--data", tmp_path / "data", "--epochs", 8, "--batch-size", 8]
+    run("mnist_mlp.py", *flags, "--out", out)
+    assert json.loads((out / "settings.json").read_text())["class_names"] == ["hat", "shoe"]
+    done = run("predict.py", out, "--indices", 0, 19, "--data", tmp_path / "data")
+    assert "test image 0: hat, truly hat  (hat: " in done.stdout
+    assert "test image 19: shoe, truly shoe" in done.stdout
+    assert predicted(out)["digits"] == [0, 1]
+    header = ",".join(["label", *(f"pixel{i}" for i in range(784))])
+    rows = "\n".join(",".join([label, *["7", "200"] * 392]) for label in "105")
+    (tmp_path / "images.csv").write_text(f"{header}\n{rows}\n")
+    done = run("predict.py", out, tmp_path / "images.csv", check=False)
+    assert done.returncode == 1
+    assert "expected labels from 0 to 1, which the model knows, got 5" in done.stderr
+
+
 @pytest.fixture
 def small_run(digits, tmp_path):
     """The flags of a short run, and its folder."""

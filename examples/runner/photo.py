@@ -4,7 +4,8 @@
 
 1. `find_contrast` evens the light out: how much does each pixel differ from the paper around it?
 2. `find_ink` decides which pixels are ink, without lines, frames, table edges and specks.
-3. `fit_digit` scales the ink to 20 pixels and centres it by mass, as MNIST was made.
+3. `thicken` draws thin strokes as thick as MNIST's are, because a pen's are thinner.
+4. `fit_digit` scales the digit to 20 pixels and centres it by mass, as MNIST was made.
 """
 
 import numpy as np
@@ -15,6 +16,7 @@ from tinygrad_mnist import DataError
 SIDE = 400  # pixels of the longer side that a picture is worked on with
 LARGEST_SCALE = 5  # by which a smaller picture is enlarged for that
 LEAST_CONTRAST = 0.12  # of ink; what is paler is the paper's texture
+STROKE = 2.0  # pixels of MNIST's that its strokes are thick, by the median
 LEAST_SIZE = 0.05  # of a digit, as a share of the picture; what is smaller is a speck
 
 
@@ -85,7 +87,8 @@ def cut_digit(grey):
         message = f"expected one digit, got {count} digits in an image of {size}"
         raise SeveralDigitsError(f"{message}; give each an image of its own", count)
     level = np.percentile(contrast[ink], 75)
-    return fit_digit(np.clip(contrast / level, 0, 1) * spread(ink, 2))
+    cover = np.clip(contrast / level, 0, 1) * spread(ink, 2)
+    return fit_digit(thicken(cover, ink))
 
 
 def trim_frame(grey):
@@ -187,9 +190,8 @@ def find_ink(contrast):
     edges = find_edges(contrast)
     left = np.ones(contrast.shape, bool)
     for _ in range(4):
-        if not (left & edges).any():
-            break
-        ink = left & (contrast > find_threshold(contrast[left & edges]))
+        counted = left & edges if (left & edges).any() else left
+        ink = left & (contrast > find_threshold(contrast[counted]))
         digits = drop_clutter(ink)
         if digits.any() and contrast[digits].mean() > LEAST_CONTRAST and not is_solid(digits):
             return digits
@@ -215,8 +217,12 @@ def find_threshold(values):
 
 def is_solid(ink):
     """Return whether a large square fits into the ink, as into a shadow and not into a digit."""
-    size = max(np.ptp(np.flatnonzero(ink.any(axis=axis))) + 1 for axis in (0, 1))
-    return spread(np.pad(ink, 1), -round(0.32 * size)).any()
+    return spread(np.pad(ink, 1), -round(0.32 * find_size(ink))).any()
+
+
+def find_size(ink):
+    """Return the height or the width of the ink, whichever is larger."""
+    return max(np.ptp(np.flatnonzero(ink.any(axis=axis))) + 1 for axis in (0, 1))
 
 
 def drop_clutter(ink):
@@ -302,11 +308,12 @@ def find_digits(parts):
         inside = large & parts.find_inside(i) & (parts.height > 0.25 * parts.height[i])
         digits[i] = not inside.any()
 
-    # Shadows and tables lie at the border, too. A digit that touches it must be large.
+    # Shadows and tables lie at the border, too: what touches it must be large, and not a strip.
     inner = digits & (parts.contact == 0)
-    across = (parts.height == parts.shape[0]) & (parts.width < 0.2 * parts.shape[1])
-    outer = digits & (parts.height > 0.5 * parts.shape[0]) & ~across
-    outer &= (parts.contact > 0) & (parts.contact < 0.5 * sum(parts.shape))
+    wide = parts.width > 0.2 * parts.shape[1]
+    stroke = (parts.contact < 0.3 * parts.height) & (parts.height < parts.shape[0])
+    outer = digits & (parts.height > 0.5 * parts.shape[0]) & (wide | stroke)
+    outer &= (parts.contact > 0) & (parts.contact < 0.65 * sum(parts.shape))
     highest_inner, highest_outer = ((parts.height * w).max(initial=0) for w in (inner, outer))
     return inner if highest_inner > 0.3 * highest_outer else inner | outer
 
@@ -353,7 +360,15 @@ def count_digits(ink):
     return len(digits)
 
 
-# ---- 3: the size
+# ---- 3 and 4: the digit
+
+
+def thicken(cover, ink):
+    """Return how much ink covers each pixel (H, W), with strokes at least as thick as MNIST's."""
+    outline = ink & ~spread(ink, -1)
+    thickness = 2 * ink.sum() / max(outline.sum(), 1)  # a long stroke has two sides
+    reach = round((STROKE / 20 * find_size(ink) - thickness) / 2)
+    return spread(cover, reach) if reach > 0 else cover
 
 
 def fit_digit(cover):
