@@ -348,16 +348,28 @@ def find_reach(ink, slope, start, width):
 
 
 def count_digits(ink):
-    """Return how many digits the ink is: parts about as high as the highest, with gaps between."""
+    """Return how many digits the ink is: parts about as high as the highest, and apart."""
     height = np.ptp(np.flatnonzero(ink.any(axis=1))) + 1
-    parts = Parts(spread(ink, max(round(0.02 * height), 1)))
+    parts = Parts(spread(ink, max(round(0.03 * height), 1)))  # which closes the smallest gaps
     digits = []
     for i in np.flatnonzero(parts.height > 0.5 * parts.height.max()):
-        down, across = parts.find_gaps(i)
-        apart = (across > 0) | (down > 0.2 * parts.height.max())  # a broken 7 is still one digit
-        if apart[digits].all():
+        if find_apart(parts, i)[digits].all():
             digits.append(i)
     return len(digits)
+
+
+def find_apart(parts, i):
+    """Return which parts are another digit than part i, and not the rest of a broken one.
+
+    Two digits side by side are wider than one, or each is as high as both: the two strokes of an
+    open 4 and the pieces of a broken 5 are not. Two digits one above the other have a wide gap.
+    """
+    down, across = parts.find_gaps(i)
+    height = np.maximum(parts.bottom, parts.bottom[i]) - np.minimum(parts.top, parts.top[i]) + 1
+    width = np.maximum(parts.right, parts.right[i]) - np.minimum(parts.left, parts.left[i]) + 1
+    as_high = np.minimum(parts.height, parts.height[i]) > 0.7 * height
+    beside = (across > 0) & (as_high | (width > 1.15 * height))
+    return beside | (down > 0.2 * parts.height.max())
 
 
 # ---- 3 and 4: the digit
