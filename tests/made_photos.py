@@ -319,13 +319,13 @@ def blue_on_yellow(image, rng):
 @kind("jpg")
 def phone(image, rng):
     """Return everything at once, at the size of a phone's photo: light, noise, a table, turned."""
-    cover = draw(image, 1200, 1600, 520, place_near_middle(rng))
+    cover = draw(image, 750, 1000, 330, place_near_middle(rng))
     grey = on(cover, 45, 215) * make_gradient(cover.shape, 0.4, rng)
-    fall = np.clip(split_plane(grey.shape, rng, 0.4) / 80 + 0.5, 0, 1)
+    fall = np.clip(split_plane(grey.shape, rng, 0.4) / 50 + 0.5, 0, 1)
     grey = np.where(band(grey.shape, rng, 0.08), 50, grey * (0.65 + 0.35 * fall))
     about = Image.Exif()
     about[0x0112] = 6
-    picture = as_picture(add_noise(grey, 9, rng)).filter(ImageFilter.GaussianBlur(2))
+    picture = as_picture(add_noise(grey, 9, rng)).filter(ImageFilter.GaussianBlur(1.2))
     return picture.transpose(Image.Transpose.ROTATE_90), {"exif": about, "quality": 80}
 
 
@@ -347,4 +347,68 @@ def board_on_light_wall(image, rng):
 def paper_on_light_table(image, rng):
     grey = on(draw(image, place=place_near_middle(rng)), 30, 170)
     grey = np.where(band(grey.shape, rng, rng.uniform(0.05, 0.14)), 245, grey)
+    return as_picture(add_noise(grey, 3, rng)), {}
+
+
+# Neighbours of these kinds: what a camera, a program or a hand does to a picture besides.
+
+
+@kind("jpg")
+def coarse_jpeg(image, rng):
+    grey = on(draw(image, place=place_near_middle(rng)), 40, 225)
+    return as_picture(add_noise(grey, 4, rng)), {"quality": 12}
+
+
+@kind("jpg")
+def slightly_turned(image, rng):
+    picture = as_picture(on(draw(image, place=place_near_middle(rng)), 30, 235))
+    angle = rng.uniform(-8, 8)
+    return picture.rotate(angle, Image.Resampling.BICUBIC, fillcolor=235), {}
+
+
+@kind("jpg")
+def seen_from_the_side(image, rng):
+    """Return the sheet in perspective, on a dark table that shows at the corners."""
+    picture = as_picture(on(draw(image, place=place_near_middle(rng)), 30, 235))
+    away = rng.uniform(-0.0008, 0.0008, 2)  # how fast the sheet recedes along x and along y
+    middle, scale = np.array(picture.size) / 2, 1.15
+    near = 1 - away @ middle
+    along_x = (scale + middle[0] * away[0], middle[0] * away[1], (near - scale) * middle[0])
+    along_y = (middle[1] * away[0], scale + middle[1] * away[1], (near - scale) * middle[1])
+    seen = [*(np.array([*along_x, *along_y, *away]) / near)]
+    how = Image.Transform.PERSPECTIVE, seen, Image.Resampling.BICUBIC
+    return picture.transform(picture.size, *how, fillcolor=60), {}
+
+
+@kind("jpg")
+def very_small_on_the_sheet(image, rng):
+    cover = draw(image, 600, 800, 60, rng.uniform(0.15, 0.85, 2))
+    return as_picture(add_noise(on(cover, 40, 230), 3, rng)), {}
+
+
+@kind("jpg")
+def red_on_yellow(image, rng):
+    cover = draw(image, place=place_near_middle(rng))[..., np.newaxis]
+    colours = on(cover, np.array([205.0, 40, 50]), np.array([245.0, 230, 120]))
+    return as_picture(add_noise(colours, 4, rng)), {}
+
+
+@kind()
+def thick_marker(image, rng):
+    picture = as_picture(255 * draw(image, place=place_near_middle(rng)))
+    thick = picture.filter(ImageFilter.MaxFilter(9))
+    return as_picture(on(np.asarray(thick) / 255, 30, 240)), {}
+
+
+@kind()
+def pixels_of_a_paint_program(image, rng):
+    cover = draw(image, place=place_near_middle(rng))
+    return as_picture(on(np.round(cover), 0, 255)), {}
+
+
+@kind("webp")
+def crumpled_paper(image, rng):
+    creases = Image.fromarray(rng.normal(0, 1, (12, 9)).astype(np.float32))
+    light = np.asarray(creases.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
+    grey = on(draw(image, place=place_near_middle(rng)), 35, 225) * (1 - 0.05 * np.abs(light))
     return as_picture(add_noise(grey, 3, rng)), {}

