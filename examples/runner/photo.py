@@ -198,9 +198,9 @@ def find_ink(contrast, light):
         counted = left & edges if (left & edges).any() else left
         ink = left & (contrast > find_threshold(contrast[counted]))
         digits = drop_clutter(ink)
-        if digits.any() and contrast[digits].mean() > LEAST_CONTRAST:
-            if not is_solid(digits) and has_edges(digits, contrast, light):
-                return digits
+        strong = digits.any() and contrast[digits].mean() > LEAST_CONTRAST
+        if strong and not is_solid(digits) and has_edges(digits, contrast, light):
+            return digits
         left &= ~spread(ink, 5)
     return np.zeros_like(left)
 
@@ -231,12 +231,13 @@ def has_edges(ink, contrast, light):
 
     Beside a table, a part of the paper can differ from its ground and end where no edge is.
     """
+    share = np.median(contrast[ink])  # by which ink is darker than its ground
+    if np.median(light[ink]) > np.median(light):
+        share /= 1 + share  # by which the ground is darker than the ink
     reach = max(round(0.03 * find_size(ink)), 3)
     steps = 1 - spread(light, -reach) / spread(light, reach)
-    typical = np.median(contrast[ink])
-    expected = typical / (1 + typical) if (contrast > 1).any() else typical
     outline = ink & ~spread(ink, -1)
-    return np.mean(steps[outline] > 0.35 * expected) > 0.9
+    return np.mean(steps[outline] > 0.35 * share) > 0.9
 
 
 def find_size(ink):
