@@ -92,7 +92,7 @@ def print_each(pictures, probabilities, classes):
 
 def draw(pictures, probabilities, settings):
     """Return a figure of what the model saw and said."""
-    images, names = pictures.images, settings["class_names"]
+    images, names = pictures.images, settings.get("class_names")
     if len(images) == 1:
         return plots.probabilities(images[0], probabilities[0], class_names=names)
     digits = probabilities.argmax(axis=1)

@@ -38,7 +38,7 @@ def load_digits(settings):
 
 def list_classes(settings):
     """Return the names of the classes; where they have none, their numbers."""
-    return list(settings["class_names"] or map(str, range(settings["classes"])))
+    return list(settings.get("class_names") or map(str, range(settings["classes"])))
 
 
 def hash_digits(data):
