@@ -359,14 +359,14 @@ def test_an_interrupt_saves_what_was_trained_and_the_run_can_go_on(stop, digits,
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
-    settings = ["--data", digits, "--hidden", 16, "--batch-size", 10, "--epochs", 500, "--augment"]
+    settings = ["--data", digits, "--hidden", 16, "--batch-size", 10, "--epochs", 200, "--augment"]
     run("mnist_mlp.py", *settings, "--out", tmp_path / "whole")
     killed = tmp_path / "killed"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "mnist_mlp.py", *map(str, settings), "--out", str(killed)]
     generator = np.random.default_rng(0)
     kills = 0
-    for _ in range(20):
+    for _ in range(8):
         process = subprocess.Popen(
             command,
             cwd=EXAMPLES,
@@ -389,7 +389,7 @@ def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
         process.kill()
         kills += process.wait() == -signal.SIGKILL
         command = [sys.executable, "mnist_mlp.py", "--resume", str(killed)]
-    assert kills == 20
+    assert kills == 8
     run("mnist_mlp.py", "--resume", killed)
     for name in ("history.json",):
         assert (killed / name).read_text() == (tmp_path / "whole" / name).read_text()
@@ -430,13 +430,21 @@ def test_classes_have_the_names_that_the_data_give_them(tmp_path):
     assert "expected labels from 0 to 1, which the model knows, got 5" in done.stderr
 
 
-@pytest.fixture
-def small_run(digits, tmp_path):
-    """The flags of a short run, and its folder."""
+@pytest.fixture(scope="module")
+def short_run(digits, tmp_path_factory):
+    """The flags of a short run, and its folder, which no test changes."""
     flags = ["--data", str(digits), "--hidden", "8", "--batch-size", "20", "--epochs", "2"]
-    out = tmp_path / "run"
-    run("mnist_mlp.py", *flags, "--schedule", "constant", "--out", out)
-    return [*flags, "--schedule", "constant"], out
+    flags += ["--schedule", "constant"]
+    out = tmp_path_factory.mktemp("short")
+    run("mnist_mlp.py", *flags, "--out", out)
+    return flags, out
+
+
+@pytest.fixture
+def small_run(short_run, tmp_path):
+    """The flags of a short run, and a folder with what it left."""
+    flags, out = short_run
+    return flags, shutil.copytree(out, tmp_path / "run")
 
 
 def content(folder):
