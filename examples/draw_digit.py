@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-from runner.data import prepare_inputs
+from runner.data import list_classes, prepare_inputs
 from runner.models import find_probabilities, load_model
 from runner.photo import SeveralDigitsError, cut_digit
 
@@ -180,11 +180,10 @@ class Server(ThreadingHTTPServer):
     def __init__(self, model, settings, name, port=0):
         self.model = model, settings
         page = PAGE.read_text(encoding="utf-8")
-        names = [str(i) for i in range(settings["classes"])]
         for field, value in (
             ("{{model}}", html.escape(str(name))),
             ("{{side}}", str(SIDE)),
-            ("{{classes}}", json.dumps(names).replace("<", r"\u003c")),
+            ("{{classes}}", json.dumps(list_classes(settings)).replace("<", r"\u003c")),
         ):
             page = page.replace(field, value)
         self.page = page.encode()

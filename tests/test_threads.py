@@ -58,6 +58,8 @@ def test_threads_are_limited():
 
     threads.set_threads(1)
     assert blas_threads() == 1
+    with pytest.raises(SystemExit, match="at least 1, got 0"):
+        threads.set_threads(0)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")

@@ -48,16 +48,6 @@ NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 _grad_lock = threading.Lock()  # two threads may add to the gradient of one leaf
 
 
-class _Count(int):
-    """A number of elements, which says what is meant to those who know PyTorch's t.size()."""
-
-    def __call__(self, *axis: object) -> NoReturn:
-        raise TypeError(
-            "t.size is a number, of elements; use t.shape for the sizes of the axes, and "
-            "t.shape[axis] for one"
-        )
-
-
 class _TensorModule(ModuleType):
     """The type of this file, for those who write tensor(data) as in PyTorch."""
 
@@ -201,7 +191,7 @@ class Tensor(Methods):
     @property
     def size(self) -> int:
         """The number of its elements."""
-        return _Count(self._array.size)
+        return self._array.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -631,17 +621,7 @@ def gradients(
     return [found[x._node] if x._node in found else np.zeros(x.shape, x.dtype) for x in leaves]
 
 
-class _NeedsParentheses(type):
-    """The type of `no_grad`, which says what is wrong where its parentheses were forgotten."""
-
-    def __enter__(cls) -> NoReturn:
-        raise TypeError("no_grad needs parentheses; write `with no_grad():`")
-
-    def __exit__(cls, *error: object) -> NoReturn:
-        raise TypeError("no_grad needs parentheses; write `with no_grad():`")
-
-
-class no_grad(ContextDecorator, metaclass=_NeedsParentheses):  # noqa: N801 - PyTorch's name
+class no_grad(ContextDecorator):  # noqa: N801 - PyTorch's name
     """Record nothing inside the `with` block, or the decorated function.
 
     It holds in this thread, or asyncio task, only. As a decorator it covers generators and

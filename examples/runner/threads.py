@@ -35,8 +35,19 @@ def read_quota(cgroup):
         return None
 
 
+def add_threads(parser):
+    """Add the flag --threads to a program's flags."""
+    parser.add_argument(
+        "--threads",
+        type=int,
+        help="how many threads BLAS takes, if not one for each core; 1 is best on a busy machine",
+    )
+
+
 def set_threads(count):
     """Let BLAS take `count` threads; by default as many as it likes, with a warning if too many."""
+    if count is not None and count < 1:
+        raise SystemExit(f"--threads: expected at least 1, got {count}")
     try:
         from threadpoolctl import threadpool_info, threadpool_limits
     except ImportError:
