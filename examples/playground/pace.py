@@ -1,0 +1,66 @@
+"""How fast training goes, and how much of its time the page may take."""
+
+import time
+
+CREDIT = 3.0  # seconds of work that may be spent on ahead: a new training shows much at first
+
+
+class Turn:
+    """Says when something is due that shall take a small share of the thread's time.
+
+    Work that took 2 milliseconds has been paid for when the thread has worked 100 milliseconds
+    more, at a share of 2 %. What counts is the time on the processor, because other programs may
+    hold the thread up, and waiting costs nothing.
+    """
+
+    def __init__(self, a_second, share):
+        self.pause, self.share = 1 / a_second, share  # at most so many turns a second
+        self.next = self.paid_at = 0.0
+
+    def is_due(self, waits=False):
+        """Whether it is time; a thread that waits between its steps has time to spare."""
+        if time.perf_counter() < self.next:
+            return False
+        return waits or time.thread_time() + CREDIT >= self.paid_at
+
+    def take(self, work):
+        """Do the work now."""
+        self.next = time.perf_counter() + self.pause
+        started = time.thread_time()
+        work()
+        spent = time.thread_time() - started
+        self.paid_at = max(self.paid_at, started) + spent / self.share
+
+
+class Pace:
+    """Counts steps: how many there are a second, and the mean loss since it was last asked."""
+
+    def __init__(self):
+        self.speed = 0.0  # steps a second, measured over the last half second or more
+        self.due = 0.0  # when the next step is due, where they are not as fast as possible
+        self.losses = []
+        self.start()
+
+    def start(self):
+        """Begin to measure, after a time that does not count."""
+        self.since, self.steps = time.perf_counter(), 0
+
+    def count(self, loss):
+        """Note a step."""
+        self.steps += 1
+        if len(self.losses) < 10_000:
+            self.losses.append(loss)
+        elapsed = time.perf_counter() - self.since
+        if elapsed > 0.5:
+            self.speed = round(self.steps / elapsed, 1)
+            self.start()
+
+    def plan(self, speed):
+        """Set when the next step is due, at so many steps a second; lateness is not made up for."""
+        now = time.perf_counter()
+        self.due = max(self.due + 1 / speed, now)
+
+    def take_loss(self):
+        """Return the mean loss of the steps since the last call; None if there were none."""
+        losses, self.losses = self.losses, []
+        return sum(losses) / len(losses) if losses else None
