@@ -49,7 +49,7 @@ class Distort(nn.Module):
 def _bilinear(images, place):
     """Return the images read at fractional (row, column) places, of shape (N, 2, 28, 28)."""
     whole = place.astype(np.int32)  # rounds down: nothing is negative
-    part = place - whole
+    part = place - whole.astype(np.float32)  # float32 with int32 would be float64
     first = (
         whole[:, 0] * SIDE
         + whole[:, 1]

@@ -1,36 +1,9 @@
-"""The helpers below everything: the pool of large blocks, undoing a broadcast, dtypes of operands."""
+"""The helpers below everything: undoing a broadcast, dtypes of operands."""
 
 import numpy as np
 import pytest
 
-from tinygrad_mnist.arrays import as_array, constants, empty, span, unbroadcast
-
-
-def address(a):
-    return a.__array_interface__["data"][0]
-
-
-def test_pooled_memory_is_reused_only_when_nothing_refers_to_it():
-    shape = (1000, 97)
-    first = empty(shape, np.float32)
-    place, view = address(first), first[3:5].T
-    second = empty(shape, np.float32)
-    assert address(second) != place
-    del first
-    third = empty(shape, np.float32)
-    assert address(third) != place, "a view of it is still there"
-    del view
-    again = empty(shape, np.float32)
-    assert address(again) == place
-    assert (other := empty(shape, np.float64)).shape == again.shape == shape
-    assert (other.dtype, again.dtype) == (np.float64, np.float32)
-
-
-def test_small_and_huge_blocks_are_not_pooled():
-    assert empty((2, 3), np.float64).base is None
-    assert empty((), np.float32).shape == ()
-    for _ in range(3):  # more than the pool keeps at once
-        assert len([empty((1 << 25,), np.float32) for _ in range(3)]) == 3
+from tinygrad_mnist.arrays import as_array, constants, span, unbroadcast
 
 
 @pytest.mark.parametrize(

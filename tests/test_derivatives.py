@@ -134,6 +134,16 @@ def test_a_guarded_formula_has_its_derivatives_at_the_guarded_point():
     assert hessian(sinc)(0.0) == pytest.approx(-1 / 3)
 
 
+def test_keyword_arguments_are_passed_on():
+    def f(x, *, power):
+        return (x**power).sum()
+
+    assert grad(f)(X, power=3) == 12.0
+    assert value_and_grad(f)(X, power=3)[0] == 8.0
+    assert jacobian(f)(X, power=3) == 12.0
+    assert hessian(f)(X, power=3) == 12.0
+
+
 def test_nesting_to_fourth_order(rng):
     f, x = tg.sin, rng.standard_normal()
     expected = [np.sin(x), np.cos(x), -np.sin(x), -np.cos(x), np.sin(x)]
@@ -371,6 +381,7 @@ def test_memory_of_inputs_is_kept_only_while_a_derivative_needs_it():
         (lambda: hvp(lambda x: x.sum(), np.ones(2), np.ones(3)), ShapeError, r"\(2,\), got \(3,\)"),
         (lambda: hvp(lambda x: x.sum(), np.arange(2), np.ones(2)), TypeError, "floats"),
         (lambda: hvp(lambda x: x * 2, np.ones(2), np.ones(2)), GraphError, "scalar Tensor"),
+        (lambda: hvp(lambda x: x, 1.0, 1.0, argnums=(0,)), TypeError, "one number"),
         (lambda: jvp(tg.exp, np.ones(2), np.ones(3)), ShapeError, r"\(2,\), got \(3,\)"),
         (lambda: vjp(tg.exp, np.ones(2))[1](np.ones(3)), ShapeError, r"\(2,\), got \(3,\)"),
         (lambda: jacobian(lambda x: 3.0)(np.ones(2)), GraphError, "got float"),

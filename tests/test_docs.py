@@ -7,7 +7,7 @@ import re
 import pytest
 from helpers import ROOT
 
-from tinygrad_mnist.ops import elementwise
+from tinygrad_mnist.ops import activation
 
 PAGES = [
     ROOT / "README.md",
@@ -51,7 +51,7 @@ def test_the_readme_says_what_its_first_block_prints(capsys):
 
 def test_the_example_of_an_operation_is_the_real_one():
     page = (ROOT / "docs" / "contributing.md").read_text()
-    kernel, relu = map(inspect.getsource, (elementwise._relu, elementwise.relu))
+    kernel, relu = map(inspect.getsource, (activation._relu, activation.relu))
     assert f"{kernel}\n\n{relu}" in page
     row = re.search(
         r'^    "relu": .*?^    \),\n',

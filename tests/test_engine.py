@@ -464,7 +464,7 @@ def test_the_vjps_of_our_own_operations_hide_nothing():
                 assert not can_hide_arrays(node.vjp), node.name
 
     # They hold a plan of slices, which holds no arrays.
-    known = {"conv2d", "max_pool2d", "avg_pool2d", "unfold", "fold"}
+    known = {"conv1d", "conv2d", "max_pool2d", "avg_pool2d", "unfold", "fold"}
     rng = np.random.default_rng(0)
     with watching(Search()):
         for row in TABLE.values():
@@ -525,3 +525,13 @@ def test_an_error_of_a_users_kernel_keeps_its_type(error, kind):
     said = " ".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
     assert "fails" in said
     assert "float32[2]" in said
+
+
+def test_a_tensor_that_a_kernel_gets_past_apply_is_refused():
+    factor = Tensor([2.0, 3.0], requires_grad=True)
+
+    def _scaled(x, *, factor):
+        return x * factor, lambda g, needs: (g * factor,)
+
+    with pytest.raises(TypeError, match="scaled: its kernel computed with a Tensor"):
+        apply(_scaled, Tensor([1.0, 1.0], requires_grad=True), factor=factor)

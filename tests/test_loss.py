@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_mnist import ShapeError, Tensor, mse, softmax_cross_entropy
+from tinygrad_mnist import (
+    ShapeError,
+    Tensor,
+    grad,
+    huber,
+    l1,
+    mse,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+)
+
+PAIRED = [mse, l1, huber, sigmoid_cross_entropy]  # losses of two arrays of equal shape
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -110,3 +121,96 @@ def test_float16_loses_no_large_batch_silently():
     loss = softmax_cross_entropy(np.zeros((n, 2), np.float16), np.zeros(n, int))
     assert loss.dtype == np.float16
     assert loss.item() == pytest.approx(0.693, rel=1e-2)
+
+
+@pytest.mark.parametrize("loss", PAIRED)
+def test_no_loss_broadcasts(loss):
+    name = loss.__name__
+    with pytest.raises(ShapeError, match=rf"{name}: expected a target of .* \(3,\), got \(3, 1\)"):
+        loss(Tensor([1.0, 2.0, 3.0]), np.zeros((3, 1)))
+    with pytest.raises(ShapeError, match=rf"{name}: .* \(2, 3\), got \(\)"):
+        loss(Tensor(np.ones((2, 3))), 1.0)
+
+
+@pytest.mark.parametrize("loss", PAIRED)
+def test_targets_take_gradients_too(loss, rng):
+    x, t = rng.uniform(0.1, 0.9, (2, 2, 3))
+    gx, gt = grad(lambda a, b: loss(a, b), argnums=(0, 1))(x, t)
+    assert np.abs(gx).min() > 0
+    assert np.abs(gt).min() > 0
+    if loss is not sigmoid_cross_entropy:
+        np.testing.assert_array_equal(gt, -gx)
+    alone = Tensor(t, requires_grad=True)
+    loss(x, alone).backward()  # the prediction may be a plain array
+    np.testing.assert_array_equal(alone.grad, gt)
+
+
+@pytest.mark.parametrize("loss", PAIRED)
+def test_every_loss_over_nothing(loss):
+    empty = Tensor(np.zeros((0, 3)), requires_grad=True)
+    with pytest.raises(ValueError, match=f"{loss.__name__}: the mean over an empty batch"):
+        loss(empty, np.zeros((0, 3)))
+    total = loss(empty, np.zeros((0, 3)), reduction="sum")
+    assert total.item() == 0
+    total.backward()
+    assert empty.grad.shape == (0, 3)
+    assert loss(empty, np.zeros((0, 3)), reduction="none").shape == (0, 3)
+    with pytest.raises(ValueError, match=f'{loss.__name__}: expected reduction "mean", "sum"'):
+        loss(empty, np.zeros((0, 3)), reduction="average")
+
+
+@pytest.mark.parametrize("loss", PAIRED)
+@pytest.mark.parametrize("targets", [[1, 0, 1], [True, False, True], np.array([1, 0, 1], np.uint8)])
+def test_targets_of_any_kind_of_number(loss, targets):
+    x = Tensor([0.5, -1.0, 2.0], requires_grad=True)
+    y = loss(x, targets)
+    assert y.dtype == np.float32
+    assert y.item() == pytest.approx(loss(x, np.array(targets, float)).item())
+    assert y.item() == pytest.approx(loss(x, Tensor(np.array(targets))).item())
+    with pytest.raises(TypeError, match="numbers"):
+        loss(x, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("delta", [0, -1.0, float("nan")])
+def test_huber_wants_a_delta_above_0(delta):
+    with pytest.raises(ValueError, match="huber: expected delta above 0"):
+        huber(Tensor([1.0]), [0.0], delta=delta)
+
+
+def test_classes_are_not_answers_of_yes_or_no():
+    x = Tensor(np.zeros((2, 3)))
+    with pytest.raises(
+        ValueError, match="0 or 1, got numbers from 0 to 7; for classes use softmax"
+    ):
+        sigmoid_cross_entropy(x, [[0, 1, 7], [1, 1, 1]])
+    with pytest.raises(ValueError, match="got numbers from -1 to 1"):
+        sigmoid_cross_entropy(x, [[0, 1, 1], [1, -1, 1]])
+    sigmoid_cross_entropy(x, np.full((2, 3), 0.5))
+
+
+@pytest.mark.parametrize("pos_weight", [np.ones(2), np.ones((2, 2, 3)), np.ones((3, 1))])
+def test_a_pos_weight_fits_the_logits(pos_weight):
+    with pytest.raises(ShapeError, match=r"pos_weight that broadcasts to .* \(2, 3\), got \("):
+        sigmoid_cross_entropy(Tensor(np.zeros((2, 3))), np.ones((2, 3)), pos_weight=pos_weight)
+
+
+def test_a_pos_weight_counts_the_yes_part():
+    x, yes, no = Tensor([[0.3, -2.0]]), np.ones((1, 2)), np.zeros((1, 2))
+    weighted = sigmoid_cross_entropy(x, yes, pos_weight=[3.0, 0.5], reduction="none").numpy()
+    plain = sigmoid_cross_entropy(x, yes, reduction="none").numpy()
+    np.testing.assert_allclose(weighted, plain * [[3.0, 0.5]], rtol=1e-6)
+    assert (
+        sigmoid_cross_entropy(x, no, pos_weight=9.0).item() == sigmoid_cross_entropy(x, no).item()
+    )
+
+
+@given(data=st.data())
+def test_sigmoid_cross_entropy_is_finite_for_any_finite_logits(data):
+    finite = st.floats(-1e300, 1e300)
+    x = Tensor(data.draw(hnp.arrays(float, 4, elements=finite)), requires_grad=True)
+    answers = data.draw(hnp.arrays(float, 4, elements=st.sampled_from([0.0, 0.3, 1.0])))
+    loss = sigmoid_cross_entropy(x, answers)
+    loss.backward()
+    assert np.isfinite(loss.item())
+    assert loss.item() >= 0
+    assert np.isfinite(x.grad).all()

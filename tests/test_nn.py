@@ -69,8 +69,9 @@ def test_train_and_eval_reach_every_module():
 def test_state_goes_out_as_copies_and_comes_back_cast():
     net, other = Net(), Net()
     state = net.state_dict()
-    assert list(state) == [*NAMES, "blocks.0.scale", "blocks.1.scale", "fixed"]
+    assert list(state) == [*NAMES, "tied", "blocks.0.scale", "blocks.1.scale", "fixed"]
     state["blocks.0.weight"] += 1
+    assert state["tied"][0] == 2, "the copy of a shared parameter is shared"
     assert net.blocks[0].weight.data[0] == 1
     other.load_state_dict({k: v.astype(np.float16) for k, v in state.items()})
     assert other.blocks[0].weight.data[0] == 2
@@ -91,6 +92,7 @@ def test_a_bad_load_lists_everything_and_changes_nothing():
     net = Net()
     before, state = net.state_dict(), net.state_dict()
     del state["fixed"]
+    del state["tied"]
     state["more"] = np.ones(1)
     state["heads.a.bias"] = np.ones(3)
     state["blocks.0.weight"] = np.full(2, 9.0)
@@ -186,6 +188,22 @@ def test_names_shapes_and_reprs_are_pytorchs():
 def test_layers_are_their_functions(layer, function, rng):
     x = Tensor(rng.standard_normal((2, 4, 4, 4)))
     np.testing.assert_array_equal(layer(x).numpy(), function(x).numpy())
+
+
+def test_a_slice_of_a_sequential_is_a_sequential_of_the_same_layers():
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.ReLU(), nn.Linear(4, 2, rng=1))
+    head, tail = model[:2], model[-1:]
+    assert type(head) is type(tail) is nn.Sequential
+    assert head[0] is model[0]
+    assert list(head.state_dict()) == list(tail.state_dict()) == ["0.weight", "0.bias"]
+    x = Tensor(np.ones((5, 3), np.float32))
+    np.testing.assert_array_equal(tail(head(x)).numpy(), model(x).numpy())
+    assert [type(layer) for layer in model[::-2]] == [nn.Linear, nn.Linear]
+    assert len(model[5:]) == 0
+    assert model[5:](x) is x
+    assert not model.eval()[1:].training
+    with pytest.raises(IndexError):
+        model[3]
 
 
 def test_dropout_and_batch_norm_know_training_from_evaluation(rng):
@@ -296,6 +314,20 @@ def test_default_weights_lie_within_pytorchs_bounds():
         ),
         (lambda: nn.Dropout(1.0), ValueError, r"\[0, 1\)"),
         (lambda: nn.Sequential(nn.ReLU(), 3), TypeError, "position 1"),
+        (
+            lambda: nn.Sequential([nn.ReLU()]),
+            TypeError,
+            r"got a list at position 0; write .*\(\*layers",
+        ),
+        (
+            lambda: nn.Sequential(nn.Flatten(), nn.ReLU),
+            TypeError,
+            r"a layer at position 1, got the class ReLU; write ReLU\(\)",
+        ),
+        (lambda: nn.ReLU(Tensor([1.0])), TypeError, r"no arguments .* write ReLU\(\)\(x\)"),
+        (lambda: nn.Flatten(Tensor([1.0])), TypeError, r"write Flatten\(\)\(x\)"),
+        (lambda: nn.Dropout(Tensor([0.1])), TypeError, r"p to be a number, got Tensor"),
+        (lambda: nn.LeakyReLU(Tensor([0.1])), TypeError, r"make it first, as LeakyReLU\(\)\(x\)"),
         (lambda: nn.BatchNorm1d(3)(Tensor(np.ones((2, 3, 4, 4)))), tg.ShapeError, "BatchNorm1d"),
         (lambda: nn.BatchNorm1d(3)(Tensor(np.ones((1, 3)))), ValueError, "more than one value"),
         (lambda: nn.Linear(3, 2)(Tensor(np.ones((2, 4)))), tg.ShapeError, r"\(2, 4\) and \(2, 3\)"),

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -311,3 +312,253 @@ def test_clip_grad_norm_scales_all_gradients_by_one_factor():
     np.testing.assert_allclose([a.grad[0], b.grad[0]], [0.6, 0.8], rtol=1e-5)
     assert optim.clip_grad_norm([a, b, a], 10.0) == pytest.approx(1)
     np.testing.assert_allclose([a.grad[0], b.grad[0]], [0.6, 0.8], rtol=1e-5)
+
+
+# Groups of parameters
+
+
+def two_groups():
+    a, b, c = (Tensor(np.full(2, 4.0), requires_grad=True) for _ in range(3))
+    for p in (a, b, c):
+        p.grad = np.ones(2)
+    return a, b, c
+
+
+def test_a_group_steps_by_its_own_hyperparameters():
+    a, b, c = two_groups()
+    optimizer = optim.SGD(
+        [{"params": [a]}, {"params": [b, c], "lr": 0.5, "weight_decay": 0.25}], lr=1.0
+    )
+    optimizer.step()
+    np.testing.assert_array_equal([p.data[0] for p in (a, b, c)], [3.0, 3.0, 3.0])
+    optimizer.param_groups[1]["lr"] = 0.0
+    optimizer.step()
+    np.testing.assert_array_equal([p.data[0] for p in (a, b, c)], [2.0, 3.0, 3.0])
+    assert [group["params"] for group in optimizer.param_groups] == [[a], [b, c]]
+    assert optimizer.params == [a, b, c]
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "RMSprop"])
+def test_groups_are_as_many_optimizers(kind):
+    (params, x), (others, _) = start(), start()
+    make = getattr(optim, kind)
+    together = make([{"params": params[0], "lr": 0.01}, {"params": iter(params[1:])}], lr=0.1)
+    apart = make(others[:1], lr=0.01), make(others[1:], lr=0.1)
+    for _ in range(5):
+        together.zero_grad()
+        loss(params, x).backward()
+        together.step()
+        for p in others:
+            p.zero_grad()
+        loss(others, x).backward()
+        for optimizer in apart:
+            optimizer.step()
+    for p, q in zip(params, others, strict=True):
+        assert p.data.tobytes() == q.data.tobytes()
+
+
+def test_an_attribute_is_the_first_groups_and_sets_all_that_agree():
+    a, b, c = two_groups()
+    optimizer = optim.SGD([{"params": a, "lr": 0.5}, {"params": [b, c]}], lr=1.0, momentum=0.5)
+    assert (optimizer.lr, optimizer.momentum) == (0.5, 0.5)
+    optimizer.momentum = 0.25
+    assert [group["momentum"] for group in optimizer.param_groups] == [0.25, 0.25]
+    with pytest.raises(ValueError, match=r"SGD: the groups differ in lr \(\[0.5, 1.0\]\)"):
+        optimizer.lr = 0.1
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 1.0]
+    optimizer.step()
+    assert optimizer.lr == 0.5, "what _update read of the other group is gone"
+
+
+def test_an_error_in_a_step_leaves_the_attributes_the_first_groups():
+    class Failing(optim.Optimizer):
+        def _update(self, w, g, state):
+            raise ZeroDivisionError(self.lr)
+
+    a, b, _ = two_groups()
+    a.grad = None
+    optimizer = Failing([{"params": a, "lr": 0.5}, {"params": b}], 1.0)
+    with pytest.raises(ZeroDivisionError, match="1.0"):
+        optimizer.step()
+    assert optimizer.lr == 0.5
+
+
+def test_the_state_of_groups_goes_on_and_knows_its_groups():
+    (params, x), (others, _) = start(), start()
+    one = optim.Adam([{"params": params[0], "lr": 0.01}, {"params": params[1]}])
+    loss(params, x).backward()
+    one.step()
+    one.param_groups[1]["betas"] = (0.5, 0.6)
+    state = json.loads(json.dumps({k: v for k, v in one.state_dict().items() if k != "arrays"})) | {
+        "arrays": one.state_dict()["arrays"]
+    }
+    two = optim.Adam([{"params": others[0]}, {"params": others[1]}])
+    two.load_state_dict(state)
+    assert [g["lr"] for g in two.param_groups] == [0.01, 0.001]
+    assert two.param_groups[1]["betas"] == (0.5, 0.6)
+    before = two.state_dict()
+    with pytest.raises(ValueError, match="2 groups, expected 1"):
+        optim.Adam(others).load_state_dict(state)
+    with pytest.raises(ValueError, match="a group of other parameters, expected 2 of them"):
+        optim.Adam(
+            [{"params": others}, {"params": Tensor(1.0, requires_grad=True)}]
+        ).load_state_dict(state)
+    np.testing.assert_equal(two.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda p: optim.SGD([{"lr": 1.0}]), TypeError, 'a dict with "params", got dict'),
+        (lambda p: optim.SGD([{"params": [p]}, p]), TypeError, '"params", got Tensor'),
+        (
+            lambda p: optim.SGD([{"params": p, "rate": 1, "l2": 0}]),
+            ValueError,
+            "to be of lr, momentum, nesterov, weight_decay, got l2, rate",
+        ),
+        (lambda p: optim.SGD([{"params": p, "lr": -1}]), ValueError, r"lr in \[0, inf\), got -1"),
+        (lambda p: optim.SGD([{"params": p}, {"params": [p]}]), ValueError, "one in two groups"),
+        (lambda p: optim.SGD([{"params": []}]), ValueError, "at least one parameter"),
+        (
+            lambda p: optim.SGD([{"params": p, "nesterov": True}]),
+            ValueError,
+            "nesterov needs a momentum",
+        ),
+        (
+            lambda p: optim.SGD([p]).param_groups[0].__setitem__("rate", 1),
+            ValueError,
+            "one of lr, momentum, nesterov, weight_decay to set, got 'rate'",
+        ),
+        (
+            lambda p: optim.SGD([p]).param_groups[0].__setitem__("momentum", 1),
+            ValueError,
+            r"momentum in \[0, 1\)",
+        ),
+        (lambda p: optim.SGD([p]).param_groups[0].pop("lr"), TypeError, "a group keeps its lr"),
+    ],
+)
+def test_errors_of_groups(make, error, words):
+    with pytest.raises(error, match=words):
+        make(Tensor(1.0, requires_grad=True))
+
+
+def test_an_empty_group_is_no_obstacle():
+    a, _, _ = two_groups()
+    optimizer = optim.Adam([{"params": []}, {"params": a}])
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert a.data[0] < 4
+
+
+# Slots
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: optim.SGD(p, 0.1, momentum=0.9),
+        lambda p: optim.Adam(p),
+        lambda p: optim.RMSprop(p, momentum=0.5, centered=True),
+    ],
+)
+def test_slots_stay_in_place_from_the_start(make):
+    params, x = start()
+    optimizer = make(params)
+    places = [id(a) for states in optimizer._state for s in states for a in s.values()]
+    assert places, "they are there before the first step"
+    assert optimizer.state_dict()["arrays"] == {}, "zeros need not be saved"
+    loss(params, x).backward()
+    optimizer.step()
+    stepped = optimizer.state_dict()
+    optimizer.step()
+    optimizer.load_state_dict(stepped)
+    np.testing.assert_equal(optimizer.state_dict(), stepped)
+    optimizer.load_state_dict(make(params).state_dict())
+    assert optimizer.state_dict()["arrays"] == {}
+    assert [id(a) for states in optimizer._state for s in states for a in s.values()] == places
+
+
+def test_a_slot_that_is_asked_for_later_begins_at_zero():
+    a, b, _ = two_groups()
+    optimizer = optim.SGD([a, b], 1.0)
+    optimizer.step()
+    optimizer.momentum = 0.5
+    b.grad = None
+    optimizer.step()  # of a alone
+    saved = optimizer.state_dict()
+    b.grad = np.ones(2)
+    optimizer.step()
+    assert (a.data[0], b.data[0]) == (4 - 1 - 1 - 1.5, 4 - 1 - 1)
+    fresh = optim.SGD([a, b], 1.0)
+    fresh.load_state_dict(saved)
+    fresh.step()  # b has no slot in the state, and gets one
+    assert (a.data[0], b.data[0]) == (0.5 - 1.5, 2 - 1)
+
+
+def test_an_optimizer_made_before_astype_says_so():
+    model = nn.Linear(2, 2, rng=0)
+    optimizer = optim.Adam(model.parameters())
+    model.astype(np.float64)
+    model(Tensor(np.ones((1, 2)))).sum().backward()
+    with pytest.raises(TypeError, match="is float64, but the optimizer was made for float32; make"):
+        optimizer.step()
+
+
+def test_negative_steps_are_no_state():
+    optimizer = stepped()
+    state = optimizer.state_dict()
+    state["arrays"]["0.steps"] = np.array(-1)
+    with pytest.raises(ValueError, match="0.steps -1, expected at least 0"):
+        optimizer.load_state_dict(state)
+
+
+# The rest
+
+
+def test_a_step_that_clips_is_a_clipped_step():
+    (params, x), (others, _) = start(), start()
+    one, two = optim.SGD(params, 0.1), optim.SGD(others, 0.1)
+    loss(params, x).backward()
+    loss(others, x).backward()
+    one.step(clip_norm=0.5)
+    optim.clip_grad_norm(others, 0.5)
+    two.step()
+    for p, q in zip(params, others, strict=True):
+        assert p.data.tobytes() == q.data.tobytes()
+
+
+def test_an_optimizer_says_what_it_is():
+    a, b, c = two_groups()
+    assert (
+        repr(optim.Adam([a, b]))
+        == "Adam(2 parameters of 4 elements, lr=0.001, betas=(0.9, 0.999), "
+        "eps=1e-08, weight_decay=0.0)"
+    )
+    assert repr(SignSGD([{"params": a}, {"params": [b, c], "lr": 1}], 0.5, 0.25)) == (
+        "SignSGD(\n"
+        "  (0): 1 parameter of 2 elements, lr=0.5, beta=0.25\n"
+        "  (1): 2 parameters of 4 elements, lr=1, beta=0.25\n"
+        ")"
+    )
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+def test_a_copy_steps_by_itself(twin):
+    a, _, _ = two_groups()
+    optimizer = optim.Adam([a], 0.5)
+    other = twin(optimizer)
+    other.lr = 0.25
+    other.params[0].grad = np.ones(2)
+    other.step()
+    assert (optimizer.lr, other.lr, a.data[0]) == (0.5, 0.25, 4)
+    assert other.params[0].data[0] == pytest.approx(3.75)
+
+
+def test_a_hyperparameter_that_the_class_has_too_is_refused():
+    class Shadowed(optim.Optimizer):
+        beta = 0.5
+
+    with pytest.raises(TypeError, match="Shadowed: beta is an attribute of the class"):
+        Shadowed([Tensor(1.0, requires_grad=True)], 0.1, beta=0.9)
+    with pytest.raises(AttributeError, match="'SGD' object has no attribute 'rate'"):
+        optim.SGD(P).rate  # noqa: B018

@@ -123,6 +123,78 @@ def test_a_rank_that_fails_ends_the_job_within_seconds(tmp_path, task, words):
     assert time.monotonic() - started < 30
 
 
+def test_all_of_fit_on_several_ranks_is_one_process():
+    alone = result(mpi(1, "everything"))["all"][0]
+    assert len(alone["arrays"]["history"]["lr"]) == 4, "stopped in the fourth epoch of five"
+    for ranks in (2, 3):
+        together = result(mpi(ranks, "everything"))["all"]
+        for name, one in alone.items():
+            for rank in together:
+                for part in ("state", "history"):
+                    for key, values in one[part].items():
+                        np.testing.assert_allclose(
+                            rank[name][part][key], values, rtol=1e-9, atol=1e-11, err_msg=key
+                        )
+                assert rank[name]["weighted"] == pytest.approx(one["weighted"], rel=1e-12)
+                assert rank[name]["history"] == together[0][name]["history"], "the same bits"
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("rate", "DistributedOptimizer: expected the same hyper parameters on all ranks"),
+        ("data", "fit: expected the same training data on all ranks, but that of rank(s) [1]"),
+        ("epochs", "fit: expected the same epochs"),
+        ("schedule", "fit: expected the same schedule"),
+        ("callback", "fit: expected the same learning rate"),
+        ("batches", "fit: expected the same batches"),
+    ],
+)
+def test_ranks_that_were_not_started_alike_are_found_out(what, words):
+    done = mpi(2, "differ", what, timeout=60)
+    assert done.returncode != 0
+    assert words in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "exit",
+        "status",
+        "return",
+        "thread",
+        "excepthook",
+        "in fit",
+        "own communicator",
+        "raise before",
+        "exit before",
+    ],
+)
+def test_a_rank_that_ends_while_others_wait_ends_the_job(how):
+    done = mpi(3, "end", how, timeout=30)
+    assert done.returncode != 0
+    said = done.stderr + done.stdout
+    assert "ZeroDivisionError" in said or "rank 2 of 3 has ended" in said
+    assert ("hook of my own" in said) == (how == "excepthook")
+
+
+def test_a_rank_that_ends_after_the_last_collective_lets_the_others_take_their_time():
+    done = mpi(3, "end", "after", timeout=30)
+    assert (done.returncode, done.stdout.count("took my time"), done.stderr) == (0, 2, "")
+    assert mpi(3, "end", "status after", timeout=30).returncode == 3
+
+
+def test_a_program_that_a_rank_starts_is_no_rank():
+    """It inherits the variables of mpiexec."""
+    code = (
+        "import subprocess, sys; from tinygrad_mnist.parallel import communicator; communicator()\n"
+        "child = 'import tinygrad_mnist.parallel; print(123)'\n"
+        "done = subprocess.run([sys.executable, '-c', child], timeout=20, check=True)"
+    )
+    done = mpi(2, code, script="-c", timeout=60)
+    assert (done.returncode, done.stdout.count("123")) == (0, 2)
+
+
 def test_the_example_prints_once(digits, tmp_path):
     done = mpi(
         2,
@@ -152,6 +224,27 @@ def test_what_is_set_on_the_wrapper_reaches_the_optimizer():
     assert (inner.momentum, inner.lr, wrapper.lr, copy.copy(wrapper).lr) == (0.5, 0.2, 0.2, 0.2)
     with pytest.raises(ValueError, match="momentum"):
         wrapper.momentum = 2.0
+    wrapper.param_groups[0]["lr"] = 0.3
+    assert (inner.lr, wrapper.lr) == (0.3, 0.3)
+    assert repr(wrapper) == f"DistributedOptimizer({inner!r}, rank 0 of 1)"
+    assert wrapper.params == inner.params
+
+
+def test_the_wrappers_state_is_the_optimizers():
+    from tinygrad_mnist import Tensor, nn, optim
+    from tinygrad_mnist.parallel import DistributedOptimizer
+
+    model = nn.Linear(2, 2, rng=0)
+    inner = optim.Adam(model.parameters(), 0.1)
+    wrapper = DistributedOptimizer(inner, model)
+    model(Tensor(np.ones((1, 2), np.float32))).sum().backward()
+    wrapper.step(clip_norm=1.0)
+    np.testing.assert_equal(wrapper.state_dict(), inner.state_dict())
+    assert inner.state_dict()["arrays"]["0.steps"] == 1
+    wrapper.load_state_dict(optim.Adam(model.parameters(), 0.5).state_dict())
+    assert (inner.lr, inner.state_dict()["arrays"]) == (0.5, {})
+    wrapper.zero_grad()
+    assert model.weight.grad is None
 
 
 def test_without_mpi4py_the_error_names_the_extra():

@@ -114,3 +114,101 @@ def test_a_damaged_schedule_changes_nothing():
 def test_errors(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def rates_of(make, steps, lr=0.4):
+    optimizer = optim.SGD([Tensor(0.0, requires_grad=True)], lr=lr)
+    schedule = make(optimizer)
+    found = [optimizer.lr]
+    for _ in range(steps):
+        schedule.step()
+        found.append(optimizer.lr)
+    return found
+
+
+def test_warmup_rises_along_a_line_and_counts_as_part_of_the_whole():
+    line = [0.1, 0.2, 0.3, 0.4]
+    cosine = rates_of(lambda o: optim.CosineLR(o, 10, 0.1, warmup=4), 12)
+    np.testing.assert_allclose(cosine[:5], [*line, 0.4])
+    np.testing.assert_allclose(cosine[4:11], rates_of(lambda o: optim.CosineLR(o, 6, 0.1), 6))
+    np.testing.assert_allclose(cosine[10:], [0.1, 0.1, 0.1])
+    stairs = rates_of(lambda o: optim.StepLR(o, 6, 0.5, warmup=4), 12)
+    np.testing.assert_allclose(stairs, [*line, 0.4, 0.4, *[0.2] * 6, 0.1])
+    cycle = rates_of(lambda o: optim.OneCycleLR(o, 0.4, 10, warmup=4), 12)
+    np.testing.assert_allclose(cycle[:4], line)
+    assert cycle[3:10] == sorted(cycle[3:10], reverse=True)
+    assert cycle[9] == cycle[12] == pytest.approx(0.4 / 25 / 1e4)
+    assert rates_of(lambda o: optim.CosineLR(o, 10, warmup=1), 1)[0] == 0.4, "one step is at lr"
+
+
+def test_warmup_of_one_step_less_than_all():
+    found = rates_of(lambda o: optim.CosineLR(o, 4, warmup=3), 5)
+    np.testing.assert_allclose(found, [0.4 / 3, 0.8 / 3, 0.4, 0.4, 0, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [optim.CosineLR, lambda o, n, **k: optim.OneCycleLR(o, 1, n, **k)])
+def test_warmup_out_of_range(make):
+    for warmup, error in ((5, ValueError), (-1, ValueError), (1.5, TypeError)):
+        with pytest.raises(error, match="warmup"):
+            make(optim.SGD(P), 5, warmup=warmup)
+
+
+def test_a_schedule_scales_the_rate_of_each_group():
+    a, b = Tensor(0.0, requires_grad=True), Tensor(0.0, requires_grad=True)
+    optimizer = optim.SGD([{"params": a}, {"params": b, "lr": 0.01}], lr=0.1)
+    schedule = optim.CosineLR(optimizer, 10)
+    alone = rates_of(lambda o: optim.CosineLR(o, 10), 10, lr=0.1)
+    for rate in alone[1:]:
+        schedule.step()
+        assert optimizer.param_groups[0]["lr"] == rate
+        assert optimizer.param_groups[1]["lr"] == pytest.approx(rate / 10)
+    optimizer = optim.SGD([{"params": a}, {"params": b, "lr": 0.0}], lr=0.1)
+    optim.OneCycleLR(optimizer, 1.0, 10)
+    assert optimizer.param_groups[1]["lr"] == 0
+    with pytest.raises(ValueError, match="the first group to have a rate above 0"):
+        optim.StepLR(optim.SGD([{"params": a, "lr": 0.0}, {"params": b}], lr=0.1), 3)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda o, n: optim.CosineLR(o, n, 0.01), lambda o, n: optim.OneCycleLR(o, 0.3, n, warmup=2)],
+)
+def test_a_longer_horizon_is_followed(make):
+    short = optim.SGD([Tensor(0.0, requires_grad=True)], lr=0.1)
+    schedule = make(short, 8)
+    for _ in range(8):
+        schedule.step()
+    longer = optim.SGD([Tensor(0.0, requires_grad=True)], lr=0.1)
+    resumed = make(longer, 20)
+    resumed.load_state_dict(json.loads(json.dumps(schedule.state_dict())))
+    whole = rates_of(lambda o: make(o, 20), 20, lr=0.1)
+    found = [longer.lr]
+    for _ in range(12):
+        resumed.step()
+        found.append(longer.lr)
+    np.testing.assert_allclose(found, whole[8:])
+    assert short.lr < found[0]
+
+
+def test_what_was_given_to_a_schedule_stays_and_what_it_reached_is_restored():
+    optimizer = optim.SGD([Tensor(0.0, requires_grad=True)], lr=0.8)
+    schedule = optim.StepLR(optimizer, 2, 0.5)
+    for _ in range(4):
+        schedule.step()
+    other = optim.StepLR(optim.SGD([Tensor(0.0, requires_grad=True)], lr=9.0), 4, 0.25)
+    other.load_state_dict(schedule.state_dict())
+    assert (other.steps, other.gamma, other.step_size, other.base_lr) == (4, 0.25, 4, 0.8)
+    assert other.opt.lr == 0.2
+
+
+def test_a_state_of_other_groups_changes_nothing():
+    a, b = Tensor(0.0, requires_grad=True), Tensor(0.0, requires_grad=True)
+    two = optim.StepLR(optim.SGD([{"params": a}, {"params": b}], lr=0.5), 3)
+    one = optim.StepLR(optim.SGD([a], lr=0.25), 3)
+    for _ in range(3):
+        two.step()
+    for state in (two.state_dict(), one.state_dict() | {"base_lrs": ["x"]}):
+        with pytest.raises(ValueError, match="StepLR cannot load this state"):
+            one.load_state_dict(state)
+    assert (one.steps, one.base_lrs, one.opt.lr) == (0, [0.25], 0.25)
+    assert repr(one) == "StepLR(step_size=3, gamma=0.1, warmup=0, steps=0)"

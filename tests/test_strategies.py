@@ -30,6 +30,19 @@ def test_broadcastable(found):
     np.broadcast_shapes(*(t.shape for t in found))
 
 
+@given(broadcastable(2, elements=[away_from(0.0), st.floats(1, 2)], dtype=np.float32))
+def test_broadcastable_with_elements_of_each(found):
+    base, exponent = found
+    assert (np.abs(base.data) >= 0.00999).all()
+    assert ((exponent.data >= 1) & (exponent.data <= 2)).all()
+    np.broadcast_shapes(base.shape, exponent.shape)
+
+
+def test_broadcastable_wants_elements_for_each():
+    with pytest.raises(ValueError, match="for each of 3 Tensors, got 2"):
+        broadcastable(3, elements=[away_from(0.0)] * 2)
+
+
 @given(labels(5, 3))
 def test_labels(y):
     assert (y.shape, y.dtype) == ((5,), np.int64)
@@ -40,6 +53,16 @@ def test_labels(y):
 def test_away_from(v):
     assert abs(v) >= 0.1 - 1e-12
     assert abs(v - 1) >= 0.1 - 1e-12
+    assert -2 <= v <= 2
+
+
+def test_away_from_everything_is_an_error():
+    with pytest.raises(ValueError, match="no number in .* away from each of"):
+        away_from(0.0, low=-0.001, high=0.001)
+
+
+@given(away_from(5.0, -3.0, low=-2, high=2))
+def test_away_from_points_outside(v):
     assert -2 <= v <= 2
 
 
@@ -63,11 +86,16 @@ def test_from_type():
 
 @given(tensors())
 def test_a_users_whole_property_test_is_three_lines(x):
-    gradcheck(lambda t: t.sin() * t, x)
+    gradcheck(lambda t: t.sin() * t, x, order=2)
 
 
 def test_importing_the_checker_does_not_import_hypothesis():
-    code = "import sys, tinygrad_mnist.testing as t; t.gradcheck; assert 'hypothesis' not in sys.modules; t.tensors; assert 'hypothesis' in sys.modules"
+    code = (
+        "import sys, tinygrad_mnist.testing as t; t.gradcheck\n"
+        "assert 'hypothesis' not in sys.modules\n"
+        "t.tensors\n"
+        "assert 'hypothesis' in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
     import tinygrad_mnist.testing
 

@@ -12,12 +12,13 @@ PACKAGE = ROOT / "tinygrad_mnist"
 # Each room imports from rooms before it only.
 ORDER = [
     "errors", "arrays", "pool", "graph", "tensor", "anomaly", "derivatives", "ops", "nn", "optim",
-    "datasets", "checkpoint", "program", "testing", "train", "plots", "parallel",
+    "datasets", "files", "checkpoint", "program", "testing", "train", "plots", "parallel",
 ]  # fmt: skip
 # These rooms stand apart: they work with arrays and files, so they can be read by themselves.
 APART = {
     "datasets": {"arrays", "errors"},
-    "checkpoint": {"arrays", "errors"},
+    "checkpoint": {"arrays", "errors", "files"},
+    "files": {"arrays", "errors"},
     "plots": {"arrays", "errors", "graph", "tensor", "nn"},
 }
 # A notebook asks a Tensor for a picture of itself, and only then is the room with pictures opened.

@@ -90,7 +90,7 @@ def test_numpy_on_either_side():
 @pytest.mark.parametrize(
     ("call", "name"),
     [
-        (lambda t: np.fft.fft(t), "fft"), (lambda t: np.linalg.inv(t), "inv"), (lambda t: np.arctan(t), "arctan"), (lambda t: np.add.reduce(t), "np.add.reduce"),
+        (lambda t: np.fft.fft(t), "fft"), (lambda t: np.linalg.inv(t), "inv"), (lambda t: np.spacing(t), "spacing"), (lambda t: np.add.reduce(t), "np.add.reduce"),
         (lambda t: np.exp(t, out=np.ones(2)), "out"), (lambda t: np.sum(t, dtype=float), "np.sum"),
         (lambda t: np.sum(t, 0, np.float64), "np.sum on a Tensor takes neither dtype nor out"), (lambda t: np.max(t, 0, None), "np.max"),
         (lambda t: np.var(t, 0, 1), "np.var"), (lambda t: np.median(t), "median"),
@@ -503,3 +503,34 @@ def test_complex_numbers_have_no_gradients():
         Tensor(np.ones(2, complex), requires_grad=True)
     with pytest.raises(TypeError, match="multiply: its result is complex"):
         Tensor([1.0, 2.0], requires_grad=True) * 1j
+
+
+def test_convert_changes_the_dtype_of_a_leaf_in_place():
+    p, frozen, counts = Tensor([1.5], requires_grad=True), Tensor([2.0]), Tensor([1, 2])
+    p.grad = [1.0]
+    for t in (p, frozen, counts):
+        t.convert_(np.float64)
+    assert (p.dtype, frozen.dtype, counts.dtype) == (np.float64,) * 3
+    assert (p.requires_grad, p.is_parameter, p.grad) == (True, True, None)
+    assert not frozen.is_parameter
+    (p * p).sum().backward()
+    assert p.grad.tolist() == [3.0]
+    assert p.grad.dtype == np.float64
+
+
+def test_convert_refuses_what_it_would_break():
+    p = Tensor([1.5], requires_grad=True)
+    y = (p * p).sum()
+    with pytest.raises(GraphError, match="only a leaf"):
+        y.convert_(np.float64)
+    with pytest.raises(TypeError, match="floating-point dtype"):
+        p.convert_(np.int32)
+    p.requires_grad = False
+    assert p.is_parameter, "a frozen parameter is still one"
+    with pytest.raises(TypeError, match="floating-point dtype"):
+        p.convert_(np.int32)
+    assert p.dtype == np.float32
+    p.requires_grad = True
+    p.convert_(np.float64)
+    with pytest.raises(GraphError, match="changed in place"):
+        y.backward()

@@ -15,7 +15,7 @@ from tinygrad_mnist import (
     optim,
     softmax_cross_entropy,
 )
-from tinygrad_mnist.train import EarlyStopping, History, evaluate, fit, predict
+from tinygrad_mnist.train import EarlyStopping, History, Run, evaluate, fit, predict
 
 
 def problem(n=60, seed=0):
@@ -277,3 +277,266 @@ def test_progress_prints_every_so_many_epochs(capsys):
 def test_errors(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+# Steps: accumulation, clipping, what on_step and on_epoch see
+
+
+def plain(seed=0, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    layers = nn.Linear(4, 8, rng=rng), nn.Tanh(), nn.Linear(8, 3, rng=rng)
+    return nn.Sequential(*layers).astype(dtype)
+
+
+def fit_plain(data, make=lambda p: optim.SGD(p, 0.5, momentum=0.9), **options):
+    model = plain()
+    options = {"epochs": 3, "batch_size": 10, "progress": False, "rng": 1, **options}
+    return model, fit(model, softmax_cross_entropy, make(model.parameters()), data, **options)
+
+
+def double(data):
+    return data[0].astype(np.float64), data[1]
+
+
+def close(a, b):
+    for name, array in a.state_dict().items():
+        np.testing.assert_allclose(array, b.state_dict()[name], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [60, 64, 55])
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+def test_accumulated_batches_are_one_big_batch(n, clip_norm):
+    """Also where the last step of an epoch has fewer batches, or a smaller one."""
+    data = double(problem(n))
+    one, whole = fit_plain(data, batch_size=15, clip_norm=clip_norm)
+    parts, accumulated = fit_plain(data, batch_size=5, accumulate=3, clip_norm=clip_norm)
+    close(one, parts)
+    np.testing.assert_allclose(accumulated["train_loss"], whole["train_loss"], rtol=1e-10)
+    assert accumulated["train_accuracy"] == whole["train_accuracy"]
+
+
+def test_optimizer_schedule_and_on_step_act_once_every_k_batches():
+    seen, optimizers = [], []
+
+    def make(params):
+        optimizers.append(optim.SGD(params, 0.5, momentum=0.5))
+        return optimizers[0]
+
+    model = plain()
+    optimizer = make(model.parameters())
+    schedule = optim.StepLR(optimizer, 1, 0.5)
+    fit(
+        model, softmax_cross_entropy, optimizer, double(problem(58)), epochs=2, batch_size=10, accumulate=4,
+        schedule=schedule, progress=False, on_step=lambda run: seen.append((run.epoch, run.step, schedule.steps)),
+    )  # fmt: skip
+    assert seen == [(1, 1, 1), (1, 2, 2), (2, 3, 3), (2, 4, 4)]
+    assert optimizer.state_dict()["arrays"]["0.steps"] == 4
+
+
+def test_clipping_is_that_of_a_loop_by_hand():
+    x, y = double(problem(20))
+    model, _ = fit_plain((x, y), batch_size=None, clip_norm=0.05)
+    other = plain()
+    optimizer = optim.SGD(other.parameters(), 0.5, momentum=0.9)
+    for _ in range(3):
+        optimizer.zero_grad()
+        softmax_cross_entropy(other(Tensor(x)), y).backward()
+        assert optim.clip_grad_norm(other.parameters(), 0.05) > 0.05
+        optimizer.step()
+    assert same(model, other)
+
+
+def test_what_on_step_and_on_epoch_see():
+    steps, epochs = [], []
+
+    def on_step(run):
+        steps.append((run.epoch, run.step, run.loss))
+        assert isinstance(run, Run)
+        assert len(run.history["lr"]) == run.epoch - 1
+
+    def on_epoch(run):
+        epochs.append((run.epoch, run.step, run.history["train_loss"][-1]))
+        assert len(run.history["lr"]) == run.epoch
+        assert f"epoch={run.epoch}, step={run.step}" in repr(run)
+
+    model = network()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    history = fit(
+        model, softmax_cross_entropy, optimizer, problem(), epochs=2, batch_size=20, progress=False,
+        on_step=on_step, on_epoch=lambda run: (on_epoch(run), epochs.append((run.model, run.optimizer))),
+    )  # fmt: skip
+    assert [pair[:2] for pair in steps] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
+    means = [np.mean([loss for epoch, _, loss in steps if epoch == e]) for e in (1, 2)]
+    np.testing.assert_allclose(history["train_loss"], means)
+    assert [e[:2] for e in epochs[::2]] == [(1, 3), (2, 6)]
+    assert epochs[1] == (model, optimizer)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_loss_of_a_step_is_the_mean_over_its_examples(accumulate):
+    losses = []
+    _, history = fit_plain(
+        double(problem(25)),
+        epochs=1,
+        accumulate=accumulate,
+        on_step=lambda run: losses.append(run.loss),
+    )
+    sizes = [10, 10, 5] if accumulate == 1 else [20, 5]
+    assert np.average(losses, weights=sizes) == pytest.approx(history["train_loss"][0])
+
+
+def test_stop_ends_the_training_after_the_step_or_the_epoch(tmp_path):
+    path = tmp_path / "c.safetensors"
+    taken = []
+
+    def stop_at_4(run):
+        taken.append(run.step)
+        if run.step == 4:
+            run.stop()
+
+    model, history = run(9, batch_size=20, on_step=stop_at_4, checkpoint=path)
+    assert taken == [1, 2, 3, 4]
+    assert len(history["lr"]) == 2, "an epoch that is cut short is recorded"
+    assert all(math.isfinite(column[-1]) for column in history.values())
+    _, history = run(9, on_epoch=lambda r: r.stop() if r.epoch == 3 else None)
+    assert len(history["lr"]) == 3
+    model, history = run(3, model=model, batch_size=20, checkpoint=path, resume=True)
+    assert len(history["lr"]) == 3, "a run that was stopped goes on when it is resumed"
+
+
+def test_an_error_in_a_callback_is_the_users():
+    def fail(run):
+        raise ZeroDivisionError("on purpose")
+
+    for name in ("on_step", "on_epoch"):
+        with pytest.raises(ZeroDivisionError, match="on purpose"):
+            run(1, **{name: fail})
+
+
+def test_the_rate_of_history_is_that_of_the_epochs_last_step():
+    model = network()
+    optimizer = optim.SGD(model.parameters(), 0.8)
+    used = []
+    step = optimizer.update
+    optimizer.update = lambda: (used.append(optimizer.lr), step())
+    history = fit(
+        model, softmax_cross_entropy, optimizer, problem(), epochs=3, batch_size=20, progress=False,
+        schedule=optim.StepLR(optimizer, 1, 0.5),
+    )  # fmt: skip
+    assert used == [0.8 * 0.5**i for i in range(9)]
+    assert history["lr"] == used[2::3]
+
+
+# What fit says before it begins
+
+
+def untouched(call, model):
+    """Return the state before, and assert that the call leaves it."""
+    before = model.state_dict()
+    generators = [g.bit_generator.state for _, g in model.named_generators()]
+    call()
+    assert all((model.state_dict()[k] == v).all() for k, v in before.items())
+    assert [g.bit_generator.state for _, g in model.named_generators()] == generators
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    model, other = network(), network()
+    with pytest.raises(
+        ValueError, match=r"none of the model's 6 parameters; make it of this model, by Adam\("
+    ):
+        fit(
+            model, softmax_cross_entropy, optim.Adam(other.parameters()), problem(), epochs=1, batch_size=10,
+            progress=False,
+        )  # fmt: skip
+
+
+def test_parameters_that_the_optimizer_does_not_have_are_a_warning_unless_frozen():
+    def train(frozen):
+        model = network()
+        for p in model[0].parameters():
+            p.requires_grad = not frozen
+        before = model[0].weight.data.copy()
+        optimizer = optim.SGD([*model[1].parameters(), *model[4].parameters()], 0.1)
+        fit(
+            model,
+            softmax_cross_entropy,
+            optimizer,
+            problem(),
+            epochs=1,
+            batch_size=10,
+            progress=False,
+        )
+        assert (model[0].weight.data == before).all()
+
+    train(frozen=True)
+    with pytest.warns(
+        UserWarning, match="does not have the parameter.s. 0.weight, 0.bias, which"
+    ) as seen:
+        train(frozen=False)
+    assert seen[0].filename == __file__
+
+
+@pytest.mark.parametrize("as_batches", [False, True])
+def test_a_metric_that_is_never_measured_ends_before_the_first_step(as_batches):
+    x, _ = problem()
+    y = x[:, :1] * 2
+    data = [(x, y)] if as_batches else (x, y)
+    model = nn.Linear(4, 1, rng=0)
+
+    def train(metric):
+        fit(
+            model, mse, optim.SGD(model.parameters(), 0.1), data, validation=data, epochs=9, batch_size=10,
+            progress=False, early_stopping=EarlyStopping(3, metric=metric),
+        )  # fmt: skip
+
+    for metric in ("val_accuracy", "train_accuracy"):
+        with pytest.raises(
+            ValueError, match=f"by {metric} needs classes, but these targets have none"
+        ):
+            untouched(lambda metric=metric: train(metric), model)
+    train("val_loss")
+
+
+def test_a_single_example_left_over_is_refused_where_the_model_fails_on_it():
+    model = network()
+    with pytest.raises(
+        ValueError, match="a single example, and the model fails on it: .*drop_last=True"
+    ):
+        untouched(lambda: run(1, model=model, batch_size=59), model)
+    for options in ({"batch_size": 59, "drop_last": True}, {"batch_size": 58}):
+        _, history = run(2, **options)
+        assert len(history["lr"]) == 2
+    plain = nn.Linear(4, 3, rng=0)  # a batch of one is nothing special to it
+    optimizer = optim.Adam(plain.parameters(), 0.1)
+    assert fit(
+        plain, softmax_cross_entropy, optimizer, problem(), epochs=1, batch_size=59, progress=False
+    )
+
+
+def test_batch_norm_over_places_takes_a_single_example():
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3, rng=rng), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 2, rng=rng)
+    )
+    x = rng.standard_normal((5, 1, 4, 4)).astype(np.float32)
+    history = fit(
+        model, softmax_cross_entropy, optim.SGD(model.parameters(), 0.1), (x, np.arange(5) % 2), epochs=1,
+        batch_size=4, progress=False,
+    )  # fmt: skip
+    assert len(history["lr"]) == 1
+
+
+def test_a_missing_folder_is_noticed_before_the_first_epoch(tmp_path):
+    model = network()
+    with pytest.raises(FileNotFoundError, match="expected the folder .*nowhere for the checkpoint"):
+        untouched(lambda: run(1, model=model, checkpoint=tmp_path / "nowhere/c"), model)
+
+
+def test_lines_of_progress_align_and_say_how_long_an_epoch_takes(capsys):
+    run(12, progress=1, metrics={"f": lambda o, t: 12345.678})
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 12
+    assert all(line.endswith(" s an epoch") for line in lines)
+    for word in ("train_loss", "val_accuracy", "train_f", "s an epoch"):
+        assert len({line.index(word) for line in lines}) == 1, word
+    assert lines[0].split("  ")[0] == "epoch 1/12"

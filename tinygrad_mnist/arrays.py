@@ -1,15 +1,13 @@
 """ndarray helpers that every other file may use: dtype rules, undoing a broadcast, memory."""
 
 import math
-import sys
-import threading
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Array", "Rng", "add_into", "add_up", "as_array", "constants", "empty", "floating", "is_array",
+    "Array", "Rng", "add_into", "add_up", "as_array", "constants", "floating", "is_array",
     "keep_where", "span", "spread", "unbroadcast", "values",
 ]  # fmt: skip
 
@@ -164,37 +162,3 @@ def span(array: Array) -> tuple[int, int]:
     """Return the addresses of an array's memory: of its first byte, and of the first after it."""
     start, stop = np.lib.array_utils.byte_bounds(array)
     return int(start), int(stop)
-
-
-class _Pool(threading.local):
-    def __init__(self) -> None:
-        self.blocks: dict[int, list[Array]] = {}
-        self.bytes = 0
-
-
-_pool = _Pool()
-_LARGE, _POOLED = 1 << 17, 1 << 28  # bytes: what is worth pooling, and how much a thread may keep
-
-
-def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Return an uninitialised array; a large one in memory that an earlier array has left.
-
-    The operating system hands out new memory page by page, which often costs more than the
-    computation itself. A block of the pool is free when nothing but the pool refers to it: every
-    view of it counts.
-    """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size < _LARGE:
-        return np.empty(shape, dtype)
-    blocks = _pool.blocks.setdefault(size, [])
-    for i in range(len(blocks)):
-        if sys.getrefcount(blocks[i]) == 2:  # the list, and the argument itself
-            return blocks[i].view(dtype).reshape(shape)
-    block = np.empty(size, np.uint8)
-    # Sizes have changed for good, or there is more than is worth keeping.
-    if _pool.bytes + size > _POOLED:
-        _pool.blocks, _pool.bytes = {}, 0
-    else:
-        _pool.bytes += size
-        blocks.append(block)
-    return block.view(dtype).reshape(shape)

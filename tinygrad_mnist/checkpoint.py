@@ -1,29 +1,31 @@
-"""Checkpoints: safetensors files with JSON metadata and a checksum, written whole or not at all. No pickle."""
+"""Checkpoints: all that training needs to go on, in one safetensors file. No pickle."""
 
-import hashlib
+import copy
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from .arrays import Array
 from .errors import CheckpointError
+from .files import damaged, read_tensors, write_tensors
 
-__all__ = ["load", "save"]
+__all__ = ["load", "read", "save"]
 
 VERSION = 1
-_OPTIMIZER = (
-    "optimizer/"  # before the names of an optimizer's arrays, so that the model's keep their own
-)
-_UNSIGNED = "0" * 64
+
+# What stands before the names of an optimizer's arrays and of the caller's generators, so that the
+# model's own have no prefix.
+_OPTIMIZER, _CALLER = "optimizer/", "caller/"
+Generators: TypeAlias = Mapping[str, "np.random.Generator"]
 
 
 class Stateful(Protocol):
-    """What a checkpoint asks of an optimizer or a schedule."""
+    """What a checkpoint asks of an optimizer."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -36,19 +38,26 @@ class Model(Stateful, Protocol):
     def named_generators(self) -> Any: ...
 
 
+class Schedule(Stateful, Protocol):
+    """What a checkpoint asks of a schedule: its optimizer, too, whose rate it sets."""
+
+    opt: Any
+
+
 def save(
     path: str | os.PathLike[str],
     model: Model,
     *,
     optimizer: Stateful | None = None,
     schedule: Stateful | None = None,
+    generators: Generators | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the model's tensors under their own names, and all else that training needs to go on, to one file.
+    """Write the model, and all else that training needs to go on, to one file.
 
-    The file is written beside its place, flushed to disk and renamed: whatever happens, the
-    previous one or the new one is there, whole. Any program that reads safetensors reads the
-    tensors.
+    The file is written beside its place, flushed to disk and renamed. Whatever happens, and however
+    many programs save to this path, there is one whole file, the previous or a new one. Any program
+    that reads safetensors reads the tensors, under the model's own names.
 
     Parameters
     ----------
@@ -57,6 +66,8 @@ def save(
     model : Module
         Its parameters, buffers and random generators are kept.
     optimizer, schedule : optional
+    generators : mapping of names to numpy Generators, optional
+        Those of your own, outside the model.
     metadata : mapping, optional
         Anything that JSON can hold; `load` returns it.
 
@@ -64,112 +75,63 @@ def save(
     ------
     TypeError
         If the metadata are not for JSON.
+    ValueError
+        If two of the model's entries, or two keys of the metadata, would get one name.
     CheckpointError
-        If a tensor is of a dtype that safetensors does not hold.
+        If safetensors files do not hold a tensor's dtype, or so many metadata.
     OSError
-        If the file cannot be written; the previous one is still there.
+        If the file cannot be written. The previous one is still there.
 
     References
     ----------
     https://huggingface.co/docs/safetensors
     """
-    from safetensors.numpy import save as pack
-
     path = Path(path)
     tensors = dict(model.state_dict())
+    reserved = [name for name in tensors if name.startswith(_OPTIMIZER)]
+    if reserved:
+        raise CheckpointError(
+            f"{path}: the model's names must not begin with {_OPTIMIZER}, got {', '.join(reserved)}"
+        )
     about: dict[str, Any] = {
         "version": VERSION,
         "model": type(model).__name__,
         "metadata": dict(metadata or {}),
     }
-    about["generators"] = {name: g.bit_generator.state for name, g in model.named_generators()}
+    found = _all_generators(model, generators)
+    about["generators"] = {name: g.bit_generator.state for name, g in found.items()}
+    about["seeds"] = {name: _seed(g) for name, g in found.items()}
     if optimizer is not None:
         about["optimizer"] = {"kind": type(optimizer).__name__, **optimizer.state_dict()}
-        tensors |= {
-            _OPTIMIZER + name: array for name, array in about["optimizer"].pop("arrays").items()
-        }
-    tensors = {
-        name: np.asarray(array, order="C") for name, array in tensors.items()
-    }  # which safetensors writes as they lie
-    wrong = [
-        f"{name} of {a.dtype}"
-        for name, a in tensors.items()
-        if a.dtype.kind not in "biufc" or a.dtype.itemsize > 8
-    ]
-    if wrong:
-        raise CheckpointError(
-            f"{path}: expected numbers of at most 8 bytes, which safetensors holds, got {', '.join(wrong)}"
-        )
+        arrays = about["optimizer"].pop("arrays")
+        tensors |= {_OPTIMIZER + name: array for name, array in arrays.items()}
     if schedule is not None:
         about["schedule"] = {"kind": type(schedule).__name__, **schedule.state_dict()}
-    text = json.dumps(about, default=_plain)
-    # The checksum covers every byte of the file, itself written as zeros.
-    content = pack(tensors, {"tinygrad_mnist": text, "sha256": _UNSIGNED})
-    _write(path, _signed(content, _UNSIGNED, hashlib.sha256(content).hexdigest()))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
-    raise TypeError(f"checkpoint: expected metadata that JSON can hold, got {type(value).__name__}")
-
-
-def _signed(content: bytes, old: str, new: str) -> bytes:
-    """Put a checksum in the place of another; inside the metadata's own text the quotes would be escaped."""
-    return content.replace(f'"sha256":"{old}"'.encode(), f'"sha256":"{new}"'.encode(), 1)
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if hasattr(os, "O_DIRECTORY"):  # make the rename itself last through a power cut
-        folder = os.open(path.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    write_tensors(path, tensors, {"tinygrad_mnist": _as_json(about)})
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return the tensors of a safetensors file and what `save` noted about them ({} for another program's file)."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as unpack
+    """Return the tensors of a safetensors file, and what `save` noted about them.
 
+    The notes are {} for another program's file.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, or of another version.
+    """
     path = Path(path)
+    tensors, notes = read_tensors(path)
+    ours = notes.keys() & {"tinygrad_mnist", "sha256"}
+    if not ours:
+        return tensors, {}
+    if len(ours) == 1:
+        raise damaged(path)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: expected a checkpoint: {error.strerror}") from error
-    try:
-        size = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + size])
-        notes = header.get("__metadata__", {})
-        tensors = unpack(content)
-        about = json.loads(notes["tinygrad_mnist"]) if "tinygrad_mnist" in notes else {}
-    except KeyError as error:
-        raise CheckpointError(
-            f"{path}: expected tensors of NumPy's dtypes, got some of {error}; convert them first"
-        ) from error
-    except (SafetensorError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path}: expected a safetensors file, got {len(content)} other bytes: {error}"
-        ) from error
-    if "tinygrad_mnist" in notes or "sha256" in notes:
-        signature = str(notes.get("sha256"))
-        unsigned = _signed(content, signature, _UNSIGNED)
-        if hashlib.sha256(unsigned).hexdigest() != signature or "tinygrad_mnist" not in notes:
-            raise CheckpointError(
-                f"{path}: its content does not match its checksum; the file is damaged"
-            )
-        if about.get("version") != VERSION:
-            raise CheckpointError(f"{path}: expected version {VERSION}, got {about.get('version')}")
+        about = json.loads(notes["tinygrad_mnist"])
+    except Exception as error:  # JSON that is none, or too deep, or has numbers too long
+        raise damaged(path) from error
+    _check_notes(path, about)
     return tensors, about
 
 
@@ -178,54 +140,203 @@ def load(
     model: Model,
     *,
     optimizer: Stateful | None = None,
-    schedule: Stateful | None = None,
+    schedule: Schedule | None = None,
+    generators: Generators | None = None,
+    check: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Read a checkpoint into a model (and an optimizer, and a schedule), and return the metadata it was saved with.
+    """Read a checkpoint into a model, and return the metadata that it was saved with.
 
     A safetensors file of PyTorch's loads, too, as far as its names, shapes and dtypes are the
     model's.
 
+    Parameters
+    ----------
+    path : path
+    model : Module
+    optimizer, schedule : optional
+        Those that were saved, built as they were then.
+    generators : mapping of names to numpy Generators, optional
+        Those of your own that were saved.
+    check : function of the metadata, optional
+        Called before anything has changed; an error that it raises passes through.
+
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, of another version, or of another model, optimizer or
-        schedule; nothing has changed then.
+        If the file is missing, damaged, of another version, or of another model, optimizer,
+        schedule or kind of generator. Nothing has changed then.
     """
+    path = Path(path)
     tensors, about = read(path)
-    state = {name: a for name, a in tensors.items() if not name.startswith(_OPTIMIZER)}
-    arrays = {
-        name[len(_OPTIMIZER) :]: a for name, a in tensors.items() if name.startswith(_OPTIMIZER)
-    }
+    state, arrays = _split(tensors)
     own = model.state_dict()
     for name in own.keys() & state.keys():
-        mine, its = own[name].dtype, state[name].dtype
+        mine, its = own[name].dtype.newbyteorder("="), state[name].dtype
         if mine != its:
             raise CheckpointError(
                 f"{path}: {name} is {its}, expected {mine}; convert the model with astype()"
             )
-    parts: list[tuple[Stateful, dict[str, Any]]] = [(model, state)]
-    for key, part in (("optimizer", optimizer), ("schedule", schedule)):
-        if part is not None:
-            saved = dict(about.get(key, {}))
-            kind = saved.pop("kind", None)
-            if kind != type(part).__name__:
-                raise CheckpointError(
-                    f"{path}: expected the state of {type(part).__name__} as its {key}, got {kind}"
-                )
-            parts.append((part, {**saved, "arrays": arrays} if key == "optimizer" else saved))
+    parts: list[tuple[Stateful, Any]] = [(model, state)]
+    if optimizer is not None:
+        parts.append((optimizer, {**_saved(path, about, "optimizer", optimizer), "arrays": arrays}))
+    if schedule is not None:
+        parts.append((schedule, _saved(path, about, "schedule", schedule)))
+    found = _saved_generators(path, about, model, generators)
+    metadata = dict(about.get("metadata", {}))
+    if check is not None:
+        check(metadata)
+    others: list[Stateful] = [part for part, _ in parts[1:]]
+    if schedule is not None and optimizer is None:
+        others.insert(0, schedule.opt)  # whose rate the schedule sets
     try:
-        with ExitStack() as undo:  # what is loaded before an error is put back
+        with ExitStack() as undo:
+            undo.callback(_put_back, model, own)
+            for part in others:
+                undo.callback(_put_back, part, part.state_dict())
+            for bits, _ in found:
+                undo.callback(_set_state, bits, bits.__getstate__())
             for part, saved in parts:
-                previous = part.state_dict()
                 part.load_state_dict(saved)
-                undo.callback(part.load_state_dict, previous)
-            for name, generator in model.named_generators():
-                if name in about.get("generators", {}):
-                    undo.callback(
-                        setattr, generator.bit_generator, "state", generator.bit_generator.state
-                    )
-                    generator.bit_generator.state = about["generators"][name]
+            for bits, saved in found:
+                _set_state(bits, saved)
             undo.pop_all()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    return dict(about.get("metadata", {}))
+    except Exception as error:
+        raise CheckpointError(f"{path}: {_reason(error)}") from error
+    return metadata
+
+
+# The notes
+
+
+def _as_json(about: dict[str, Any]) -> str:
+    """Return the notes as JSON that `read` can read again."""
+    text = json.dumps(about, default=_plain)
+    json.loads(text, object_pairs_hook=_without_twins)
+    return text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    raise TypeError(f"checkpoint: expected metadata that JSON can hold, got {type(value).__name__}")
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"checkpoint: two keys of metadata are {key!r} in JSON; rename one")
+        found[key] = value
+    return found
+
+
+def _check_notes(path: Path, about: Any) -> None:
+    """Raise a CheckpointError unless the notes have the form that `save` gives them."""
+    version = about.get("version") if isinstance(about, dict) else None
+    if version != VERSION:
+        raise CheckpointError(f"{path}: expected version {VERSION}, got {version}")
+    for part in ("metadata", "generators", "seeds", "optimizer", "schedule"):
+        if not isinstance(about.get(part, {}), dict):
+            kind = type(about[part]).__name__
+            raise CheckpointError(f"{path}: expected its {part} as a mapping, got {kind}")
+
+
+def _saved(path: Path, about: dict[str, Any], key: str, part: Stateful) -> dict[str, Any]:
+    """Return what was saved of an optimizer or a schedule of this kind."""
+    saved = dict(about.get(key, {}))
+    kind = saved.pop("kind", None)
+    if kind != type(part).__name__:
+        raise CheckpointError(
+            f"{path}: expected the state of {type(part).__name__} as its {key}, got {kind}"
+        )
+    return saved
+
+
+def _split(tensors: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the model's tensors and the optimizer's."""
+    size = len(_OPTIMIZER)
+    ours = {name: a for name, a in tensors.items() if not name.startswith(_OPTIMIZER)}
+    return ours, {name[size:]: a for name, a in tensors.items() if name not in ours}
+
+
+def _put_back(part: Stateful, previous: Any) -> None:
+    """Load a previous state, unless it is the present one, as it is where nothing was loaded."""
+    if not _same(part.state_dict(), previous):
+        part.load_state_dict(previous)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    return bool(a == b)
+
+
+def _reason(error: Exception) -> str:
+    kind = "" if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: "
+    return f"{kind}{error}"
+
+
+# Random generators
+
+
+def _all_generators(model: Model, generators: Generators | None) -> dict[str, Any]:
+    own = {_CALLER + name: generator for name, generator in (generators or {}).items()}
+    return {**dict(model.named_generators()), **own}
+
+
+def _seed(generator: "np.random.Generator") -> dict[str, Any] | None:
+    """Return where the generator's children come from, and how many there are by now."""
+    sequence = generator.bit_generator.seed_seq
+    if not isinstance(sequence, np.random.SeedSequence):
+        return None
+    return {
+        "entropy": sequence.entropy,
+        "spawn_key": sequence.spawn_key,
+        "pool_size": sequence.pool_size,
+        "n_children_spawned": sequence.n_children_spawned,
+    }
+
+
+def _saved_generators(
+    path: Path, about: dict[str, Any], model: Model, own: Generators | None
+) -> list[tuple[Any, Any]]:
+    """Return the bit generators that the file has states of, each with its new state."""
+    states, seeds = about.get("generators", {}), about.get("seeds", {})
+    found = []
+    for name, generator in _all_generators(model, own).items():
+        if name not in states:
+            if name.startswith(_CALLER):
+                raise CheckpointError(
+                    f"{path}: expected the state of the generator {name.removeprefix(_CALLER)}, "
+                    f"got those of {sorted(states)}"
+                )
+            continue
+        bits = generator.bit_generator
+        try:
+            state = _new_state(bits, states[name], seeds.get(name))
+        except Exception as error:
+            raise CheckpointError(
+                f"{path}: its state of the generator {name.removeprefix(_CALLER)} does not fit a "
+                f"{type(bits).__name__}: {_reason(error)}"
+            ) from error
+        found.append((bits, state))
+    return found
+
+
+def _new_state(bits: Any, state: Any, seed: Any) -> Any:
+    """Return a state for `_set_state`, after a trial on a copy of the bit generator."""
+    sequence = bits.seed_seq
+    if seed is not None and isinstance(sequence, np.random.SeedSequence):
+        if not 4 <= seed["pool_size"] <= 1024:  # a forged size would take all memory
+            raise ValueError(f"expected a pool of 4 to 1024 words, got {seed['pool_size']}")
+        sequence = np.random.SeedSequence(**seed)
+    new = state, sequence
+    _set_state(copy.deepcopy(bits), new)
+    return new
+
+
+def _set_state(bits: Any, state: Any) -> None:
+    """Set the state of a bit generator and its seed sequence, in place, as unpickling does."""
+    bits.__setstate__(state)

@@ -4,7 +4,8 @@ Each of them calls a function on fresh variables and walks back from its value. 
 another one records its own walk, so the outer one differentiates it by the same rules.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -40,7 +41,8 @@ def value_and_grad(f: Function, argnums: Argnums = 0) -> Callable[..., tuple[Arr
     Returns
     -------
     function of arrays
-        It returns (value, gradient) as ndarrays, and leaves every `.grad` as it was. If an argument
+        It returns (value, gradient) as ndarrays, and leaves every `.grad` as it was. Keyword
+        arguments are passed on to f as they are. If an argument
         is a Tensor, or the call stands inside another derivative, then it returns Tensors that are
         part of the graph, so they can be differentiated again.
 
@@ -57,8 +59,8 @@ def value_and_grad(f: Function, argnums: Argnums = 0) -> Callable[..., tuple[Arr
     (array(5.), array([2., 4.]))
     """
 
-    def derivative(*args: Any) -> tuple[Array, Any]:
-        point = _Point(_name(f), f, args, argnums)
+    def derivative(*args: Any, **options: Any) -> tuple[Array, Any]:
+        point = _Point(_name(f), f, args, argnums, options)
         if point.y.shape != ():
             raise GraphError(
                 f"{point.name}: expected a function that returns a scalar Tensor, got a Tensor of "
@@ -90,7 +92,7 @@ def grad(f: Function, argnums: Argnums = 0) -> Callable[..., Any]:
     array(12., dtype=float32)
     """
     both: Callable[..., Any] = value_and_grad(f, argnums)
-    return lambda *args: both(*args)[1]
+    return lambda *args, **options: both(*args, **options)[1]
 
 
 def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
@@ -207,6 +209,8 @@ def hvp(f: Function, x: Any, v: Any, *others: Any, argnums: int = 0) -> Any:
     array([6., 0.])
     """
     args = [x, *others]
+    if not _is_one(argnums):
+        raise TypeError(f"hvp: expected argnums as one number, got {argnums!r}")
     [k] = _positions("hvp", argnums, len(args))
     _check_direction("hvp", args[k], v)
     return _Point("hvp", grad(f, k), args, k, tensors=isinstance(v, Tensor)).pull(v)[0]
@@ -239,8 +243,8 @@ def jacobian(f: Function, argnums: Argnums = 0) -> Callable[..., Any]:
            [0., 4.]])
     """
 
-    def derivative(*args: Any) -> Any:
-        point = _Point(_name(f), f, args, argnums)
+    def derivative(*args: Any, **options: Any) -> Any:
+        point = _Point(_name(f), f, args, argnums, options)
         size, shape = point.y.size, point.y.shape
         directions = np.eye(size, dtype=point.y.dtype).reshape(size, *shape)
         rows = [point.pull(direction) for direction in directions]
@@ -289,7 +293,7 @@ def hessian(f: Function, argnums: Argnums = 0) -> Callable[..., Any]:
     if isinstance(argnums, (int, np.integer)):
         return jacobian(_slope(f, int(argnums)), int(argnums))
     rows = [jacobian(_slope(f, int(k)), argnums) for k in argnums]
-    return lambda *args: tuple(row(*args) for row in rows)
+    return lambda *args, **options: tuple(row(*args, **options) for row in rows)
 
 
 def _slope(f: Function, k: int) -> Callable[..., Any]:
@@ -306,6 +310,7 @@ class _Point:
         f: Callable[..., Any],
         args: Sequence[Any],
         argnums: Argnums,
+        options: Mapping[str, Any] = MappingProxyType({}),
         *,
         rerunnable: bool = False,
         tensors: bool = False,
@@ -326,7 +331,7 @@ class _Point:
         self.first = min((node.number for node in self.nodes), default=0)
         # A no_grad() around the call concerns the caller's graph, not the derivative itself.
         with switched(recording=True, differentiating=True, rerunnable=self.rerunnable):
-            y = f(*inputs)
+            y = f(*inputs, **options)
         if not isinstance(y, Tensor):
             raise GraphError(
                 f"{name}: expected a function that returns a Tensor, got {type(y).__name__}"

@@ -8,7 +8,7 @@ import numpy as np
 __all__ = [
     "AnomalyError", "CheckpointError", "DataError", "GradcheckError", "GradientMismatch",
     "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError", "at_least",
-    "explain",
+    "check_size", "explain",
 ]  # fmt: skip
 
 
@@ -80,6 +80,18 @@ def at_least(least: int, op: str, **values: Any) -> list[int]:
         if value < least:
             raise ValueError(f"{op}: expected {name} of at least {least}, got {value}")
     return [int(value) for value in values.values()]
+
+
+def check_size(op: str, name: str, value: Any, least: int = 1) -> int:
+    """Return a size, or another number that counts something, as an integer.
+
+    It is a TypeError if the value is not an integer, and a ValueError if it is below `least`.
+    """
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise TypeError(f"{op}: expected {name} to be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{op}: expected {name} of at least {least}, got {value}")
+    return int(value)
 
 
 def explain(error: Exception, name: str, own: bool, arrays: Sequence[Any]) -> Exception:

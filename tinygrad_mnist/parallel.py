@@ -1,27 +1,46 @@
-"""Data-parallel training over MPI: n ranks with batches of B/n take the step of one process with batches of B."""
+"""Data-parallel training over MPI: n ranks with batches of B/n take the steps of one process."""
 
+import atexit
+import functools
 import os
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .arrays import Array, empty
+from .arrays import Array
 from .datasets import Batches
-from .errors import CheckpointError
 from .nn import Module
-from .optim import Optimizer
-from .train import Data, Loss, Metrics, evaluate
+from .optim import Optimizer, Ranks
+from .pool import empty
+from .tensor import Tensor
+from .train import Metrics, evaluate
+from .train.feed import ArrayFeed, Data
+from .train.scores import Loss
 
-__all__ = ["DistributedOptimizer", "ShardedBatches", "broadcast", "communicator", "share_cores"]
+__all__ = [
+    "DistributedOptimizer",
+    "MPIRanks",
+    "ShardedBatches",
+    "broadcast",
+    "communicator",
+    "share_cores",
+]
+
+T = TypeVar("T")
 
 
 def communicator() -> Any:
-    """Return MPI's world communicator; on any rank that raises, the whole job is aborted with its traceback.
+    """Return MPI's world communicator, and from now on end the job when one rank has failed.
+
+    A rank that raises, in any thread, prints its traceback and ends the job. So does a rank that
+    ends in another way, by `sys.exit` for instance, while another waits for it in a collective of
+    this communicator.
 
     Raises
     ------
@@ -34,17 +53,171 @@ def communicator() -> Any:
         raise ImportError(
             "parallel training needs MPI: pip install 'tinygrad-mnist[mpi]', and run under mpiexec"
         ) from error
-    world = MPI.COMM_WORLD
-    if world.size > 1 and sys.excepthook is sys.__excepthook__:
-
-        def abort(_kind: Any, error: BaseException, _trace: Any) -> None:
-            text = "".join(traceback.format_exception(error))
-            print(f"rank {world.rank} of {world.size}:\n{text}", file=sys.stderr, flush=True)
-            time.sleep(0.3)  # for mpiexec to pass the text on, before it ends all that it started
-            world.Abort(1)  # else the other ranks would wait for this one for ever
-
-        sys.excepthook = abort
+    world = _attend(MPI.COMM_WORLD)
+    if world.size > 1:
+        _end_job_on_errors(world)
     return world
+
+
+def _end_job_on_errors(world: Any) -> None:
+    """Let an uncaught exception, in any thread, end the job; other ranks would wait for ever."""
+
+    def end_job(error: BaseException) -> None:
+        text = "".join(traceback.format_exception(error))
+        _abort(world, f"rank {world.rank} of {world.size}:\n{text}")
+
+    def end_job_for_thread(error: BaseException | None) -> None:
+        if error is not None and not isinstance(error, SystemExit):  # which ends a thread quietly
+            end_job(error)
+
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = lambda kind, error, trace: end_job(error)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = lambda found: end_job_for_thread(found.exc_value)
+
+
+def _abort(comm: Any, text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+    time.sleep(0.3)  # for mpiexec to pass the text on, before it ends all that it started
+    comm.Abort(1)
+
+
+# Ranks that end
+#
+# A rank that has ended must not leave others in a collective that it will never enter. So each rank
+# counts the collectives that it enters, in memory that the others can read. A rank that ends stays
+# until all have ended, and looks at the counts: where another has entered more collectives than
+# itself, that one waits in vain, and the job is aborted.
+
+_COLLECTIVES = (
+    "Barrier", "Bcast", "Gather", "Gatherv", "Scatter", "Scatterv", "Allgather", "Allgatherv",
+    "Alltoall", "Alltoallv", "Alltoallw", "Reduce", "Allreduce", "Reduce_scatter",
+    "Reduce_scatter_block", "Scan", "Exscan",
+    "barrier", "bcast", "gather", "scatter", "allgather", "alltoall", "reduce", "allreduce", "scan",
+    "exscan",
+    "Ibarrier", "Ibcast", "Igather", "Igatherv", "Iscatter", "Iscatterv", "Iallgather",
+    "Iallgatherv", "Ialltoall", "Ialltoallv", "Ialltoallw", "Ireduce", "Iallreduce",
+    "Ireduce_scatter", "Ireduce_scatter_block", "Iscan", "Iexscan",
+    "Dup", "Clone", "Split", "Split_type", "Create",
+)  # fmt: skip
+_ENTERED, _ENDED = 0, 1  # what each rank shows of itself
+
+
+class _Attendance:
+    """How many collectives each rank of a communicator has entered, and whether it has ended."""
+
+    def __init__(self, comm: Any) -> None:
+        from mpi4py import MPI
+
+        self.comm = comm
+        self.window = MPI.Win.Allocate(16, 8, comm=comm)
+        memory: Any = self.window.tomemory()
+        self.mine = np.frombuffer(memory, np.int64)
+        self.mine[:] = 0
+        self.window.Lock_all(MPI.MODE_NOCHECK)  # reading goes on beside this rank's writing
+        comm.Barrier()  # nobody reads before all have written
+
+    def read(self, rank: int) -> tuple[int, bool]:
+        """Return what another rank shows."""
+        shown = np.zeros(2, np.int64)
+        self.window.Get(shown, rank)
+        self.window.Flush(rank)
+        return int(shown[_ENTERED]), bool(shown[_ENDED])
+
+    def find_waiting(self) -> tuple[list[int], bool]:
+        """Return the ranks that wait for this one, which has ended; and whether all have ended."""
+        shown = [self.read(rank) for rank in range(self.comm.size)]
+        entered = int(self.mine[_ENTERED])
+        waiting = [rank for rank, (count, _) in enumerate(shown) if count > entered]
+        return waiting, all(ended for _, ended in shown)
+
+    def close(self) -> None:
+        """Give the window back; all ranks do so together."""
+        self.window.Unlock_all()
+        self.window.Free()
+
+
+_attended: dict[int, tuple[Any, _Attendance]] = {}  # MPI's handle -> communicator and its counts
+
+
+@functools.cache
+def _counting_class() -> Any:
+    """Return the class of communicators that count the collectives they enter."""
+    from mpi4py import MPI
+
+    def count(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            self.counts[_ENTERED] += 1
+            return method(self, *args, **kwargs)
+
+        return call
+
+    methods = {name: count(getattr(MPI.Intracomm, name)) for name in _COLLECTIVES}
+    # a communicator split off from one of these has counts of its own that nobody reads
+    return type("Intracomm", (MPI.Intracomm,), {**methods, "counts": np.zeros(2, np.int64)})
+
+
+def _attend(comm: Any) -> Any:
+    """Return a communicator that counts its collectives, if there is another rank to wait."""
+    if comm.size == 1:
+        return comm
+    key = comm.handle
+    if key not in _attended:
+        attendance = _Attendance(comm)
+        counting = _counting_class()(comm)
+        counting.counts = attendance.mine
+        _attended[key] = counting, attendance
+    return _attended[key][0]
+
+
+def _is_one_of_several() -> bool:
+    """Whether mpiexec started this process beside others; MPI itself may not have begun yet."""
+    try:
+        # a process that a rank has started inherits the variables, but not the open file
+        os.fstat(int(os.environ["PMI_FD"]))
+        return int(os.environ["PMI_SIZE"]) > 1
+    except (KeyError, ValueError, OSError):
+        return False
+
+
+_PROCESS = os.getpid()
+
+
+def _leave() -> None:
+    """Stay until the other ranks have ended too; abort the job if one waits for this rank."""
+    if os.getpid() != _PROCESS:  # a fork of a rank
+        return
+    if not _attended:
+        if not _is_one_of_several():
+            return
+        communicator()  # which the others may already wait in
+    from mpi4py import MPI
+
+    if MPI.Is_finalized():
+        return
+    for _, attendance in _attended.values():
+        attendance.mine[_ENDED] = 1
+    present = [attendance for _, attendance in _attended.values()]
+    while present:
+        for attendance in list(present):
+            waiting, all_ended = attendance.find_waiting()
+            if waiting:
+                comm = attendance.comm
+                about = f"rank {comm.rank} of {comm.size} has ended, and rank(s) {waiting} wait"
+                _abort(MPI.COMM_WORLD, f"{about} for it in a collective; this ends the job")
+            if all_ended:
+                present.remove(attendance)
+        time.sleep(0.02)
+    for _, attendance in _attended.values():
+        attendance.close()
+
+
+# Registered here, not in communicator(): a rank may fail before it gets there.
+atexit.register(_leave)
+
+
+# Training together
 
 
 def broadcast(model: Module, comm: Any) -> None:
@@ -60,129 +233,161 @@ def broadcast(model: Module, comm: Any) -> None:
     others = [rank for rank, description in enumerate(described) if description != described[0]]
     if others:
         raise ValueError(
-            f"broadcast: the model of rank(s) {others} differs from that of rank 0 in names, shapes or dtypes"
+            f"broadcast: the model of rank(s) {others} differs from that of rank 0 in names, "
+            "shapes or dtypes"
         )
     for a in state.values():
         comm.Bcast(a, root=0)
     model.load_state_dict(state)
 
 
-class DistributedOptimizer:
-    """An optimizer whose steps use the mean of all ranks' gradients; the rest of it is the optimizer's own.
+class MPIRanks(Ranks):
+    """The ranks of an MPI communicator.
+
+    Parameters
+    ----------
+    comm : mpi4py communicator
+
+    Attributes
+    ----------
+    weight : float
+        What this rank's gradients count, beside 1 for those of a rank with an even share of the
+        batch. `ShardedBatches` sets it to the share times the number of ranks.
+    """
+
+    def __init__(self, comm: Any) -> None:
+        self.comm, self.weight = _attend(comm), 1.0
+        self.rank, self.size = comm.rank, comm.size
+
+    def gather(self, value: T) -> list[T]:
+        """Return the value of each rank, in their order."""
+        return list(self.comm.allgather(value)) if self.size > 1 else [value]
+
+    def from_first(self, value: T) -> T:
+        """Return the value of rank 0."""
+        first: T = self.comm.bcast(value) if self.size > 1 else value
+        return first
+
+    def average_gradients(self, params: Sequence[Tensor]) -> None:
+        """Give each parameter the weighted mean of the ranks' gradients.
+
+        Gradients are packed into one buffer a dtype and summed by one Allreduce.
+        """
+        trained = [p for p in params if p.requires_grad]
+        for dtype in dict.fromkeys(p.dtype for p in trained) if self.size > 1 else ():
+            self._average([p for p in trained if p.dtype == dtype], dtype)
+
+    def _average(self, params: list[Tensor], dtype: Any) -> None:
+        from mpi4py import MPI
+
+        # A rank whose share of a batch is empty has no gradients, and adds zeros. The flags at the
+        # end tell which parameters have a gradient on some rank: one that has none anywhere keeps
+        # none, as in a single process.
+        flags = np.array([p.grad is not None for p in params], dtype)
+        parts = [np.zeros(p.size, dtype) if (g := p.grad) is None else g.ravel() for p in params]
+        size = sum(p.size for p in params)
+        packed = np.concatenate([*parts, flags], out=empty((size + len(params),), dtype))
+        packed[:size] *= dtype.type(self.weight / self.size)
+        self.comm.Allreduce(MPI.IN_PLACE, packed)
+        *means, flags = np.split(packed, np.cumsum([p.size for p in params]))
+        for p, mean, live in zip(params, means, flags != 0, strict=True):
+            if p.grad is not None:
+                np.copyto(p.grad, mean.reshape(p.shape))
+            elif live:
+                p.grad = mean.reshape(p.shape)
+
+    def start_epoch(self, model: Module) -> None:
+        """Give each rank's generators numbers of its own, far ahead of rank 0's."""
+        for _, generator in model.named_generators():
+            bits: Any = generator.bit_generator
+            bits.state = self.from_first(bits.state)
+            if self.rank:
+                bits.state = bits.jumped(self.rank).state
+
+    def end_epoch(self, model: Module) -> None:
+        """Average buffers of floats, such as running statistics; take rank 0's of others."""
+        for _, buffer in model.named_buffers():
+            if self.size > 1 and buffer.dtype.kind in "fc":
+                buffer[...] = self.comm.allreduce(buffer) / self.size
+            else:
+                buffer[...] = self.from_first(buffer)
+
+
+class DistributedOptimizer(Optimizer):
+    """An optimizer whose steps use the mean of all ranks' gradients.
 
     Parameters
     ----------
     optimizer : Optimizer
+        Its parameters, hyper-parameters and state are this one's too: what is set here, is set
+        there.
     model : Module
         What rank 0 has of it is given to all ranks at once.
     comm : mpi4py communicator, optional
         By default the world.
 
+    Raises
+    ------
+    ValueError
+        On every rank, if the models or the hyper-parameters differ between ranks.
+
     Notes
     -----
-    Gradients are packed into one buffer a dtype and summed by one Allreduce. A rank's gradients are
-    weighted by `weight` (1 by default), the share of the global batch that it has seen times the
-    number of ranks: see `ShardedBatches`.
-
     What a layer computes over its batch, as `BatchNorm1d` does its means, it computes over the
     rank's share. Running statistics are averaged over the ranks after each epoch, and each rank's
     `Dropout` draws numbers of its own.
     """
 
-    lr: float  # the optimizer's own
+    ranks: MPIRanks
 
     def __init__(self, optimizer: Optimizer, model: Module, comm: Any = None) -> None:
         self.optimizer, self.model = optimizer, model
-        self.comm = communicator() if comm is None else comm
-        self.weight = 1.0
-        if self.comm.size > 1:
+        self.params, self.param_groups = optimizer.params, optimizer.param_groups
+        self.ranks = MPIRanks(communicator() if comm is None else comm)
+        self.comm = self.ranks.comm
+        if self.ranks.size > 1:
             broadcast(model, self.comm)
+        settings = [dict(group.settings) for group in self.param_groups]
+        self.ranks.require_same("DistributedOptimizer", hyper_parameters=settings)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(
-            object.__getattribute__(self, "optimizer"), name
-        )  # no endless search where there is none yet
+    @property
+    def alone(self) -> Optimizer:
+        """The optimizer that this one wraps."""
+        return self.optimizer
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in vars(self) and hasattr(vars(self).get("optimizer"), name):
-            setattr(self.optimizer, name, value)  # a rate, a momentum: they are used there
-        else:
-            object.__setattr__(self, name, value)
+    def update(self) -> None:
+        """Update every parameter from its gradient as it is on this rank."""
+        self.optimizer.update()
 
-    def zero_grad(self) -> None:
-        """Set the gradient of every parameter to None."""
-        self.optimizer.zero_grad()
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the wrapped optimizer."""
+        return self.optimizer.state_dict()
 
-    def step(self) -> None:
-        """Average the gradients over the ranks, and update."""
-        if self.comm.size > 1:
-            self._average_gradients()
-        self.optimizer.step()
+    def load_state_dict(self, state: Any) -> None:
+        """Restore the state of the wrapped optimizer."""
+        self.optimizer.load_state_dict(state)
 
-    def _average_gradients(self) -> None:
-        from mpi4py import MPI
-
-        trained = [p for p in self.optimizer.params if p.requires_grad]
-        for dtype in dict.fromkeys(p.dtype for p in trained):
-            params = [p for p in trained if p.dtype == dtype]
-            # a rank whose share of a batch is empty has no gradients, and adds zeros; the flags at
-            # the end tell which parameters have a gradient on some rank: one that has none anywhere
-            # keeps none, as in a single process
-            flags = np.array([p.grad is not None for p in params], dtype)
-            parts = [
-                *(np.zeros(p.size, dtype) if (g := p.grad) is None else g.ravel() for p in params),
-                flags,
-            ]
-            packed = np.concatenate(parts, out=empty((sum(map(len, parts)),), dtype))
-            packed[: -len(params)] *= dtype.type(self.weight / self.comm.size)
-            self.comm.Allreduce(MPI.IN_PLACE, packed)
-            *means, flags = np.split(packed, np.cumsum([p.size for p in params]))
-            for p, mean, live in zip(params, means, flags != 0, strict=True):
-                if p.grad is not None:
-                    np.copyto(p.grad, mean.reshape(p.shape))
-                elif live:
-                    p.grad = mean.reshape(p.shape)
-
-    # What `fit` asks for by itself
+    def __repr__(self) -> str:
+        where = f"rank {self.ranks.rank} of {self.ranks.size}"
+        return f"DistributedOptimizer({self.optimizer!r}, {where})"
 
     def shard(self, batches: Batches) -> "ShardedBatches":
-        """Return this rank's share of each batch."""
+        """Return this rank's share of each batch, for a loop of one's own."""
         return ShardedBatches(batches, self)
 
     def evaluate(self, model: Module, loss: Loss, data: Data) -> Metrics:
-        """Measure as `train.evaluate` does, each rank its share of the data; every rank gets the same answer."""
-        if (
-            self.comm.size == 1 or len(data[0]) == 0 or len(data[0]) != len(data[1])
-        ):  # which is an error, on every rank
-            return evaluate(model, loss, data)
-        mine = slice(self.comm.rank, None, self.comm.size)
-        x, y = data[0][mine], data[1][mine]
-        measured = (
-            evaluate(model, loss, (x, y)) if len(x) else None
-        )  # there may be fewer examples than ranks
-        shares = [(n, m) for n, m in self.comm.allgather((len(x), measured)) if m is not None]
-        total = sum(n for n, _ in shares)
-        counts = [m.confusion for _, m in shares if m.confusion is not None]
-        confusion = np.sum(counts, axis=0) if counts else None
-        accuracy = np.nan if confusion is None else float(np.trace(confusion) / total)
-        return Metrics(sum(n * m.loss for n, m in shares) / total, accuracy, confusion)
+        """Measure as `train.evaluate` does, each rank its share of the data.
 
-    def exists(self, path: str | os.PathLike[str]) -> bool:
-        """Return whether a file is there, for every rank; an error if only some can see it."""
-        found = self.comm.allgather(os.path.exists(path))
-        if len(set(found)) > 1:
-            blind = [rank for rank, there in enumerate(found) if not there]
-            raise CheckpointError(
-                f"{path}: expected a file that all ranks can read, but rank(s) {blind} cannot see it"
-            )
-        return bool(found[0])
+        Every rank gets the same answer.
+        """
+        return evaluate(model, loss, data, ranks=self.ranks)
 
 
 class ShardedBatches:
     """Batches of which each rank sees its own share: every example once an epoch, on one rank.
 
-    Rank 0 shuffles for all. Rank r takes every n-th example of each batch, and the optimizer's
-    `weight` is set so that uneven shares count by their size.
+    Rank 0 shuffles for all. Rank r takes every n-th example of each batch, and the ranks' `weight`
+    is set so that uneven shares count by their size.
 
     Parameters
     ----------
@@ -198,45 +403,24 @@ class ShardedBatches:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        comm, (x, y), size = (
-            self.optimizer.comm,
-            (self.batches.inputs, self.batches.targets),
-            self.batches.batch_size,
-        )
-        order = comm.bcast(
-            self.batches.order()
-        )  # rank 0's: Dropout may draw from the same generator, differently on each rank
-        for (
-            _,
-            generator,
-        ) in (
-            self.optimizer.model.named_generators()
-        ):  # to numbers of each rank's own, far ahead of rank 0's
-            bits: Any = generator.bit_generator
-            bits.state = comm.bcast(bits.state)
-            if comm.rank:
-                bits.state = bits.jumped(comm.rank).state
-        order = np.arange(len(x)) if order is None else order
-        for start in range(0, len(self) * size, size):
-            batch = order[start : start + size]
-            mine = batch[comm.rank :: comm.size]
-            self.optimizer.weight = len(mine) * comm.size / len(batch)
-            yield x[mine], y[mine]
-        for (
-            _,
-            buffer,
-        ) in (
-            self.optimizer.model.named_buffers()
-        ):  # running statistics: from now on the same everywhere
-            if buffer.dtype.kind in "fc":
-                buffer[...] = comm.allreduce(buffer) / comm.size
-            else:
-                buffer[...] = comm.bcast(buffer)
+        ranks, model = self.optimizer.ranks, self.optimizer.model
+        batches = self.batches
+        ranks.start_epoch(model)
+        try:
+            for share in ArrayFeed((batches.inputs,), batches.targets, batches, ranks):
+                ranks.weight = share.own * ranks.size / share.total
+                yield share.inputs[0], np.asarray(share.targets)
+        finally:
+            ranks.weight = 1.0
+        ranks.end_epoch(model)
 
 
 @contextmanager
 def share_cores(comm: Any) -> Iterator[None]:
-    """Share the cores between the ranks of this machine: each rank's BLAS gets its part, at least one thread."""
+    """Share the cores of this machine between its ranks: each rank's BLAS gets its part.
+
+    It is at least one thread.
+    """
     from mpi4py import MPI
     from threadpoolctl import threadpool_limits
 

@@ -248,6 +248,28 @@ class Tensor(Methods):
         if self._node is not None:
             self._node.grad = None
 
+    def convert_(self, dtype: npt.DTypeLike) -> None:
+        """Convert the values to another dtype: the same Tensor, with its data in new memory.
+
+        The gradient is dropped, because it had the old dtype. `astype` returns a new Tensor
+        instead.
+
+        Raises
+        ------
+        GraphError
+            If it is the result of an operation, which its graph needs as it is.
+        TypeError
+            If it requires grad, and the dtype is not a floating-point one.
+        """
+        if not self.is_leaf:
+            raise GraphError("convert_: only a leaf can change its dtype; astype() returns a copy")
+        if self._is_parameter and np.dtype(dtype).kind != "f":
+            raise TypeError(f"convert_: a parameter needs a floating-point dtype, got {dtype}")
+        mark_changed(self._array)  # a graph from before would leave its gradient in the old node
+        self._array = self._array.astype(dtype)
+        if self._node is not None:
+            self._node = Node(self._array)
+
     def detach(self) -> "Tensor":
         """Return the same values, in the same memory, as a constant."""
         return _make(self._array, None)
@@ -450,7 +472,13 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
         raise _not_a_forward(kernel, result) from None
     if not callable(vjp):
         raise _not_a_forward(kernel, result)
-    y = np.asanyarray(y)  # arithmetic on 0-d arrays gives NumPy's scalars
+    try:
+        y = np.asanyarray(y)  # arithmetic on 0-d arrays gives NumPy's scalars
+    except TypeError as error:
+        raise TypeError(
+            f"{op_name(kernel)}: its kernel computed with a Tensor, whose gradient would be lost; "
+            "pass Tensors as inputs of apply, not as keyword arguments or from outside"
+        ) from error
     now, node = mode(), None
     if requires_grad and now.recording:
         if y.dtype.kind == "f":

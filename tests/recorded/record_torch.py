@@ -1,4 +1,7 @@
-"""Record what PyTorch does, for test_optim.py and test_interop.py: python tests/recorded/record_torch.py (needs torch)."""
+"""Record what PyTorch does, for the tests that read it: python tests/recorded/record_torch.py (needs torch).
+
+torch.json is for test_optim.py, test_schedules.py and test_checkpoint.py, torch_operations.json for test_recorded.py.
+"""
 
 import json
 from math import inf, nan
@@ -101,7 +104,113 @@ def network():
     return {"x": x.tolist(), "y": model(x).tolist()}
 
 
+F = torch.nn.functional
+LABELS, IGNORED = [0, 2, 1, 2], [0, -100, 1, 2]
+WEIGHT = [0.5, 2.0, 1.0]
+BLIND = [[True, False, True, True], [False] * 4, [False, True, True, False]]
+
+
+def classes_last(loss):
+    """PyTorch wants the classes on the second axis."""
+    return lambda x, labels, **options: loss(x.movedim(-1, 1), labels, **options)
+
+
+# our name, PyTorch's function, shapes of what is differentiated by, our options, PyTorch's where they differ
+OPERATIONS = [
+    *(
+        ("softmax_cross_entropy", lambda x, labels, **options: F.cross_entropy(x, labels, **options), [(4, 3)], {"labels": labels, **options}, {})
+        for labels, options in (
+            (LABELS, {}), (LABELS, {"reduction": "sum"}), (LABELS, {"reduction": "none"}), (LABELS, {"label_smoothing": 0.1}),
+            (LABELS, {"weight": WEIGHT}), (LABELS, {"weight": WEIGHT, "label_smoothing": 0.2}), (IGNORED, {"ignore_index": -100}),
+            (IGNORED, {"ignore_index": -100, "weight": WEIGHT}), (IGNORED, {"ignore_index": -100, "weight": WEIGHT, "label_smoothing": 0.1}),
+            (IGNORED, {"ignore_index": -100, "reduction": "none"}),
+        )
+    ),
+    ("softmax_cross_entropy", classes_last(F.cross_entropy), [(2, 4, 3)], {"labels": [LABELS, IGNORED], "ignore_index": -100}, {}),
+    ("sigmoid_cross_entropy", F.binary_cross_entropy_with_logits, [(2, 3), (2, 3)], {}, {}),
+    ("sigmoid_cross_entropy", F.binary_cross_entropy_with_logits, [(2, 3), (2, 3)], {"reduction": "sum", "pos_weight": WEIGHT}, {}),
+    ("sigmoid_cross_entropy", F.binary_cross_entropy_with_logits, [(2, 3), (2, 3)], {"reduction": "none", "pos_weight": WEIGHT}, {}),
+    *((name, loss, [(2, 3), (2, 3)], {"reduction": r}, {}) for name, loss in (("mse", F.mse_loss), ("l1", F.l1_loss), ("huber", F.huber_loss)) for r in ("mean", "sum", "none")),
+    ("huber", F.huber_loss, [(2, 3), (2, 3)], {"delta": 0.3}, {}),
+    ("scaled_dot_product_attention", F.scaled_dot_product_attention, [(2, 1, 3, 2), (2, 1, 4, 2), (2, 1, 4, 3)], {}, {}),
+    ("scaled_dot_product_attention", F.scaled_dot_product_attention, [(2, 3, 5), (2, 4, 5), (2, 4, 2)], {"causal": True}, {"is_causal": True}),
+    ("scaled_dot_product_attention", F.scaled_dot_product_attention, [(2, 4, 5), (2, 3, 5), (2, 3, 2)], {"causal": True}, {"is_causal": True}),
+    ("scaled_dot_product_attention", F.scaled_dot_product_attention, [(2, 3, 5), (2, 4, 5), (2, 4, 2)], {"mask": BLIND}, {"attn_mask": BLIND}),
+    ("scaled_dot_product_attention", lambda q, k, v, b: F.scaled_dot_product_attention(q, k, v, attn_mask=b), [(2, 3, 5), (2, 4, 5), (2, 4, 2), (3, 4)], {}, {}),
+    *(
+        ("conv2d", F.conv2d, [(1, 4, 5, 4), (4, 4 // options.get("groups", 1), 2, 2), (4,)], options, {})
+        for options in (
+            {}, {"stride": (2, 1), "padding": (1, 2)}, {"dilation": 2, "padding": 1}, {"dilation": (1, 3)}, {"groups": 2},
+            {"groups": 2, "dilation": (2, 1), "stride": 2, "padding": 2},
+        )
+    ),
+    *(
+        ("conv1d", F.conv1d, [(1, 4, 7), (4, 4 // options.get("groups", 1), 2), (4,)], options, {})
+        for options in ({}, {"stride": 2, "padding": 1}, {"dilation": 2}, {"groups": 2, "dilation": 3, "padding": 2})
+    ),
+    ("conv2d", F.conv2d, [(2, 3, 3, 3), (6, 1, 2, 2)], {"groups": 3}, {}),
+    ("gelu", F.gelu, [(7,)], {}, {}),
+    ("gelu", F.gelu, [(7,)], {"approximate": "tanh"}, {}),
+    ("log_sigmoid", F.logsigmoid, [(7,)], {}, {}),
+    ("erf", torch.erf, [(7,)], {}, {}),
+    ("logaddexp", torch.logaddexp, [(2, 3), (3,)], {}, {}),
+    ("arctan2", torch.atan2, [(2, 3), (3,)], {}, {}),
+    ("norm", lambda x, axis=None, keepdims=False: x.norm(dim=axis, keepdim=keepdims), [(2, 3)], {}, {}),
+    ("norm", lambda x, axis=None, keepdims=False: x.norm(dim=axis, keepdim=keepdims), [(2, 3)], {"axis": 1, "keepdims": True}, {}),
+]  # fmt: skip
+
+
+def as_torch(value):
+    """Lists among the options are labels, weights or masks."""
+    if not isinstance(value, list):
+        return value
+    tensor = torch.tensor(value)
+    return tensor.double() if tensor.dtype.is_floating_point else tensor
+
+
+def rounded(tensors, digits=13):
+    """Return nested lists of numbers that are short to write."""
+
+    def shorten(x):
+        return [shorten(y) for y in x] if isinstance(x, list) else float(f"{x:.{digits}g}")
+
+    return [shorten((torch.zeros(t.shape) + t.detach()).tolist()) for t in tensors]
+
+
+def operation(name, f, shapes, ours, theirs):
+    """Return inputs, a cotangent, directions; and the value, its gradients, and theirs along the directions."""
+    rng = np.random.default_rng(0)
+    draw = [rng.standard_normal(shape) for shape in shapes]
+    if name == "sigmoid_cross_entropy":
+        draw[1] = rng.uniform(0.1, 0.9, shapes[1])
+    inputs = [torch.tensor(np.round(x, 2), requires_grad=True) for x in draw]
+    options = {key: as_torch(value) for key, value in (theirs or ours).items()}
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        y = f(*inputs, **options)
+        cotangent = torch.tensor(np.round(rng.standard_normal(tuple(y.shape)), 2))
+        directions = [torch.tensor(np.round(rng.standard_normal(shape), 2)) for shape in shapes]
+        first = torch.autograd.grad((y * cotangent).sum(), inputs, create_graph=True)
+        along = sum((g * d).sum() for g, d in zip(first, directions, strict=True))
+        second = [None] * len(inputs)
+        if along.requires_grad:
+            second = torch.autograd.grad(along, inputs, allow_unused=True)
+    second = [torch.zeros_like(x) if g is None else g for g, x in zip(second, inputs, strict=True)]
+    return {
+        "name": name, "options": ours, "inputs": rounded(inputs), "cotangent": rounded([cotangent])[0],
+        "directions": rounded(directions), "y": rounded([y])[0], "first": rounded(first), "second": rounded(second),
+    }  # fmt: skip
+
+
+def record_operations():
+    recorded = {
+        "torch": torch.__version__.split("+")[0],
+        "operations": [operation(*row) for row in OPERATIONS],
+    }
+    (HERE / "torch_operations.json").write_text(json.dumps(recorded))
+
+
 if __name__ == "__main__":
+    record_operations()
     recorded = {
         "torch": torch.__version__.split("+")[0],
         "optimizers": [

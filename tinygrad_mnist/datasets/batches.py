@@ -76,7 +76,8 @@ def one_hot(
 def _equal_length(what: str, inputs: Array, targets: Array) -> None:
     if inputs.ndim == 0 or targets.ndim == 0:
         raise ValueError(
-            f"{what}: expected arrays of examples, got the shapes {inputs.shape} and {targets.shape}"
+            f"{what}: expected arrays of examples, got the shapes {inputs.shape} and"
+            f" {targets.shape}"
         )
     if len(inputs) != len(targets):
         raise ValueError(
@@ -165,7 +166,7 @@ class Batches:
         return whole + (rest > 0 and not self.drop_last)
 
     def order(self) -> Array | None:
-        """Draw the order of a pass, as indices of the examples; None for the order in which they are."""
+        """Draw the order of a pass, as indices of the examples; None to leave them as they are."""
         return self.rng.permutation(len(self.inputs)) if self.shuffle else None
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:

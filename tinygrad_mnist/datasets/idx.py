@@ -1,96 +1,79 @@
-"""The IDX format of the original MNIST files, raw or gzipped."""
+"""Reader of IDX, the format of the original MNIST files."""
 
 import math
-import zlib
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from ..arrays import Array
 from ..errors import DataError
+from .files import File, read_into
+from .parts import check_digits
 
-__all__ = ["check_digits", "inflate", "parse_idx", "read_idx"]
+__all__ = ["read_idx"]
 
-
-def inflate(content: bytes, name: object, most: int) -> bytes:
-    """Return the first `most` bytes behind a gzip file's content, or of the content itself if it is not gzipped.
-
-    Raises
-    ------
-    DataError
-        If the gzip stream is damaged, ends early, or is followed by anything.
-    """
-    if content[:2] != b"\x1f\x8b":
-        return content[:most]
-    decompressor = zlib.decompressobj(wbits=31)
-    try:
-        out = decompressor.decompress(content, most)
-    except zlib.error as error:
-        raise DataError(
-            f"{name}: expected a whole gzip file, got {len(content)} bytes that are damaged: {error}"
-        ) from error
-    if len(out) < most and not decompressor.eof:  # the checksum at its end included
-        raise DataError(
-            f"{name}: expected a whole gzip file, got {len(content)} bytes that break off"
-        )
-    if decompressor.unused_data:
-        raise DataError(
-            f"{name}: expected a gzip file, got one with {len(decompressor.unused_data)} trailing bytes"
-        )
-    return out
+_BYTES, _INTS = 0x08, 0x0C  # the third byte of the file: what its numbers are
+_QMNIST_COLUMNS = 8
 
 
-def read_idx(path: Path, ndim: int) -> Array:
-    """Read an IDX file of unsigned bytes: images (ndim 3) or labels (ndim 1).
+def read_idx(file: File, role: str) -> Array:
+    """Read a file of images or of labels, as `role` says.
+
+    Returns
+    -------
+    ndarray
+        Images: uint8, shape (N, rows, columns). Labels: of shape (N,), uint8 or, as QMNIST has
+        them, int32, the first of the 8 columns.
 
     Raises
     ------
     DataError
-        If the file is missing, damaged, or of another kind; it names the file, the place and what
-        was expected.
+        If the file is damaged, or holds something else.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: expected an IDX file: {error}") from error
-    return parse_idx(content, path, ndim)
+    with file.open() as stream:
+        magic = stream.read(4)
+        kind, ndim = _expected(magic, role, file)
+        start = 4 + 4 * ndim
+        head = stream.read(4 * ndim)
+        if len(head) < 4 * ndim:
+            raise DataError(
+                f"{file.place}: expected a header of {start} bytes, got {4 + len(head)}"
+            )
+        shape = tuple(np.frombuffer(head, ">u4").tolist())
+        dtype = np.dtype(np.uint8 if kind == _BYTES else ">i4")
+        promised = math.prod(shape) * dtype.itemsize
+        if promised == 0 or promised > file.limit:
+            raise DataError(
+                f"{file.place}: expected the bytes of an array after the header, got the shape"
+                f" {shape}: a truncated file"
+            )
+        array = np.empty(shape, dtype)
+        there = read_into(stream, array)
+        if there < promised or stream.read(1):
+            got = f"{there}: a truncated file" if there < promised else "more: trailing bytes"
+            raise DataError(
+                f"{file.place}: expected {promised} bytes after the header of shape {shape}, got"
+                f" {got}"
+            )
+    if role == "images":
+        return array
+    if ndim == 2 and shape[1] != _QMNIST_COLUMNS:
+        raise DataError(
+            f"{file.place}: expected {_QMNIST_COLUMNS} columns of labels, as QMNIST has them, got"
+            f" {shape[1]}"
+        )
+    labels: Array = array if ndim == 1 else np.ascontiguousarray(array[:, 0], np.int32)
+    if file.digits:
+        check_digits(labels, lambda i: f"{file.place}: position {i}, byte {start + i}")
+    return labels
 
 
-def parse_idx(content: bytes, name: object, ndim: int) -> Array:
-    """Return the array in the bytes of an IDX file, raw or gzipped; see `read_idx`."""
-    magic, start = bytes([0, 0, 8, ndim]), 4 + 4 * ndim
-    head = inflate(content, name, start)
-    if head[:4] != magic:
-        raise DataError(
-            f"{name}: expected the magic number {magic.hex()} at byte 0, got {head[:4].hex() or 'an empty file'}"
-        )
-    if len(head) < start:
-        raise DataError(f"{name}: expected a header of {start} bytes, got {len(head)}")
-    shape = tuple(np.frombuffer(head, ">u4", ndim, 4).tolist())
-    promised = math.prod(shape)
-    if promised == 0 or promised > 1032 * len(content):  # gzip makes no more of a byte
-        raise DataError(
-            f"{name}: expected the bytes of an array after the header, got the shape {shape}: a truncated file"
-        )
-    there = len(body := inflate(content, name, start + promised + 1)) - start
-    if there != promised:
-        got = "more: trailing bytes" if there > promised else f"{there}: a truncated file"
-        raise DataError(
-            f"{name}: expected {promised} bytes after the header of shape {shape}, got {got}"
-        )
-    array = np.array(
-        np.frombuffer(body, np.uint8, promised, start).reshape(shape)
-    )  # a copy, which may be written to
-    if ndim == 1:
-        check_digits(array, lambda i: f"{name}: position {i}, byte {start + i}")
-    return array
-
-
-def check_digits(labels: Array, place: Callable[[int], str]) -> None:
-    """Raise DataError at the first label that is no digit; `place` names the file, and where in it a position is."""
-    wrong = np.flatnonzero((labels < 0) | (labels > 9))
-    if len(wrong):
-        raise DataError(
-            f"{place(int(wrong[0]))}: expected a label from 0 to 9, got {labels[wrong[0]]}"
-        )
+def _expected(magic: bytes, role: str, file: File) -> tuple[int, int]:
+    """Return the kind of numbers and the dimensions; DataError for others than the role has."""
+    wanted = bytes([0, 0, _BYTES, 3 if role == "images" else 1])
+    of_qmnist = bytes([0, 0, _INTS, 2])
+    if magic == wanted or (role == "labels" and magic == of_qmnist):
+        return magic[2], magic[3]
+    raise DataError(
+        f"{file.place}: expected the magic number {wanted.hex()} at byte 0, got"
+        f" {magic.hex() or 'an empty file'}"
+    )

@@ -1,91 +1,57 @@
-"""Tables of pixels as text: Kaggle's CSV files, with or without a header and labels, and OpenML's ARFF."""
+"""Reader of tables of pixels as text: CSV and its relatives, with or without header and labels."""
 
-import gzip
 import itertools
-import re
-import threading
+import os
 import warnings
-import zlib
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from ..errors import DataError
-from .idx import check_digits
+from .columns import PIXELS, Columns, by_name, is_index, is_label
+from .detect import kind_of, separator_of
+from .files import File, from_disk
+from .names import is_own
+from .parts import SIDE, Part, check_digits, warning_about_pixels
+from .refusals import refusal
+from .rows import Block, blocks, cells_of, parse_numbers, text_stream
 
-__all__ = ["PIXELS", "read_arff", "read_csv"]
+__all__ = ["Table", "part_of_table", "read_csv", "read_tables"]
 
-PIXELS = 784
-_one_at_a_time = threading.Lock()  # the filters of warnings are all threads'
-_LONGEST = (
-    1 << 20
-)  # characters of a line; the rest of a longer one counts as the next, and has too few columns
-
-
-def _lines(path: Path) -> Generator[tuple[int, str], None, None]:
-    """Yield each line with its number, without spaces and quotes around its values. Blank lines at the end do not count."""
-    last = 0  # that was yielded: blank ones wait, for the file may end with them
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            for number, content in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
-                line = (
-                    content.decode("latin-1").removeprefix("\xef\xbb\xbf").strip()
-                )  # a byte order mark, as Excel writes it
-                if any(mark in line for mark in " '\""):
-                    line = ",".join(value.strip(" '\"") for value in line.split(","))
-                if line:
-                    yield from ((blank, "") for blank in range(last + 1, number))
-                    yield number, line
-                    last = number
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path}: expected a table, got no file, or one that breaks off or is damaged: {error}"
-        ) from error
+_CLASSES = 62  # of EMNIST, the most of all relatives of MNIST: a column beyond them holds pixels
+_MANY = 10  # rows from which on one column of zeros alone is believed to be a corner's pixels
 
 
-def _table(lines: Iterable[tuple[int, str]], columns: int, path: Path) -> Array:
-    """Return the numbers (0 to 255) in the lines as an array of (lines, columns)."""
-    number, line = 0, ""
+class Table(NamedTuple):
+    """The numbers of a table, and what its header says of the columns."""
 
-    def rows() -> Iterator[str]:
-        nonlocal number, line
-        for number, line in lines:
-            if line.count(",") != columns - 1:
-                raise DataError(
-                    f"{path}: line {number}: expected {columns} columns, got {line.count(',') + 1}"
-                )
-            yield line
-
-    try:
-        with _one_at_a_time, warnings.catch_warnings():
-            warnings.filterwarnings(
-                "error", "loadtxt"
-            )  # of no rows, and older NumPys of numbers that are no integers
-            return np.loadtxt(rows(), np.uint8, delimiter=",", comments=None, ndmin=2)
-    except DataError:
-        raise
-    except (ValueError, Warning) as error:
-        for column, value in enumerate(line.split(",") if number else (), 1):
-            if not re.fullmatch("[0-9]{1,3}", value) or int(value) > 255:
-                where = f"{path}: line {number}, column {column}"
-                raise DataError(
-                    f"{where}: expected an integer from 0 to 255, got {value[:40]!r}"
-                ) from error
-        raise DataError(f"{path}: expected rows of {columns} numbers, got none") from error
+    file: File
+    values: Array
+    """uint8, shape (rows, columns)."""
+    columns: Columns | None
+    """None if there are 785, and no header names the label: it is the first or the last."""
+    line: int
+    """The line of the first row."""
 
 
-def read_csv(path: Path, *, label_first: bool = True) -> tuple[Array, Array | None]:
-    """Read a CSV of images, one a line: 784 pixels, or a label and 784 pixels; a header line is optional.
+def read_csv(
+    path: str | os.PathLike[str], *, label_first: bool | None = None
+) -> tuple[Array, Array | None]:
+    """Read a table of images, one a line: 784 pixels, or a label and 784 pixels.
+
+    The separator may be a comma, a semicolon, a tab, `|` or spaces. If there is a header, its names
+    say which column is the label and which pixel is where. The file may be gzipped.
 
     Parameters
     ----------
     path : path
-        Gzipped if it ends in .gz.
-    label_first : bool
-        Where the label stands, in a file without a header.
+        A CSV file; `~` stands for the home folder.
+    label_first : bool, optional
+        Whether the label is the first or the last column of a file without a header. By default the
+        numbers decide: labels are small, and differ.
 
     Returns
     -------
@@ -96,64 +62,138 @@ def read_csv(path: Path, *, label_first: bool = True) -> tuple[Array, Array | No
     ------
     DataError
         Naming file, line, column and what was expected.
+
+    Warns
+    -----
+    UserWarning
+        If no pixel is above 1, or the label may be the first column as well as the last.
     """
-    path = Path(path)
-    with closing(_lines(path)) as lines:
-        _, head = next(lines, (1, ""))
-        names = head.lower().split(",")
-        columns = len(names)
-        if columns not in (PIXELS, PIXELS + 1):
-            raise DataError(
-                f"{path}: line 1: expected {PIXELS} or {PIXELS + 1} columns, got {columns}"
-            )
-        # a header has a letter in each name, or numbers after the label; anything else is a row,
-        # and its errors are errors
-        header = names[0] == "label" or all(
-            any(letter.isalpha() for letter in name) for name in names
+    path = Path(path).expanduser()
+    file = from_disk(path, digits=is_own(path.name))
+    kind = kind_of(file)
+    if kind not in ("table", "text", "unknown", "empty", "blank", "damaged"):
+        raise refusal(file, kind)
+    notes: list[str] = []
+    [part] = read_tables([file], notes, label_first)
+    if note := warning_about_pixels(part.images, str(path)):
+        notes.append(note)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    return part.images, part.labels
+
+
+def read_tables(
+    files: Sequence[File], notes: list[str], label_first: bool | None = None
+) -> list[Part]:
+    """Read the tables of one set; append to `notes` what the user should know.
+
+    Where no header names the label, its place is judged by the numbers of all the tables.
+    """
+    tables = [_read(file) for file in files]
+    unnamed = [table for table in tables if table.columns is None]
+    if unnamed and label_first is None:
+        label_first = _is_label_first(unnamed, notes)
+    return [part_of_table(table, bool(label_first)) for table in tables]
+
+
+def part_of_table(table: Table, label_first: bool = True) -> Part:
+    """Return the images and the labels in a table."""
+    values, columns = table.values, table.columns
+    if columns is None:
+        start = int(label_first)
+        columns = Columns(0 if label_first else PIXELS, list(range(start, start + PIXELS)))
+    first, last = columns.pixels[0], columns.pixels[-1]
+    if columns.pixels == list(range(first, last + 1)):
+        pixels = values[:, first : last + 1]
+    else:
+        pixels = values[:, columns.pixels]
+    images = np.array(pixels).reshape(-1, SIDE, SIDE)
+    if columns.label is None:
+        return Part(images, None)
+    labels = values[:, columns.label].astype(np.int64)
+    if table.file.digits:
+        check_digits(labels, lambda i: f"{table.file.place}: line {table.line + i}")
+    return Part(images, labels)
+
+
+def _is_label_first(tables: Sequence[Table], notes: list[str]) -> bool:
+    """Judge whether the first column is the label or the last: labels are small, and differ."""
+    first = np.concatenate([table.values[:, 0] for table in tables])
+    last = np.concatenate([table.values[:, -1] for table in tables])
+    highest_first, highest_last = int(first.max()), int(last.max())
+    advice = "give it a header with a column named label, or use read_csv(path, label_first=...)"
+    if min(highest_first, highest_last) >= _CLASSES:
+        raise DataError(
+            f"{tables[0].file.place}: expected a label in the first or the last column, got numbers"
+            f" up to {highest_first} and {highest_last}: {advice}"
         )
-        if header and columns == PIXELS + 1 and names[0] != "label":
-            raise DataError(
-                f"{path}: line 1: expected a first column named label, got {names[0]!r}"
-            )
-        if header and columns == PIXELS and "label" in names:
-            raise DataError(
-                f"{path}: line 1: expected {PIXELS} pixels beside the label, got {PIXELS - 1} columns"
-            )
-        table = _table(lines if header else itertools.chain([(1, head)], lines), columns, path)
-    if columns == PIXELS:
-        return table.reshape(-1, 28, 28), None
-    labels, pixels = (table[:, 0], table[:, 1:]) if label_first else (table[:, -1], table[:, :-1])
-    check_digits(labels, lambda i: f"{path}: line {1 + header + i}")
-    return pixels.reshape(-1, 28, 28), labels.astype(np.int64)
+    if max(highest_first, highest_last) >= _CLASSES:
+        return highest_first < _CLASSES
+    if 0 in (highest_first, highest_last) and max(highest_first, highest_last) > 0:
+        # the pixel in a corner of most images is 0
+        answer = highest_first > 0
+        sure = max(highest_first, highest_last) < 10 or len(first) >= _MANY
+    else:
+        answer = highest_first < 10 or highest_last >= 10
+        sure = highest_first < 10 <= highest_last
+    if not sure:
+        notes.append(
+            f"{tables[0].file.place}: the label may be the first column or the last; the"
+            f" {'first' if answer else 'last'} is taken: if that is wrong, {advice}"
+        )
+    return answer
 
 
-def read_arff(path: Path) -> tuple[Array, Array]:
-    """Read OpenML's `mnist_784.arff`: 784 pixels and the class on each line after @data.
-
-    Raises
-    ------
-    DataError
-        Naming file, line, column and what was expected.
-    """
-    path = Path(path)
-    attributes = 0
-    with closing(_lines(path)) as lines:
-        for number, line in lines:
-            word = line.lower()
-            if word.startswith("@data"):
-                break
-            if word.startswith("@attribute"):
-                attributes += 1
-            elif word and not word.startswith(("%", "@relation")):
-                raise DataError(
-                    f"{path}: line {number}: expected @attribute, @data or another @ or % line, got {line[:40]!r}"
-                )
+def _read(file: File) -> Table:
+    with file.open() as stream, text_stream(stream, file) as text:
+        found = blocks(text, file)
+        line, body = next(found, Block(1, ""))
+        head, _, body = body.partition("\n")
+        separator = separator_of(head)
+        names = cells_of(head, separator)
+        columns, skipped, is_header = _understand(names, separator, f"{file.place}: line {line}")
+        if is_header:
+            line += 1
         else:
-            raise DataError(f"{path}: expected @data, got the end of the file")
-        if attributes != PIXELS + 1:
-            raise DataError(
-                f"{path}: line {number}: expected {PIXELS + 1} attributes, pixels and the class, got {attributes}"
-            )
-        table = _table(lines, attributes, path)
-    check_digits(table[:, -1], lambda i: f"{path}: line {number + 1 + i}")
-    return table[:, :-1].reshape(-1, 28, 28), table[:, -1].astype(np.int64)
+            body = f"{head}\n{body}" if body else head
+        first_block = [Block(line, body)] if body else []
+        values = parse_numbers(
+            file, itertools.chain(first_block, found), separator, len(names), skipped
+        )
+    return Table(file, values, columns, line)
+
+
+def _understand(
+    names: list[str], separator: str, place: str
+) -> tuple[Columns | None, list[int], bool]:
+    """Return what the columns are, which ones to leave out, and whether the line is a header."""
+    is_header = _is_header(names)
+    skipped = [i for i, name in enumerate(names) if is_index(name)] if is_header else []
+    kept = [name for i, name in enumerate(names) if i not in skipped]
+    is_named = is_header and not _count_up(kept)
+    if len(kept) < PIXELS - 1 or (not is_named and len(kept) not in (PIXELS, PIXELS + 1)):
+        by = f", separated by {separator!r}" if len(kept) > 1 else ""
+        raise DataError(
+            f"{place}: expected {PIXELS} or {PIXELS + 1} columns, got {len(kept)}{by}:"
+            f" {separator.join(names)[:40]!r}"
+        )
+    if is_named:
+        return by_name(kept, place), skipped, True
+    unlabelled = Columns(None, list(range(PIXELS)))
+    return unlabelled if len(kept) == PIXELS else None, skipped, is_header
+
+
+def _is_header(names: list[str]) -> bool:
+    """Say whether the cells of the first line are names; other cells than numbers may be errors."""
+    if any(is_label(name) for name in names):
+        return True
+    worded = sum(any(letter.isalpha() for letter in name) for name in names)
+    return 2 * worded > len(names) or _count_up(names[names[0] == "" :])
+
+
+def _count_up(names: list[str]) -> bool:
+    """Say whether the names are whole numbers, each one more than that before it."""
+    if not all(name.isascii() and name.isdigit() and len(name) < 6 for name in names):
+        return False
+    numbers = [int(name) for name in names]
+    return len(numbers) > 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))

@@ -1,4 +1,7 @@
-"""Initial weights: each function takes a shape (out, in, ...) and a source of randomness, and returns a float32 array."""
+"""Initial weights: functions of a shape (out, in, ...) and a source of randomness.
+
+Each returns a float32 array.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +14,13 @@ __all__ = ["fans", "he_normal", "he_uniform", "normal", "xavier_normal", "xavier
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
-    """Return (fan in, fan out) of a weight of shape (out, in, ...): the connections into and out of a unit."""
+    """Return (fan in, fan out), the connections into and out of a unit.
+
+    The weight has the shape (out, in, ...).
+    """
     if len(shape) < 2:
         raise ValueError(
-            f"init: a weight with fans has at least two axes (out, in, ...), got shape {tuple(shape)}"
+            f"init: expected a shape of at least two axes (out, in, ...), got {tuple(shape)}"
         )
     receptive = math.prod(shape[2:])
     return shape[1] * receptive, shape[0] * receptive

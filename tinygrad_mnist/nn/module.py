@@ -1,27 +1,62 @@
 """Module: a function with parameters, which it finds among its own attributes."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, Self, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Array
-from ..graph import mark_changed
-from ..tensor import Tensor
+from ..tensor import Tensor, from_numpy, no_grad, unwrap
+from . import display
+from .holder import Contents, Holder, entries, is_buffer, is_parameter
+from .state import copy_in, copy_out, place
 
-__all__ = ["Module"]
+__all__ = ["Module", "evaluating"]
 
 R = TypeVar("R", covariant=True)
 
 _NUMBERS = (int, float, np.number, type(None))  # what repr shows of a module, and tuples of them
 
+# Context variables hold one value for each thread, and for each asyncio task.
+_in_evaluation: ContextVar[bool] = ContextVar("in_evaluation", default=False)
+_observer: "ContextVar[Callable[[Module, Any], None] | None]" = ContextVar("observer", default=None)
+
+
+@contextmanager
+def evaluating() -> Iterator[None]:
+    """Let `training` of every module read False in the `with` block, in this thread or task only.
+
+    `evaluate` and `predict` use it. Other threads may train or evaluate the same modules at the
+    same time, because nothing is changed in the modules themselves.
+
+    Examples
+    --------
+    >>> model = Module()
+    >>> with evaluating():
+    ...     model.training
+    False
+    >>> model.training
+    True
+    """
+    token = _in_evaluation.set(True)
+    try:
+        yield
+    finally:
+        _in_evaluation.reset(token)
+
 
 class _Forward(Protocol[R]):  # so that the type of model(x) is what the model's own forward says
+    _filled: tuple[str, ...]
+
+    def _settle_contents(self, names: tuple[str, ...], before: Contents) -> None: ...
+
     def forward(self, *args: Any, **kwargs: Any) -> R: ...
 
 
-class Module:
+class Module(Holder):
     """A function with parameters; a subclass writes `__init__` and `forward`, and no more.
 
     What a module holds is read off its attributes, through lists, tuples, dicts and sub-modules, in
@@ -29,6 +64,10 @@ class Module:
     another Tensor leaf, or an ndarray, is a buffer; a `numpy.random.Generator` is part of the state
     that a checkpoint keeps. Attributes whose names begin with an underscore are private and left
     alone.
+
+    What first appears while `forward` runs is not state, for example an activation that it keeps,
+    or a hidden state. A parameter or a module that first appears there is an error, because no
+    optimizer and no checkpoint would know of it.
 
     Examples
     --------
@@ -44,7 +83,30 @@ class Module:
     ['slope']
     """
 
-    training = True
+    _training = True
+
+    if not TYPE_CHECKING:  # a type checker knows from `object` that these take no arguments
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+            if (args or kwargs) and cls.__init__ is object.__init__:
+                name = cls.__name__
+                raise TypeError(
+                    f"{name} takes no arguments when it is made; to call one, write {name}()(x)"
+                )
+            return super().__new__(cls)
+
+    @property
+    def training(self) -> bool:
+        """Whether it is in training mode, which `train()` and `eval()` set.
+
+        Inside `evaluate` and `predict` it reads False, in the thread or asyncio task that runs
+        them, and nowhere else.
+        """
+        return self._training and not _in_evaluation.get()
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self._training = bool(mode)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs; a subclass writes this."""
@@ -53,12 +115,28 @@ class Module:
         )
 
     def __call__(self: _Forward[R], *args: Any, **kwargs: Any) -> R:
-        """Compute the outputs: `forward`."""
-        return self.forward(*args, **kwargs)
+        """Compute the outputs: `forward`.
 
-    def _walk(self) -> Iterator[tuple[str, Any, Any, Any]]:
-        """Yield (name, container, key, value) of all that is held, depth first, each shared thing once."""
-        return _below("", self, {id(self)})
+        Raises
+        ------
+        TypeError
+            If `forward` returns None.
+        GraphError
+            If a parameter or a module first appears while `forward` runs.
+        """
+        if self._filled or _observer.get() is not None:
+            y: R = _watched_forward(self, args, kwargs)
+        else:
+            y = self.forward(*args, **kwargs)
+            if self._filled:  # forward has given the module its first list or dict
+                self._settle_contents((), [])
+        if y is None:
+            raise TypeError(
+                f"{type(self).__name__}.forward returned None; end it with a return statement"
+            )
+        return y
+
+    # What it holds
 
     def modules(self) -> Iterator["Module"]:
         """Yield this module and every module below it."""
@@ -66,42 +144,44 @@ class Module:
         yield from (value for *_, value in self._walk() if isinstance(value, Module))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each parameter once, with its name, such as `blocks.0.weight`."""
-        return (
-            (name, value)
-            for name, *_, value in self._walk()
-            if isinstance(value, Tensor) and value.is_parameter
-        )
+        """Yield each parameter once, with its first name, such as `blocks.0.weight`."""
+        return ((name, value) for name, *_, value in self._walk() if is_parameter(value))
 
     def parameters(self) -> Iterator[Tensor]:
         """Yield each parameter once, frozen ones (`requires_grad = False`) too."""
         return (parameter for _, parameter in self.named_parameters())
 
     def named_buffers(self) -> Iterator[tuple[str, Array]]:
-        """Yield each buffer's array, with its name: state that is no parameter, such as running statistics."""
-        for name, *_, value in self._walk():
-            if isinstance(value, np.ndarray):
-                yield name, value
-            elif isinstance(value, Tensor) and value.is_leaf and not value.is_parameter:
-                yield name, value.data
+        """Yield each buffer's array once, with its first name.
+
+        A buffer is state that is not a parameter, such as running statistics.
+        """
+        return ((name, unwrap(value)) for name, *_, value in self._walk() if is_buffer(value))
 
     def named_generators(self) -> Iterator[tuple[str, "np.random.Generator"]]:
-        """Yield each random generator, with its name, so that a checkpoint can keep its state."""
+        """Yield each random generator once, with its name, so that a checkpoint can keep it."""
         return (
             (name, value)
             for name, *_, value in self._walk()
             if isinstance(value, np.random.Generator)
         )
 
-    def state_dict(self) -> dict[str, Array]:
-        """Return a copy of every parameter and buffer, by name."""
-        return {name: array.copy() for name, array in self._state().items()}
+    # State
 
-    def _state(self) -> dict[str, Array]:
+    def _arrays(self) -> dict[str, Array]:
+        """Return the parameters' and buffers' own arrays, parameters first, under every name."""
+        held = [(name, value) for name, *_, value in self._walk(every_name=True)]
         return {
-            **{name: p.data for name, p in self.named_parameters()},
-            **dict(self.named_buffers()),
+            **{name: value.data for name, value in held if is_parameter(value)},
+            **{name: unwrap(value) for name, value in held if is_buffer(value)},
         }
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return a copy of every parameter and buffer, by name.
+
+        A shared parameter stands under each of its names, as in PyTorch; the copy is shared, too.
+        """
+        return copy_out(self._arrays())
 
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike], strict: bool = True) -> None:
         """Copy arrays into the parameters and buffers of the same names, cast to their dtypes.
@@ -109,66 +189,60 @@ class Module:
         Parameters
         ----------
         state : mapping of names to arrays
+            Of a shared parameter one name is enough.
         strict : bool
-            Whether missing and unexpected names are errors too; a wrong shape always is.
-
-        Raises
-        ------
-        ValueError
-            Listing the missing, unexpected and misshapen names; nothing has changed then.
-        """
-        own = self._state()
-        new = {name: np.asarray(value) for name, value in state.items()}
-        complaints = []
-        if strict:
-            complaints += [f"missing {name}" for name in own if name not in new]
-            complaints += [f"unexpected {name}" for name in sorted(new) if name not in own]
-        for name, mine, array in ((name, own[name], new[name]) for name in own if name in new):
-            if array.shape != mine.shape:
-                complaints.append(f"{name} of shape {array.shape}, expected {mine.shape}")
-            elif array.dtype.kind not in "iub" and not np.can_cast(
-                array.dtype, mine.dtype, "same_kind"
-            ):
-                complaints.append(f"{name} of dtype {array.dtype}, expected {mine.dtype}")
-        if complaints:
-            raise ValueError(
-                f"{type(self).__name__} cannot load this state: {'; '.join(complaints)}"
-            )
-        for name in own.keys() & new.keys():
-            own[name][...] = new[name]
-            mark_changed(own[name])  # graphs that saved it must not go backward any more
-
-    def astype(self, dtype: npt.DTypeLike) -> Self:
-        """Convert floating-point parameters and buffers to another dtype, in place; gradients are dropped.
-
-        Make the optimizer afterwards: what it keeps for each parameter has the old dtype.
+            Whether missing and unexpected names are errors too. A wrong shape always is, and so are
+            two values for one shared parameter.
 
         Raises
         ------
         TypeError
-            If the dtype is none of floating point, or a tuple holds a buffer; nothing has changed
+            If the state is not a mapping.
+        ValueError
+            Listing the missing, unexpected and misshapen names, and arrays that cannot be written
+            to. Nothing has changed then.
+        """
+        copy_in(type(self).__name__, self._arrays(), state, strict)
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Convert floating-point parameters and buffers to another dtype, in place.
+
+        Gradients are dropped. Make the optimizer afterwards, because what it keeps for each
+        parameter has the old dtype.
+
+        Raises
+        ------
+        TypeError
+            If the dtype is not a floating-point one, or a tuple holds a buffer. Nothing has changed
             then.
         """
         if np.dtype(dtype).kind not in "fc":
             raise TypeError(f"astype: expected a floating-point dtype, got {np.dtype(dtype)}")
-        held = list(self._walk())
+        held = [
+            entry
+            for entry in self._walk(every_name=True)
+            if (is_parameter(entry[-1]) or is_buffer(entry[-1])) and entry[-1].dtype.kind in "fc"
+        ]
         for name, container, _, value in held:
-            if (
-                isinstance(container, tuple)
-                and isinstance(value, np.ndarray)
-                and value.dtype.kind in "fc"
-            ):
+            if isinstance(container, tuple) and isinstance(value, np.ndarray):
                 raise TypeError(
-                    f"astype: the buffer {name} is in a tuple, which cannot change; put it in a list"
+                    f"astype: the buffer {name} is in a tuple, which cannot change; "
+                    "put it in a list"
                 )
+        converted: dict[Any, Array] = {}  # by place: what was shared is shared afterwards
+        tensors = {id(value): value for *_, value in held if isinstance(value, Tensor)}
+        for tensor in tensors.values():
+            old = place(tensor.data)
+            tensor.convert_(dtype)
+            converted[old] = tensor.data
         for _, container, key, value in held:
-            if isinstance(value, Tensor) and value.is_leaf and value.dtype.kind in "fc":
-                requires_grad, value.requires_grad = value.requires_grad, False
-                value._array = value._array.astype(dtype)
-                value.requires_grad = requires_grad
-            elif isinstance(value, np.ndarray) and value.dtype.kind in "fc":
-                container[key] = value.astype(dtype)
+            if isinstance(value, np.ndarray):
+                if place(value) not in converted:
+                    converted[place(value)] = value.astype(dtype)
+                container[key] = converted[place(value)]
         return self
+
+    # Modes
 
     def train(self, mode: bool = True) -> Self:
         """Put this module and all below it in training mode."""
@@ -185,63 +259,106 @@ class Module:
         for parameter in self.parameters():
             parameter.zero_grad()
 
+    # How it looks
+
     def extra_repr(self) -> str:
-        """Return what `repr` shows between the parentheses of a module without sub-modules: its numbers and shapes."""
-        shown = {
-            name: value
-            for name, value in vars(self).items()
-            if name != "training" and not name.startswith("_")
-        }
-        parts = {name: value if type(value) is tuple else (value,) for name, value in shown.items()}
+        """Return what `repr` shows of a module without sub-modules: its numbers and shapes."""
+        shown = {name: v for name, v in list(vars(self).items()) if name[:1] != "_"}
         return ", ".join(
-            f"{name}={shown[name]}"
-            for name in shown
-            if all(isinstance(v, _NUMBERS) for v in parts[name])
+            f"{name}={value}"
+            for name, value in shown.items()
+            if all(isinstance(v, _NUMBERS) for v in (value if type(value) is tuple else (value,)))
         )
 
+    def _children(self) -> list[tuple[str, "Module"]]:
+        """Return the modules right below this one, with their names, shared ones each time."""
+        return [(path, value) for path, *_, value in entries(self) if isinstance(value, Module)]
+
+    def _own_parameters(self) -> list[Tensor]:
+        """Return the parameters that this module holds itself, not through a sub-module."""
+        return [value for path, *_, value in entries(self) if is_parameter(value)]
+
     def __repr__(self) -> str:
-        children = [
-            f"({name}): {module!r}".replace("\n", "\n  ") for name, module in _children("", self)
-        ]
-        inside = "\n  " + "\n  ".join(children) + "\n" if children else self.extra_repr()
-        return f"{type(self).__name__}({inside})"
+        return display.tree(self)
+
+    def _repr_html_(self) -> str:
+        return display.html(self)
+
+    def summary(self, *inputs: Any) -> "display.Text":
+        """Return a table of the layers: what each gives for some example inputs, its parameters.
+
+        Parameters
+        ----------
+        *inputs : arrays or Tensors
+            What `forward` takes. The model runs on them once, in evaluation mode, recording no
+            graph. Without inputs the table has no outputs.
+
+        Returns
+        -------
+        str
+            Which a notebook or Python's prompt shows as a table. A parameter counts once, in the
+            first layer that has it.
+
+        Raises
+        ------
+        TypeError
+            If an input is a shape rather than an array.
+
+        Examples
+        --------
+        >>> from tinygrad_mnist import nn
+        >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+        >>> model.summary(np.zeros((5, 4), np.float32))
+        layer          output  parameters
+        Sequential     (5, 2)           0
+          0: Linear    (5, 3)          15
+          1: ReLU      (5, 3)           0
+          2: Linear    (5, 2)           8
+        23 parameters, 23 of them trained, 92 bytes
+        """
+        outputs: dict[int, str] = {}
+
+        def observe(module: "Module", y: Any) -> None:
+            outputs[id(module)] = display.describe(y)
+
+        if inputs:
+            arguments = [_as_input(value) for value in inputs]
+            token = _observer.set(observe)
+            try:
+                with evaluating(), no_grad():
+                    self(*arguments)
+            finally:
+                _observer.reset(token)
+        return display.summary(self, outputs if inputs else None)
 
 
-_PLAIN = {
-    int,
-    float,
-    bool,
-    str,
-    type(None),
-}  # settings, passed over first, for most attributes are such
+# For each module whose forward runs and may fill containers: what these held before, and one item
+# for each call that runs. Calls in other threads share what the first of them saw, because they
+# would take what it has left there for state.
+_watched: dict[int, tuple[tuple[str, ...], Contents, list[None]]] = {}
 
 
-def _items(prefix: str, holder: Any) -> Iterator[tuple[str, Any, Any, Any]]:
-    container = vars(holder) if isinstance(holder, Module) else holder
-    for key, value in list(
-        container.items() if isinstance(container, dict) else enumerate(container)
-    ):
-        if type(value) not in _PLAIN and not (
-            isinstance(holder, Module) and str(key).startswith("_")
-        ):
-            yield f"{prefix}{key}", container, key, value
+def _watched_forward(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run forward; note what it puts into containers, and tell an observer of its result."""
+    names, before, calls = _watched.setdefault(id(module), (module._filled, module._contents(), []))
+    calls.append(None)
+    try:
+        y = module.forward(*args, **kwargs)
+    finally:
+        calls.pop()
+        if not calls:
+            _watched.pop(id(module), None)
+        module._settle_contents(names, before)
+    observer = _observer.get()
+    if observer is not None:
+        observer(module, y)
+    return y
 
 
-def _below(prefix: str, holder: Any, seen: set[int]) -> Iterator[tuple[str, Any, Any, Any]]:
-    for name, container, key, value in _items(prefix, holder):
-        if (
-            isinstance(value, (Module, Tensor, np.ndarray, np.random.Generator, list, tuple, dict))
-            and id(value) not in seen
-        ):
-            seen.add(id(value))
-            yield name, container, key, value
-            if isinstance(value, (Module, list, tuple, dict)):
-                yield from _below(name + ".", value, seen)
-
-
-def _children(prefix: str, holder: Any) -> Iterator[tuple[str, Module]]:
-    for name, *_, value in _items(prefix, holder):
-        if isinstance(value, Module):
-            yield name, value
-        elif isinstance(value, (list, tuple, dict)):
-            yield from _children(name + ".", value)
+def _as_input(value: Any) -> Any:
+    if isinstance(value, (tuple, list)) and value and all(type(v) is int for v in value):
+        raise TypeError(
+            f"summary: expected example inputs, got the shape {value}; pass an array, "
+            f"as np.zeros({value}, np.float32)"
+        )
+    return from_numpy(value) if isinstance(value, np.ndarray) else value

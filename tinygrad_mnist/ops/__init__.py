@@ -5,10 +5,40 @@ from typing import Any
 import numpy as np
 
 from ..tensor import NUMPY_FUNCTIONS, Tensor, TensorLike, unwrap
-from . import arithmetic, conv, elementwise, linear, loss, norm, reduce, shape
+from . import (
+    activation,
+    arithmetic,
+    attention,
+    conv,
+    cross_entropy,
+    dtype,
+    elementwise,
+    index,
+    linear,
+    loss,
+    norm,
+    reduce,
+    shape,
+    trigonometry,
+)
 from .methods import Methods
 
-FAMILIES = (arithmetic, conv, elementwise, linear, loss, norm, reduce, shape)
+FAMILIES = (
+    activation,
+    arithmetic,
+    attention,
+    conv,
+    cross_entropy,
+    dtype,
+    elementwise,
+    index,
+    linear,
+    loss,
+    norm,
+    reduce,
+    shape,
+    trigonometry,
+)
 
 # By their public names: a trailing underscore keeps a function apart from the builtin of its name.
 OPS = {name.strip("_"): vars(family)[name] for family in FAMILIES for name in family.__all__}
@@ -20,18 +50,22 @@ def _constant(function: Any) -> Any:
     )
 
 
-def _dot(x: TensorLike, y: TensorLike) -> Tensor:
-    if np.ndim(x) == 0 or np.ndim(y) == 0:
-        return arithmetic.multiply(x, y)
-    if np.ndim(y) > 2:
-        raise TypeError("use np.matmul or np.einsum for operands of more than two axes")
-    return linear.matmul(x, y)
-
-
 def _clip(
     x: TensorLike, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
 ) -> Tensor:
     return arithmetic.clip(x, a_min if min is None else min, a_max if max is None else max)
+
+
+def _norm(x: TensorLike, ord: Any = None, axis: Any = None, **options: Any) -> Tensor:
+    """Euclidean norm under NumPy's name, where `ord` says that it is one."""
+    is_vector = np.ndim(axis) == 0 and (axis is not None or np.ndim(x) == 1)
+    axes = np.ndim(x) if axis is None else np.size(axis)
+    if not (ord is None or (ord == 2 and is_vector) or (ord == "fro" and axes == 2)):
+        raise TypeError(
+            f"expected ord=None, for the Euclidean norm, got {ord!r}; that of a vector is "
+            "sum(abs(x)) for ord=1, and max(abs(x)) for ord=np.inf"
+        )
+    return reduce.norm(x, axis, **options)
 
 
 for _name, _method in vars(Methods).items():
@@ -41,8 +75,9 @@ for _name, _method in vars(Methods).items():
 NUMPY_FUNCTIONS |= {getattr(np, name): op for name, op in OPS.items() if hasattr(np, name)}
 # NumPy's other names, and the functions of it that take other arguments than ours.
 NUMPY_FUNCTIONS |= {
-    np.dot: _dot,
     np.clip: _clip,
+    np.linalg.norm: _norm,
+    np.around: elementwise.round_,
     np.amax: reduce.max_,
     np.amin: reduce.min_,
     np.less: Methods.__lt__,
@@ -58,7 +93,7 @@ NUMPY_FUNCTIONS |= {
 
 # What NumPy computes of the values alone, without a gradient to speak of.
 for _function in (
-    np.shape, np.ndim, np.size, np.argmax, np.argmin, np.isfinite, np.isnan, np.isinf, np.sign,
+    np.shape, np.ndim, np.size, np.argmax, np.argmin, np.isfinite, np.isnan, np.isinf,
     np.allclose, np.array_equal, np.isclose, np.zeros_like, np.ones_like, np.array_repr,
 ):  # fmt: skip
     NUMPY_FUNCTIONS[_function] = _constant(_function)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, keep_where, unbroadcast, values
+from ..arrays import Array, constants, keep_where, unbroadcast, values
 from ..graph import Forward, Grads, Needs
-from ..tensor import Tensor, TensorLike, apply
+from ..tensor import Tensor, TensorLike, apply, unwrap
 
 __all__ = [
     "add", "clip", "divide", "maximum", "minimum", "multiply", "negative", "power", "square",
@@ -200,14 +200,14 @@ def _where(x: Array, y: Array, *, condition: Array) -> Forward:
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """Choose x where `condition` is true, else y, elementwise with broadcasting of all three."""
-    return apply(_where, x, y, condition=np.asarray(condition).astype(bool))
+    return apply(_where, x, y, condition=np.asanyarray(condition).astype(bool))
 
 
 def _clip(x: Array, *, low: Any, high: Any) -> Forward:
     numbers, shape = values(x), x.shape
     above = True if low is None else numbers >= low
     below = True if high is None else numbers <= high
-    inside = np.asarray(above & below)
+    inside = np.asanyarray(above & below)
     y = np.where(inside, x, np.clip(numbers, low, high))
     return y, lambda g, needs: (unbroadcast(keep_where(g, inside), shape),)
 
@@ -226,5 +226,15 @@ def clip(
     """
     if low is None and high is None:
         raise ValueError("clip: expected a lower bound, an upper bound or both, got neither")
-    bounds = [b if b is None or isinstance(b, (int, float)) else np.asarray(b) for b in (low, high)]
-    return apply(_clip, x, low=bounds[0], high=bounds[1])
+    return apply(_clip, x, low=_as_bound(low, x), high=_as_bound(high, x))
+
+
+def _as_bound(bound: npt.ArrayLike | None, x: TensorLike) -> Any:
+    """Return a bound as a Python number, or as an array that widens x only if its dtype says so."""
+    if isinstance(bound, np.generic):
+        return bound.item()
+    if bound is None or isinstance(bound, (int, float)):
+        return bound
+    if isinstance(bound, Tensor):
+        bound = np.asanyarray(bound)  # an error if it requires grad, which would be lost
+    return constants([unwrap(x), bound])[1]

@@ -1,4 +1,4 @@
-"""Products of matrices: matmul, einsum, and the fused `linear` of a dense layer."""
+"""Products of vectors and matrices: matmul, dot, outer, einsum, `linear` of a dense layer."""
 
 import math
 import string
@@ -11,8 +11,11 @@ from ..arrays import Array, add_into, add_up, is_array, spread, unbroadcast
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply
+from .arithmetic import multiply
+from .dtype import apply_wide
+from .shape import moveaxis, reshape
 
-__all__ = ["einsum", "linear", "matmul"]
+__all__ = ["dot", "einsum", "linear", "matmul", "outer"]
 
 
 def _times_transposed(a: Array, b: Array) -> Array:
@@ -59,7 +62,52 @@ def matmul(x: TensorLike, y: TensorLike) -> Tensor:
     return apply(_matmul, x, y)
 
 
-def _outer(a: Array, b: Array) -> Array:
+def dot(x: TensorLike, y: TensorLike) -> Tensor:
+    """Product as in `numpy.dot`: sums over the last axis of x and the last but one of y.
+
+    For vectors and matrices it is `matmul`, and beside a number `multiply`. Where both have more
+    axes, the result has all of theirs but the two that are summed over: unlike `matmul`, it pairs
+    each matrix of x with each of y.
+
+    Raises
+    ------
+    ShapeError
+        If the sizes of the two axes differ.
+
+    Examples
+    --------
+    >>> dot(Tensor([1.0, 2.0]), Tensor([3.0, 4.0]))
+    Tensor(11.)
+    >>> dot(np.ones((2, 3, 4)), np.ones((5, 4, 6))).shape
+    (2, 3, 5, 6)
+    """
+    x_shape, y_shape = np.shape(x), np.shape(y)
+    if not x_shape or not y_shape:
+        return multiply(x, y)
+    if x_shape[-1] != y_shape[-2 if len(y_shape) > 1 else 0]:
+        raise ShapeError(f"dot: the inner sizes of shapes {x_shape} and {y_shape} differ")
+    if len(y_shape) <= 2:
+        return matmul(x, y)
+    columns = y_shape[:-2] + y_shape[-1:]
+    matrix = reshape(moveaxis(y, -2, 0), (y_shape[-2], math.prod(columns)))
+    return reshape(matmul(x, matrix), x_shape[:-1] + columns)
+
+
+def outer(x: TensorLike, y: TensorLike) -> Tensor:
+    """Product of each element of x with each of y: x[i] * y[j], of shape (x.size, y.size).
+
+    Both are flattened first, as in NumPy.
+
+    Examples
+    --------
+    >>> outer(Tensor([1.0, 2.0]), Tensor([3.0, 4.0, 5.0]))
+    Tensor([[ 3.,  4.,  5.],
+            [ 6.,  8., 10.]])
+    """
+    return multiply(reshape(x, (np.size(x), 1)), reshape(y, (1, np.size(y))))
+
+
+def _outer_of_rows(a: Array, b: Array) -> Array:
     """Return the outer product of two vectors (1, m) and (1, n), as a product of matrices.
 
     The inner size is 2, and half of it zeros. From fastest to slowest: this product, a broadcast
@@ -97,7 +145,7 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
         gx = g @ weight if needs[0] else None
         gw = None
         if needs[1]:
-            gw = _outer(rows, x_rows) if len(rows) == 1 else rows.T @ x_rows
+            gw = _outer_of_rows(rows, x_rows) if len(rows) == 1 else rows.T @ x_rows
         if bias is None:
             return gx, gw
         return gx, gw, add_up(rows, 0, keepdims=False) if needs[2] else None
@@ -233,4 +281,4 @@ def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
             'einsum: expected the subscripts as a string such as "ij,jk->ik", got '
             f"{type(subscripts).__name__}"
         )
-    return apply(_einsum, *operands, subscripts=subscripts)
+    return apply_wide(_einsum, *operands, subscripts=subscripts)

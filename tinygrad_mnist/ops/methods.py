@@ -1,19 +1,24 @@
 """The operations as a Tensor has them: its methods and operators."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
 
 from ..errors import GraphError, ShapeError
 from ..graph import mark_changed, mode
 from ..tensor import Tensor, TensorLike, from_numpy, unwrap
+from . import activation as f
 from . import arithmetic as a
-from . import conv, loss, norm
+from . import conv, cross_entropy, dtype, loss
 from . import elementwise as e
+from . import index as i
 from . import linear as m
+from . import norm as n
 from . import reduce as r
 from . import shape as s
+from . import trigonometry as t
+from .foreign import METHODS, missing
 
 __all__ = ["Methods"]
 
@@ -71,6 +76,20 @@ def _assign(op: Callable[[TensorLike, TensorLike], Tensor], sign: str) -> Any:
     return assign
 
 
+def _ravel(x: Any) -> Tensor:
+    """Return all elements along one axis, in C order."""
+    return s.reshape(x, (x.size,))
+
+
+def _flatten(x: Any) -> Tensor:
+    """Return all elements along one axis, in C order.
+
+    To keep the first axis, as a layer does that comes before a dense one, use nn.Flatten, or
+    reshape(len(x), -1).
+    """
+    return s.reshape(x, (x.size,))
+
+
 class Methods:
     """What every Tensor can do; see the function of the same name in the package for each."""
 
@@ -78,19 +97,30 @@ class Methods:
     negative, power, square, clip = a.negative, a.power, a.square, a.clip
     maximum, minimum = a.maximum, a.minimum
     exp, expm1, log, log1p = e.exp, e.expm1, e.log, e.log1p
-    sqrt, abs, sin, cos, tanh = e.sqrt, e.abs_, e.sin, e.cos, e.tanh
-    relu, leaky_relu, elu, gelu = e.relu, e.leaky_relu, e.elu, e.gelu
-    silu, softplus, sigmoid = e.silu, e.softplus, e.sigmoid
+    log2, log10, sqrt, reciprocal = e.log2, e.log10, e.sqrt, e.reciprocal
+    abs, sign, floor, ceil, round = e.abs_, e.sign, e.floor, e.ceil, e.round_
+    sin, cos, tan, sinh, cosh, tanh = t.sin, t.cos, t.tan, t.sinh, t.cosh, t.tanh
+    arcsin, arccos, arctan, arctan2 = t.arcsin, t.arccos, t.arctan, t.arctan2
+    relu, leaky_relu, elu, gelu = f.relu, f.leaky_relu, f.elu, f.gelu
+    silu, softplus, sigmoid = f.silu, f.softplus, f.sigmoid
+    log_sigmoid, logaddexp, erf = f.log_sigmoid, f.logaddexp, f.erf
     sum, mean, var, std = r.sum_, r.mean, r.var, r.std
-    max, min, prod, logsumexp = r.max_, r.min_, r.prod, r.logsumexp
+    max, min, prod, logsumexp, norm = r.max_, r.min_, r.prod, r.logsumexp, r.norm
     cumsum, cumprod = r.cumsum, r.cumprod
-    reshape, transpose, swapaxes, squeeze = s.reshape, s.transpose, s.swapaxes, s.squeeze
-    expand_dims, broadcast_to, pad = s.expand_dims, s.broadcast_to, s.pad
-    astype, copy = s.astype, s.copy
-    softmax, log_softmax = norm.softmax, norm.log_softmax
-    linear, matmul = m.linear, m.matmul
-    conv2d, max_pool2d, avg_pool2d = conv.conv2d, conv.max_pool2d, conv.avg_pool2d
-    softmax_cross_entropy, mse = loss.softmax_cross_entropy, loss.mse
+    reshape, transpose, swapaxes, moveaxis = s.reshape, s.transpose, s.swapaxes, s.moveaxis
+    squeeze, expand_dims, broadcast_to = s.squeeze, s.expand_dims, s.broadcast_to
+    pad, flip, roll, tile, copy = s.pad, s.flip, s.roll, s.tile, s.copy
+    ravel, flatten = _ravel, _flatten
+    take, take_along_axis, repeat, sort = i.take, i.take_along_axis, i.repeat, i.sort
+    diagonal, trace, tril, triu = i.diagonal, i.trace, i.tril, i.triu
+    astype = dtype.astype
+    softmax, log_softmax = n.softmax, n.log_softmax
+    linear, matmul, dot, outer = m.linear, m.matmul, m.dot, m.outer
+    conv1d, conv2d = conv.conv1d, conv.conv2d
+    max_pool2d, avg_pool2d = conv.max_pool2d, conv.avg_pool2d
+    softmax_cross_entropy = cross_entropy.softmax_cross_entropy
+    sigmoid_cross_entropy = cross_entropy.sigmoid_cross_entropy
+    mse, l1, huber = loss.mse, loss.l1, loss.huber
 
     __add__, __radd__ = a.add, _reflected(a.add)
     __sub__, __rsub__ = a.subtract, _reflected(a.subtract)
@@ -98,7 +128,7 @@ class Methods:
     __truediv__, __rtruediv__ = a.divide, _reflected(a.divide)
     __pow__, __rpow__ = a.power, _reflected(a.power)
     __matmul__, __rmatmul__ = m.matmul, _reflected(m.matmul)
-    __neg__, __abs__, __getitem__ = a.negative, e.abs_, s.getitem
+    __neg__, __abs__, __getitem__ = a.negative, e.abs_, i.getitem
     __iadd__, __isub__ = _assign(a.add, "+"), _assign(a.subtract, "-")
     __imul__, __itruediv__ = _assign(a.multiply, "*"), _assign(a.divide, "/")
     __ipow__, __imatmul__ = _assign(a.power, "**"), _assign(m.matmul, "@")
@@ -109,3 +139,9 @@ class Methods:
     __eq__: ClassVar[_Comparison] = _compare(np.equal)  # type: ignore[assignment]
     __ne__: ClassVar[_Comparison] = _compare(np.not_equal)  # type: ignore[assignment]
     __hash__ = object.__hash__  # == is elementwise, as in NumPy and PyTorch
+
+    if not TYPE_CHECKING:  # to a type checker, a class with a __getattr__ has every attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Raise the error for a missing attribute; Python calls this where it found none."""
+            raise AttributeError(missing("'Tensor' object", name, METHODS), name=name, obj=self)

@@ -1,6 +1,8 @@
 """Normalisation: softmax and its logarithm, batch and layer normalisation, dropout."""
 
+import math
 from collections.abc import Sequence
+from typing import Never
 
 import numpy as np
 
@@ -8,6 +10,8 @@ from ..arrays import Array, Rng, floating, unbroadcast, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
+from .dtype import apply_wide
+from .foreign import refuse
 
 __all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
 
@@ -30,15 +34,17 @@ def _top(x: Array, axis: int) -> Array:
     return values(x).max(axis=axis, keepdims=True, initial=-np.inf)
 
 
-def softmax(x: TensorLike, axis: int = -1) -> Tensor:
+def softmax(x: TensorLike, axis: int = -1, **foreign: Never) -> Tensor:
     """Softmax e**x / sum(e**x) along an axis; no overflow at any finite x."""
-    return apply(_softmax, x, axis=axis)
+    refuse("softmax", foreign)
+    return apply_wide(_softmax, x, axis=axis)
 
 
 def _log_softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
     y = x - _top(x, axis)
-    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    with np.errstate(divide="ignore"):  # over an empty axis the sum is 0
+        y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
 
     def vjp(g: Array, needs: Needs) -> Grads:
         g -= np.exp(y) * g.sum(axis=axis, keepdims=True)
@@ -47,9 +53,10 @@ def _log_softmax(x: Array, *, axis: int) -> Forward:
     return y, vjp
 
 
-def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
+def log_softmax(x: TensorLike, axis: int = -1, **foreign: Never) -> Tensor:
     """Logarithm of the softmax, x - log(sum(e**x)), along an axis; no overflow at any finite x."""
-    return apply(_log_softmax, x, axis=axis)
+    refuse("log_softmax", foreign)
+    return apply_wide(_log_softmax, x, axis=axis)
 
 
 def _normalize(
@@ -67,9 +74,9 @@ def _normalize(
     Then multiply by a weight and add a bias, each reshaped to `shape`.
     """
     mean, var = (None, None) if given is None else given
-    centred = x - (x.mean(axis=axes, keepdims=True) if mean is None else mean)
+    centred = x - (_mean(x, axes) if mean is None else mean)
     if var is None:
-        var = (centred * centred).mean(axis=axes, keepdims=True)
+        var = _mean(centred * centred, axes)
     scale = 1 / np.sqrt(var + eps)
     unit = centred * scale
     y = unit if weight is None else unit * weight.reshape(shape)
@@ -86,12 +93,16 @@ def _normalize(
             gx = g * scale if weight is None else g * (scale * weight.reshape(shape))
             if given is None:
                 # The statistics depend on x, too: take out the parts of g along 1 and along x.
-                along_one = gx.mean(axis=axes, keepdims=True)
-                along_x = (gx * unit).mean(axis=axes, keepdims=True)
+                along_one, along_x = _mean(gx, axes), _mean(gx * unit, axes)
                 gx -= along_one + unit * along_x
         return (gx, gw, gb)[: len(needs)]
 
     return y, vjp
+
+
+def _mean(x: Array, axes: tuple[int, ...]) -> Array:
+    """Return the mean over axes, which stay; of no elements it is 0, without NumPy's warning."""
+    return x.sum(axis=axes, keepdims=True) / max(math.prod(x.shape[axis] for axis in axes), 1)
 
 
 def _affine(
@@ -145,7 +156,8 @@ def batch_norm(
     ValueError
         If a training batch has one value a channel, or evaluation has no running statistics.
     """
-    data: Array = np.asarray(unwrap(x))
+    data: Array = np.asanyarray(unwrap(x))
+    eps = float(eps)
     if data.ndim < 2:
         raise ShapeError(f"batch_norm: expected x of shape (N, C, ...), got {data.shape}")
     channels = data.shape[1]
@@ -158,25 +170,35 @@ def batch_norm(
                 f"batch_norm: expected running statistics as ndarrays, got {type(a).__name__}"
             )
     axes, shape = (0, *range(2, data.ndim)), (1, channels, *(1,) * (data.ndim - 2))
+    wide = data.astype(np.float32) if data.dtype == np.float16 else data
     if training:
         if data.size < 2 * max(channels, 1):
             raise ValueError(
                 "batch_norm: expected more than one value a channel in training, got x of "
                 f"shape {data.shape}"
             )
-        y = apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
+        y = apply_wide(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
         for running, batch in (
-            (running_mean, data.mean(axis=axes)),
-            (running_var, data.var(axis=axes, ddof=1)),
+            (running_mean, wide.mean(axis=axes)),
+            (running_var, wide.var(axis=axes, ddof=1)),
         ):
             if running is not None:
-                running += momentum * (batch - running)
+                _move(running, batch, float(momentum))
         return y
     if running_mean is None or running_var is None:
         raise ValueError("batch_norm: evaluation needs running_mean and running_var")
     # copies: the statistics move on in place while this graph may still go backward
-    mean, var = (a.astype(data.dtype).reshape(shape) for a in (running_mean, running_var))
-    return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, given=(mean, var))
+    mean, var = (a.astype(wide.dtype).reshape(shape) for a in (running_mean, running_var))
+    return apply_wide(_normalize, x, *affine, axes=axes, shape=shape, eps=eps, given=(mean, var))
+
+
+def _move(running: Array, batch: Array, momentum: float) -> None:
+    """Move a running statistic towards that of a batch, in place."""
+    with np.errstate(over="ignore"):
+        running += momentum * (batch - running)
+    if running.dtype == np.float16:  # its largest number instead of an infinity that never leaves
+        largest = np.finfo(np.float16).max
+        np.clip(running, -largest, largest, out=running)
 
 
 def layer_norm(
@@ -213,7 +235,7 @@ def layer_norm(
         )
     axes = tuple(range(len(whole) - len(shape), len(whole)))
     affine = _affine("layer_norm", shape, weight, bias)
-    return apply(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
+    return apply_wide(_normalize, x, *affine, axes=axes, shape=shape, eps=float(eps))
 
 
 def _dropout(x: Array, *, mask: Array) -> Forward:

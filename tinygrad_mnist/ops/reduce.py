@@ -1,15 +1,18 @@
 """Reductions over axes, and cumulative sums and products."""
 
 import math
+from typing import Never
 
 import numpy as np
 
-from ..arrays import Array, add_up, floating, spread, values
+from ..arrays import Array, add_up, floating, is_array, spread, values
 from ..graph import Forward, Grads, Needs
-from ..tensor import Axis, Tensor, TensorLike, apply
+from ..tensor import Axis, Tensor, TensorLike, apply, run
+from .dtype import apply_wide
+from .foreign import refuse
 
 __all__ = [
-    "cumprod", "cumsum", "logsumexp", "max_", "mean", "min_", "prod", "std", "sum_", "var",
+    "cumprod", "cumsum", "logsumexp", "max_", "mean", "min_", "norm", "prod", "std", "sum_", "var",
 ]  # fmt: skip
 
 
@@ -38,8 +41,9 @@ def _sum(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
     return y, lambda g, needs: (spread(_keep_dims(g, axes, keepdims), shape),)
 
 
-def sum_(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def sum_(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
     """Sum over axes (all by default)."""
+    refuse("sum", foreign)
     return apply(_sum, x, axis=axis, keepdims=keepdims)
 
 
@@ -50,9 +54,10 @@ def _mean(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
     return y, lambda g, needs: (spread(_keep_dims(g, axes, keepdims) / count, shape),)
 
 
-def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
     """Arithmetic mean over axes (all by default)."""
-    return apply(_mean, x, axis=axis, keepdims=keepdims)
+    refuse("mean", foreign)
+    return apply_wide(_mean, x, axis=axis, keepdims=keepdims)
 
 
 def _var(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
@@ -64,9 +69,12 @@ def _var(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
     return y, lambda g, needs: (_keep_dims(g, axes, keepdims) * centred * scale,)
 
 
-def var(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+def var(
+    x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False, **foreign: Never
+) -> Tensor:
     """Variance sum((x - mean(x))**2) / (n - ddof) over axes (all by default)."""
-    return apply(_var, x, axis=axis, ddof=ddof, keepdims=keepdims)
+    refuse("var", foreign)
+    return apply_wide(_var, x, axis=axis, ddof=int(ddof), keepdims=keepdims)
 
 
 def _std(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
@@ -81,17 +89,20 @@ def _std(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
     return np.sqrt(variance), vjp
 
 
-def std(x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+def std(
+    x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False, **foreign: Never
+) -> Tensor:
     """Standard deviation, the root of `var`, over axes (all by default).
 
     Its slope where all elements are equal is taken as 0.
     """
-    return apply(_std, x, axis=axis, ddof=ddof, keepdims=keepdims)
+    refuse("std", foreign)
+    return apply_wide(_std, x, axis=axis, ddof=int(ddof), keepdims=keepdims)
 
 
 def _extreme(choose: np.ufunc, x: Array, axis: Axis, keepdims: bool) -> Forward:
     numbers, axes = values(x), _as_axes(axis, x)
-    best = np.asarray(choose.reduce(numbers, axis=axes, keepdims=True))
+    best = np.asanyarray(choose.reduce(numbers, axis=axes, keepdims=True))
     ties = numbers == best
     count = ties.sum(axis=axes, keepdims=True, dtype=numbers.dtype)
     y = best if keepdims else best.squeeze(axes)
@@ -102,18 +113,20 @@ def _max(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
     return _extreme(np.maximum, x, axis, keepdims)
 
 
-def max_(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def max_(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
     """Largest element over axes (all by default); ties share the gradient equally."""
-    return apply(_max, x, axis=axis, keepdims=keepdims)
+    refuse("max", foreign)
+    return apply_wide(_max, x, axis=axis, keepdims=keepdims)
 
 
 def _min(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
     return _extreme(np.minimum, x, axis, keepdims)
 
 
-def min_(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def min_(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
     """Smallest element over axes (all by default); ties share the gradient equally."""
-    return apply(_min, x, axis=axis, keepdims=keepdims)
+    refuse("min", foreign)
+    return apply_wide(_min, x, axis=axis, keepdims=keepdims)
 
 
 def _prod(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
@@ -138,9 +151,54 @@ def _shift(rows: Array) -> Array:
     return np.concatenate([np.ones_like(values(rows)[..., :1]), rows], axis=-1)[..., :-1]
 
 
-def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
     """Product over axes (all by default); zeros among the factors have exact gradients."""
-    return apply(_prod, x, axis=axis, keepdims=keepdims)
+    refuse("prod", foreign)
+    return apply_wide(_prod, x, axis=axis, keepdims=keepdims)
+
+
+def _norm(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
+    x = floating(x)
+    axes = _as_axes(axis, x)
+    length = _length(x, axes)
+    zero = values(length) == 0
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        direction = np.where(zero, 0, x / np.where(zero, 1, length))
+        return (_keep_dims(g, axes, keepdims) * direction,)
+
+    return length if keepdims else length.squeeze(axes), vjp
+
+
+def _length(x: Array, axes: tuple[int, ...]) -> Array:
+    """Return sqrt(sum(x * x)) with the axes kept; no square overflows or vanishes."""
+    if not is_array(x):
+        # The operation itself, because at 0 the derivative of its formula would be 0 / 0.
+        return run(_norm, x, axis=axes, keepdims=True)
+    largest = np.abs(x).max(axis=axes, keepdims=True, initial=0)
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)
+    return np.sqrt(np.square(x / scale).sum(axis=axes, keepdims=True)) * scale
+
+
+def norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
+    """Euclidean length sqrt(sum(x**2)) over axes (all by default).
+
+    Its slope x / norm(x) at 0 is taken as 0.
+
+    Parameters
+    ----------
+    x : Tensor
+    axis : int or tuple of ints, optional
+    keepdims : bool
+        Whether the axes stay, with size 1.
+
+    Examples
+    --------
+    >>> norm(Tensor([[3.0, 4.0], [0.0, 0.0]]), axis=1)
+    Tensor([5., 0.])
+    """
+    refuse("norm", foreign)
+    return apply_wide(_norm, x, axis=axis, keepdims=keepdims)
 
 
 def _cumsum(x: Array, *, axis: int | None) -> Forward:
@@ -153,9 +211,10 @@ def _cumsum(x: Array, *, axis: int | None) -> Forward:
     return np.cumsum(x, axis), vjp
 
 
-def cumsum(x: TensorLike, axis: int | None = None) -> Tensor:
+def cumsum(x: TensorLike, axis: int | None = None, **foreign: Never) -> Tensor:
     """Cumulative sum along an axis, or of the flattened tensor by default."""
-    return apply(_cumsum, x, axis=axis)
+    refuse("cumsum", foreign)
+    return apply_wide(_cumsum, x, axis=axis)
 
 
 def _cumprod(x: Array, *, axis: int | None) -> Forward:
@@ -177,12 +236,13 @@ def _cumprod(x: Array, *, axis: int | None) -> Forward:
     return y if axis is None else y.swapaxes(axis, -1), vjp
 
 
-def cumprod(x: TensorLike, axis: int | None = None) -> Tensor:
+def cumprod(x: TensorLike, axis: int | None = None, **foreign: Never) -> Tensor:
     """Cumulative product along an axis, or of the flattened tensor by default.
 
     Zeros among the factors have exact gradients.
     """
-    return apply(_cumprod, x, axis=axis)
+    refuse("cumprod", foreign)
+    return apply_wide(_cumprod, x, axis=axis)
 
 
 def _logsumexp(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
@@ -200,9 +260,10 @@ def _logsumexp(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
     return y, lambda g, needs: (_keep_dims(g, axes, keepdims) * (e / total),)
 
 
-def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
     """Logarithm of the sum of exponentials, log(sum(e**x)), over axes (all by default).
 
     It does not overflow.
     """
-    return apply(_logsumexp, x, axis=axis, keepdims=keepdims)
+    refuse("logsumexp", foreign)
+    return apply_wide(_logsumexp, x, axis=axis, keepdims=keepdims)

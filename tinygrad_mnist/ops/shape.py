@@ -1,20 +1,21 @@
-"""Operations that move elements and compute nothing: reshape, transpose, join, index, pad, cast."""
+"""Operations that move whole arrays about: reshape, transpose, join, split, pad, roll, tile."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
-import numpy.typing as npt
 
-from ..arrays import Array, is_array, unbroadcast, values
-from ..errors import ShapeError
+from ..arrays import Array, add_up, unbroadcast, values
+from ..errors import ShapeError, at_least
 from ..graph import Forward, Grads, Needs
-from ..tensor import Axis, Tensor, TensorLike, apply, run, unwrap
+from ..tensor import Axis, Tensor, TensorLike, apply, unwrap
+from .foreign import refuse
+from .index import getitem
 
 __all__ = [
-    "astype", "broadcast_to", "concatenate", "copy", "expand_dims", "getitem", "pad",
-    "reshape", "squeeze", "stack", "swapaxes", "transpose",
+    "broadcast_to", "concatenate", "copy", "expand_dims", "flip", "moveaxis", "pad", "reshape",
+    "roll", "split", "squeeze", "stack", "swapaxes", "tile", "transpose",
 ]  # fmt: skip
 
 
@@ -53,17 +54,49 @@ def _swapaxes(x: Array, *, axis1: int, axis2: int) -> Forward:
     return x.swapaxes(axis1, axis2), lambda g, needs: (g.swapaxes(axis1, axis2),)
 
 
-def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
+def swapaxes(x: TensorLike, axis1: int, axis2: int, **foreign: Never) -> Tensor:
     """Exchange two axes."""
+    refuse("swapaxes", foreign)
     return apply(_swapaxes, x, axis1=axis1, axis2=axis2)
+
+
+def _moveaxis(x: Array, *, source: Any, destination: Any) -> Forward:
+    y = np.moveaxis(x, source, destination)
+    return y, lambda g, needs: (np.moveaxis(g, destination, source),)
+
+
+def moveaxis(
+    x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]
+) -> Tensor:
+    """Move axes to other places; the rest keep their order.
+
+    Parameters
+    ----------
+    x : Tensor
+    source, destination : int or as many ints
+        Where each axis stands, and where it shall stand.
+
+    Raises
+    ------
+    ShapeError
+        If an axis is named twice, or there are more sources than destinations.
+
+    Examples
+    --------
+    >>> images = Tensor(np.zeros((8, 28, 20, 3)))
+    >>> moveaxis(images, -1, 1).shape
+    (8, 3, 28, 20)
+    """
+    return apply(_moveaxis, x, source=source, destination=destination)
 
 
 def _squeeze(x: Array, *, axis: Axis) -> Forward:
     return _reshape(x, shape=values(x).squeeze(axis).shape)
 
 
-def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
+def squeeze(x: TensorLike, axis: Axis = None, **foreign: Never) -> Tensor:
     """Drop axes of size 1: the given ones, or all."""
+    refuse("squeeze", foreign)
     return apply(_squeeze, x, axis=axis)
 
 
@@ -71,8 +104,9 @@ def _expand_dims(x: Array, *, axis: int | tuple[int, ...]) -> Forward:
     return _reshape(x, shape=np.expand_dims(values(x), axis).shape)
 
 
-def expand_dims(x: TensorLike, axis: int | tuple[int, ...]) -> Tensor:
+def expand_dims(x: TensorLike, axis: int | tuple[int, ...], **foreign: Never) -> Tensor:
     """Insert axes of size 1 at the given places of the result."""
+    refuse("expand_dims", foreign)
     return apply(_expand_dims, x, axis=axis)
 
 
@@ -117,7 +151,7 @@ def _concatenate(*arrays: Array, axis: int | None) -> Forward:
     return y, vjp
 
 
-def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
+def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0, **foreign: Never) -> Tensor:
     """Join tensors along an existing axis (flattened, if None).
 
     Raises
@@ -125,6 +159,7 @@ def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
     ShapeError
         If there are none, or their shapes differ along another axis.
     """
+    refuse("concatenate", foreign)
     if len(tensors) == 0:
         raise ShapeError("concatenate: expected at least one tensor, got none")
     return apply(_concatenate, *tensors, axis=axis)
@@ -144,7 +179,7 @@ def _stack(*arrays: Array, axis: int) -> Forward:
     return y, vjp
 
 
-def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
+def stack(tensors: Sequence[TensorLike], axis: int = 0, **foreign: Never) -> Tensor:
     """Join tensors of equal shape along a new axis.
 
     Raises
@@ -152,9 +187,59 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     ShapeError
         If there are none, or their shapes differ.
     """
+    refuse("stack", foreign)
     if len(tensors) == 0:
         raise ShapeError("stack: expected at least one tensor, got none")
     return apply(_stack, *tensors, axis=axis)
+
+
+def split(
+    x: TensorLike,
+    indices_or_sections: int | Sequence[int],
+    axis: int = 0,
+    **foreign: Never,
+) -> list[Tensor]:
+    """Cut into a list of tensors along an axis.
+
+    Parameters
+    ----------
+    x : Tensor
+    indices_or_sections : int or sequence of ints
+        A number of equal parts; or the places to cut at, so that [2, 3] gives x[:2], x[2:3], x[3:].
+    axis : int
+
+    Raises
+    ------
+    ShapeError
+        If the axis does not divide into so many equal parts.
+
+    Examples
+    --------
+    >>> split(Tensor([1.0, 2.0, 3.0, 4.0]), 2)
+    [Tensor([1., 2.]), Tensor([3., 4.])]
+    >>> split(Tensor([1.0, 2.0, 3.0, 4.0]), [1])
+    [Tensor([1.]), Tensor([2., 3., 4.])]
+    """
+    refuse("split", foreign)
+    shape = np.shape(x)
+    along = np.lib.array_utils.normalize_axis_index(axis, len(shape), "split")
+    cuts: list[int | None]
+    if np.ndim(indices_or_sections) == 0:
+        [parts] = at_least(1, "split", sections=indices_or_sections)
+        if shape[along] % parts:
+            raise ShapeError(
+                f"split: expected a number of parts that divides the size {shape[along]} of axis "
+                f"{axis}, got {parts}; pass the places to cut at for unequal parts"
+            )
+        cuts = [shape[along] // parts * i for i in range(1, parts)]
+    else:
+        cuts = list(unwrap(indices_or_sections))
+    before = (slice(None),) * along
+    ends = [*cuts, None]
+    return [
+        getitem(x, (*before, slice(start, stop)))
+        for start, stop in zip([None, *cuts], ends, strict=True)
+    ]
 
 
 def _pad(x: Array, *, width: Any, value: float) -> Forward:
@@ -188,48 +273,90 @@ def pad(
     return apply(_pad, x, width=pad_width, value=constant_values)
 
 
-def _getitem(x: Array, *, index: Any) -> Forward:
-    shape = x.shape
-    return x[index], lambda g, needs: (run(put, g, index=index, shape=shape),)
+def _flip(x: Array, *, axis: Axis) -> Forward:
+    return np.flip(x, axis), lambda g, needs: (np.flip(g, axis),)
 
 
-def put(g: Array, *, index: Any, shape: tuple[int, ...]) -> Forward:
-    """Add the elements of g to zeros of a shape, at an index: the transpose of `_getitem`."""
-    if is_array(g):
-        out = _put_array(g, index, shape)
-    else:
-        out = run(put, g, index=index, shape=shape)
-    return out, lambda h, needs: (h[index],)
+def flip(x: TensorLike, axis: Axis = None, **foreign: Never) -> Tensor:
+    """Reverse the order of the elements along axes (all by default).
 
-
-def _put_array(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
-    out = np.zeros_like(g, shape=shape)
-    parts = map(np.asarray, index if isinstance(index, tuple) else (index,))
-    if any(part.dtype.kind in "iu" and part.ndim for part in parts):
-        np.add.at(out, index, g)  # several integers may name an element twice
-    else:
-        out[index] = g
-    return out
-
-
-def getitem(x: TensorLike, index: Any) -> Tensor:
-    """Take the elements x[index], with all that NumPy takes as an index.
-
-    That is slices, integers, None, ..., arrays of integers, and masks.
+    Examples
+    --------
+    >>> flip(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    Tensor([[2., 1.],
+            [4., 3.]])
     """
-    return apply(
-        _getitem, x, index=tuple(map(unwrap, index)) if isinstance(index, tuple) else unwrap(index)
-    )
+    refuse("flip", foreign)
+    return apply(_flip, x, axis=axis)
 
 
-def _astype(x: Array, *, dtype: npt.DTypeLike) -> Forward:
-    before = x.dtype
-    return x.astype(dtype), lambda g, needs: (g.astype(before),)
+def _roll(x: Array, *, shift: Any, axis: Axis) -> Forward:
+    back = tuple(-s for s in shift) if isinstance(shift, tuple) else -shift
+    return np.roll(x, shift, axis), lambda g, needs: (np.roll(g, back, axis),)
 
 
-def astype(x: TensorLike, dtype: npt.DTypeLike) -> Tensor:
-    """Convert to another dtype; the gradient is converted back."""
-    return apply(_astype, x, dtype=dtype)
+def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None, **foreign: Never) -> Tensor:
+    """Shift the elements along axes; what leaves at the end comes in again at the beginning.
+
+    Parameters
+    ----------
+    x : Tensor
+    shift : int or sequence of ints
+        By how many places, for all axes or for each of them.
+    axis : int or tuple of ints, optional
+        By default, x is shifted as if it were flat.
+
+    Examples
+    --------
+    >>> roll(Tensor([1.0, 2.0, 3.0, 4.0]), 1)
+    Tensor([4., 1., 2., 3.])
+    """
+    refuse("roll", foreign)
+    steps = tuple(shift) if isinstance(shift, (Sequence, np.ndarray)) else shift
+    return apply(_roll, x, shift=steps, axis=axis)
+
+
+def _tile(x: Array, *, reps: tuple[int, ...]) -> Forward:
+    before = x.shape
+    axes = max(len(reps), len(before))
+    counts = (*(1,) * (axes - len(reps)), *reps)
+    sizes = (*(1,) * (axes - len(before)), *before)
+    # In g each axis counts the copies, then the elements of each copy.
+    pairs = tuple(n for pair in zip(counts, sizes, strict=True) for n in pair)
+    copies = tuple(range(0, 2 * axes, 2))
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (add_up(g.reshape(pairs), copies, keepdims=False).reshape(before),)
+
+    return np.tile(x, reps), vjp
+
+
+def tile(x: TensorLike, reps: int | Sequence[int]) -> Tensor:
+    """Lay copies of the whole array side by side.
+
+    Parameters
+    ----------
+    x : Tensor
+    reps : int or sequence of ints
+        How many copies along each axis. A single number is for the last axis. If there are more
+        numbers than axes, x gets new axes in front.
+
+    Raises
+    ------
+    ValueError
+        If a number is negative.
+
+    Examples
+    --------
+    >>> tile(Tensor([1.0, 2.0]), 2)
+    Tensor([1., 2., 1., 2.])
+    >>> tile(Tensor([1.0, 2.0]), (2, 1))
+    Tensor([[1., 2.],
+            [1., 2.]])
+    """
+    numbers = list(reps) if isinstance(reps, (Sequence, np.ndarray)) else [reps]
+    counts = at_least(0, "tile", **{f"reps[{i}]": n for i, n in enumerate(numbers)})
+    return apply(_tile, x, reps=tuple(counts))
 
 
 def _copy(x: Array) -> Forward:

@@ -1,24 +1,26 @@
 """Optimizers that scale each element's step by its own history: Adam, AdamW and RMSprop."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from ..arrays import Array
-from ..tensor import Tensor
-from .sgd import Optimizer
+from .base import Optimizer
+from .groups import Pair, Params, Range
 
 __all__ = ["Adam", "AdamW", "RMSprop"]
 
 
 class Adam(Optimizer):
-    """Adam: w -= lr * m' / (sqrt(v') + eps), with m and v the running means of g and g**2, corrected for their start at 0.
+    """Adam: w -= lr * m' / (sqrt(v') + eps).
+
+    m and v are the running means of g and g**2; m' and v' are corrected for their start at 0.
 
     Parameters
     ----------
-    params : iterable of Tensors
+    params : iterable of Tensors, or list of groups
     lr : float
     betas : (float, float) in [0, 1)
         How much of the running means each step keeps.
@@ -32,12 +34,14 @@ class Adam(Optimizer):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("mean", "square")
+    ranges: ClassVar[Mapping[str, Range]] = {"betas": Pair(below=1)}
     betas: tuple[float, float]
     eps: float
+    weight_decay: float
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Params,
         lr: float = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),
@@ -67,20 +71,24 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: `w *= 1 - lr * weight_decay` before Adam's step (Loshchilov & Hutter 2019).
+    """Adam with decoupled weight decay: `w *= 1 - lr * weight_decay` before Adam's step.
 
     Parameters
     ----------
     params, lr, betas, eps
         As in `Adam`.
     weight_decay : float
+
+    References
+    ----------
+    Loshchilov & Hutter (2019), Decoupled weight decay regularization.
     """
 
     decoupled: ClassVar[bool] = True
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Params,
         lr: float = 1e-3,
         *,
         betas: tuple[float, float] = (0.9, 0.999),
@@ -91,13 +99,13 @@ class AdamW(Adam):
 
 
 class RMSprop(Optimizer):
-    """RMSprop: w -= lr * g / (sqrt(v) + eps), with v the running mean of g**2 (Hinton 2012, in PyTorch's form).
+    """RMSprop: w -= lr * g / (sqrt(v) + eps), with v the running mean of g**2.
 
     With momentum, u = momentum * u + g / (sqrt(v) + eps) and w -= lr * u.
 
     Parameters
     ----------
-    params : iterable of Tensors
+    params : iterable of Tensors, or list of groups
     lr : float
     alpha : float in [0, 1)
         How much of the running mean each step keeps.
@@ -107,18 +115,24 @@ class RMSprop(Optimizer):
     momentum : float in [0, 1)
     centered : bool
         Whether v shall be the running variance: less the square of the running mean of g.
+
+    References
+    ----------
+    Hinton (2012), Neural networks for machine learning, lecture 6, in PyTorch's form.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square",)
     optional_slots: ClassVar[Mapping[str, str]] = {"velocity": "momentum", "mean": "centered"}
+    ranges: ClassVar[Mapping[str, Range]] = {"alpha": Range(below=1), "momentum": Range(below=1)}
     alpha: float
     eps: float
+    weight_decay: float
     momentum: float
     centered: bool
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Params,
         lr: float = 1e-2,
         *,
         alpha: float = 0.99,

@@ -1,34 +1,55 @@
-"""Learning-rate schedules; each sets its optimizer's `lr`, and is stepped after each of the optimizer's steps."""
+"""Learning-rate schedules: each sets the rates of its optimizer, and steps after it."""
 
 import copy
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import at_least
-from .sgd import Optimizer, checked
+from .base import Optimizer
+from .groups import Range
 
 __all__ = ["CosineLR", "OneCycleLR", "Schedule", "StepLR"]
 
 
 class Schedule:
-    """The base of the schedules: a subclass writes `rate`, the learning rate after a number of steps.
+    """The base of the schedules: a subclass writes `rate`, the rate after a number of steps.
 
     Its `__init__` sets the numbers that `rate` needs before it calls this one, which sets the first
-    rate.
+    rate. `settings` names those numbers that never change after that: loading a state leaves them
+    as they are.
+
+    The rate is that of the optimizer's first group. Other groups keep their proportion to it.
 
     Parameters
     ----------
     opt : Optimizer
-        Its present `lr` is the base rate.
+        Its present rates are the base rates.
+
+    Attributes
+    ----------
+    base_lrs : list of float
+        The base rate of each group; `base_lr` is the first.
     """
 
+    settings: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, opt: Optimizer) -> None:
-        if not hasattr(opt, "lr"):
-            raise TypeError(
-                f"{type(self).__name__}: expected an optimizer, got {type(opt).__name__}"
+        kind = type(self).__name__
+        if not isinstance(opt, Optimizer):
+            raise TypeError(f"{kind}: expected an optimizer, got {type(opt).__name__}")
+        self.opt, self.steps = opt, 0
+        self.base_lrs = [float(group["lr"]) for group in opt.param_groups]
+        if self.base_lrs[0] == 0 and any(self.base_lrs):
+            raise ValueError(
+                f"{kind}: expected the first group to have a rate above 0, because the others keep "
+                f"their proportion to it; got {self.base_lrs}"
             )
-        self.opt, self.base_lr, self.steps = opt, float(opt.lr), 0
-        opt.lr = self.rate(0)
+        self._set_rates()
+
+    @property
+    def base_lr(self) -> float:
+        """The base rate of the first group."""
+        return self.base_lrs[0]
 
     def rate(self, steps: int) -> float:
         """Return the learning rate after so many steps."""
@@ -37,67 +58,129 @@ class Schedule:
         )
 
     def step(self) -> None:
-        """Move on by one step and set the optimizer's learning rate."""
+        """Move on by one step and set the learning rates."""
         self.steps += 1
-        self.opt.lr = self.rate(self.steps)
+        self._set_rates()
+
+    def set_base_rate(self, group: int, lr: float) -> None:
+        """Give one group another base rate, from now on."""
+        self.base_lrs[group] = float(Range().check(type(self).__name__, "lr", lr))
+        self._set_rates()
+
+    def _set_rates(self) -> None:
+        rate, first = self.rate(self.steps), self.base_lrs[0]
+        for group, base in zip(self.opt.param_groups, self.base_lrs, strict=True):
+            group["lr"] = rate if base == first else rate * (base / first)
 
     def state_dict(self) -> dict[str, Any]:
         """Return every number of the schedule, for JSON."""
-        return {name: value for name, value in vars(self).items() if name != "opt"}
+        return {
+            name: list(value) if isinstance(value, list) else value
+            for name, value in vars(self).items()
+            if name != "opt"
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned, and the optimizer's learning rate with it.
+        """Restore how far a schedule has gone, and the optimizer's rates with it.
+
+        What was given to this schedule stays: one with more `total_steps` goes on over those.
 
         Raises
         ------
         ValueError
             If it is the state of another kind of schedule, or damaged; nothing has changed then.
         """
-        kind = type(self).__name__
-        if state.keys() != self.state_dict().keys():
-            raise ValueError(f"{kind}: expected {sorted(self.state_dict())}, got {sorted(state)}")
+        kind, own = type(self).__name__, self.state_dict()
+        if state.keys() != own.keys():
+            raise ValueError(f"{kind}: expected {sorted(own)}, got {sorted(state)}")
         new = copy.copy(self)
-        vars(new).update(state)
+        vars(new).update({name: state[name] for name in state if name not in self.settings})
+        lr = Range()
         try:
-            if new.steps < 0:
-                raise ValueError(f"expected steps of at least 0, got {new.steps}")
-            self.opt.lr = new.rate(new.steps)
+            at_least(0, kind, steps=new.steps)
+            new.base_lrs = [float(lr.check(kind, "base_lrs", base)) for base in new.base_lrs]
+            if len(new.base_lrs) != len(self.base_lrs):
+                raise ValueError(f"expected {len(self.base_lrs)} groups, got {len(new.base_lrs)}")
+            lr.check(kind, "the rate", new.rate(new.steps))
         except (TypeError, ValueError, ArithmeticError) as error:
             raise ValueError(f"{kind} cannot load this state: {error}") from error
-        vars(self).update(state)
+        vars(self).update(vars(new))
+        self._set_rates()
+
+    def __repr__(self) -> str:
+        shown = "".join(f"{name}={getattr(self, name)}, " for name in self.settings)
+        return f"{type(self).__name__}({shown}steps={self.steps})"
 
 
 class StepLR(Schedule):
-    """Staircase: the base rate times gamma ** (steps // step_size)."""
+    """Staircase: the base rate times gamma ** (steps // step_size).
 
-    def __init__(self, opt: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        [self.step_size] = at_least(1, "StepLR", step_size=step_size)
-        self.gamma = float(checked("StepLR", "gamma", gamma))
+    Parameters
+    ----------
+    opt : Optimizer
+    step_size : int
+    gamma : float
+    warmup : int
+        How many of the steps rise first, along a line from lr / warmup to lr.
+    """
+
+    settings: ClassVar[tuple[str, ...]] = ("step_size", "gamma", "warmup")
+
+    def __init__(
+        self, opt: Optimizer, step_size: int, gamma: float = 0.1, *, warmup: int = 0
+    ) -> None:
+        self.step_size = at_least(1, "StepLR", step_size=step_size)[0]
+        self.gamma = float(Range().check("StepLR", "gamma", gamma))
+        self.warmup = at_least(0, "StepLR", warmup=warmup)[0]
         super().__init__(opt)
 
     def rate(self, steps: int) -> float:
         """Return the rate after so many steps."""
+        if steps < self.warmup:
+            return _rise(self.base_lr, steps, self.warmup)
         return float(self.base_lr * self.gamma ** (steps // self.step_size))
 
 
 class CosineLR(Schedule):
-    """Half a cosine from the base rate to `min_lr` over `total_steps`, and `min_lr` after it (Loshchilov & Hutter 2017)."""
+    """Half a cosine from the base rate to `min_lr` over `total_steps`, and `min_lr` after it.
 
-    def __init__(self, opt: Optimizer, total_steps: int, min_lr: float = 0.0) -> None:
-        [self.total_steps] = at_least(1, "CosineLR", total_steps=total_steps)
-        self.min_lr = float(checked("CosineLR", "min_lr", min_lr))
+    Parameters
+    ----------
+    opt : Optimizer
+    total_steps : int
+    min_lr : float
+    warmup : int
+        How many of the steps rise first, along a line from lr / warmup to lr; the cosine takes the
+        others.
+
+    References
+    ----------
+    Loshchilov & Hutter (2017), SGDR: stochastic gradient descent with warm restarts.
+    """
+
+    settings: ClassVar[tuple[str, ...]] = ("total_steps", "min_lr", "warmup")
+
+    def __init__(
+        self, opt: Optimizer, total_steps: int, min_lr: float = 0.0, *, warmup: int = 0
+    ) -> None:
+        self.total_steps = at_least(1, "CosineLR", total_steps=total_steps)[0]
+        self.min_lr = float(Range().check("CosineLR", "min_lr", min_lr))
+        self.warmup = _check_warmup("CosineLR", warmup, self.total_steps)
         super().__init__(opt)
 
     def rate(self, steps: int) -> float:
         """Return the rate after so many steps."""
-        return _cosine(self.base_lr, self.min_lr, min(steps / self.total_steps, 1.0))
+        if steps < self.warmup:
+            return _rise(self.base_lr, steps, self.warmup)
+        share = (steps - self.warmup) / (self.total_steps - self.warmup)
+        return _cosine(self.base_lr, self.min_lr, min(share, 1.0))
 
 
 class OneCycleLR(Schedule):
-    """One cycle: up from max_lr / 25 to max_lr over 30% of the steps, then down to max_lr / 250,000, along cosines.
+    """One cycle: up from max_lr / 25 to max_lr, then down to max_lr / 250,000, along cosines.
 
-    The rates are PyTorch's; the momentum, which PyTorch may cycle too, is left alone. After
-    `total_steps` the rate stays.
+    30% of the steps go up. The rates are PyTorch's; the momentum, which PyTorch may cycle too, is
+    left alone. After `total_steps` the rate stays.
 
     Parameters
     ----------
@@ -108,11 +191,18 @@ class OneCycleLR(Schedule):
         The share of the steps that go up.
     div_factor, final_div_factor : float
         The first rate is max_lr / div_factor, the last the first / final_div_factor.
+    warmup : int
+        If above 0, how many steps go up, instead of `pct_start`: along a line from
+        max_lr / warmup to max_lr.
 
     References
     ----------
     Smith & Topin (2018), Super-convergence.
     """
+
+    settings: ClassVar[tuple[str, ...]] = (
+        "max_lr", "total_steps", "pct_start", "div_factor", "final_div_factor", "warmup",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -123,9 +213,10 @@ class OneCycleLR(Schedule):
         pct_start: float = 0.3,
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
+        warmup: int = 0,
     ) -> None:
-        [self.total_steps] = at_least(1, "OneCycleLR", total_steps=total_steps)
-        self.max_lr = float(checked("OneCycleLR", "max_lr", max_lr))
+        self.total_steps = at_least(1, "OneCycleLR", total_steps=total_steps)[0]
+        self.max_lr = float(Range().check("OneCycleLR", "max_lr", max_lr))
         if (
             not 0 < pct_start < 1
             or not 0 < div_factor < math.inf
@@ -135,21 +226,34 @@ class OneCycleLR(Schedule):
             raise ValueError(
                 f"OneCycleLR: expected pct_start in (0, 1) and finite factors above 0, got {got}"
             )
-        self.pct_start, self.div_factor, self.final_div_factor = (
-            float(pct_start),
-            float(div_factor),
-            float(final_div_factor),
-        )
+        self.pct_start, self.div_factor = float(pct_start), float(div_factor)
+        self.final_div_factor = float(final_div_factor)
+        self.warmup = _check_warmup("OneCycleLR", warmup, self.total_steps)
         super().__init__(opt)
 
     def rate(self, steps: int) -> float:
         """Return the rate after so many steps."""
+        if steps < self.warmup:
+            return _rise(self.max_lr, steps, self.warmup)
         first = self.max_lr / self.div_factor
         peak, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
+        if self.warmup:
+            peak = self.warmup - 1
         if steps <= peak:
             return _cosine(first, self.max_lr, steps / peak if peak > 0 else 1.0)
         share = min((steps - peak) / (last - peak), 1.0) if last > peak else 1.0
         return _cosine(self.max_lr, first / self.final_div_factor, share)
+
+
+def _check_warmup(kind: str, warmup: int, total_steps: int) -> int:
+    [checked] = at_least(0, kind, warmup=warmup)
+    if checked >= total_steps:
+        raise ValueError(f"{kind}: expected warmup below total_steps, {total_steps}, got {warmup}")
+    return checked
+
+
+def _rise(peak: float, steps: int, warmup: int) -> float:
+    return float(peak * (steps + 1) / warmup)
 
 
 def _cosine(start: float, end: float, share: float) -> float:

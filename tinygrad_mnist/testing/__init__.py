@@ -1,4 +1,4 @@
-"""Gradient tests for your own operations: a checker, and hypothesis strategies (`tinygrad_mnist.testing.strategies`)."""
+"""Gradient tests for your own operations: a checker, and strategies for hypothesis."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +27,14 @@ else:  # to a type checker, a module with a __getattr__ has every name
 
 
 def _register() -> None:
-    """Let `st.from_type(Tensor)` give `tensors()`; hypothesis calls this, through the package's entry point."""
+    """Let `st.from_type(Tensor)` give `tensors()`; hypothesis calls this by an entry point."""
     from hypothesis import strategies as st
 
     from ..tensor import Tensor
 
     def strategy(_: object) -> Any:
-        from .strategies import (
-            # Not before: hypothesis may be half-way through the import that this file began
-            tensors,
-        )
+        # Not before: hypothesis may be half-way through the import that this file began.
+        from .strategies import tensors
 
         return tensors()
 

@@ -1,117 +1,304 @@
 """Numeric slopes: central differences that tell kinks from bugs, and complex steps."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Array
 from ..errors import GradcheckError, NonDifferentiableError
+from .function import Checked
 
-__all__ = ["Central", "Complex", "place"]
+__all__ = ["Central", "Complex", "Found", "place", "seeds_by_size"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_STEPS = (64, 8, 1, 1 / 16, 1 / 256)  # times the usual step: what is tried where that disagrees
+
+
+@dataclass(frozen=True)
+class Found:
+    """A numeric slope, the step that gave it, and how far it may be from the true one."""
+
+    slope: float
+    step: float
+    uncertainty: float
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The slopes to the right and to the left with one step, of the outputs times one seed."""
+
+    step: float
+    right: float
+    left: float
+    rounding: float
+    """How much the slopes change with the last digits of the outputs that move."""
+    total: float
+    """What the slopes would be if all outputs had the same sign."""
+
+    @property
+    def slope(self) -> float:
+        """The central difference."""
+        return (self.right + self.left) / 2
 
 
 class Central:
-    """Slopes by central differences, the step scaled to each entry; tells kinks by one-sided slopes at two steps."""
+    """Slopes by central differences, the step scaled to each entry.
+
+    The numbers of a function carry rounding, and a difference divides it by the step. So only the
+    outputs that the entry moves count as a source of rounding: a large constant among the outputs
+    hides nothing.
+
+    Parameters
+    ----------
+    y : the value of the function
+    seeds : what y is multiplied by, before its elements are added up
+    floors : for each seed, the difference that may be rounding where large terms cancel
+    """
 
     eps = _EPS ** (1 / 3)
+    rtol = 1e-5
 
     def __init__(
-        self, function: Any, y: Array, seed: Array, eps: float | None, rtol: float, atol: float
+        self,
+        checked: Checked,
+        y: Array,
+        seeds: Sequence[Array],
+        floors: Sequence[float],
+        *,
+        eps: float | None = None,
+        rtol: float | None = None,
+        atol: float | None = None,
     ) -> None:
-        self.function, self.y, self.seed, self.rtol, self.atol = function, y, seed, rtol, atol
+        self.checked, self.y = checked, y.ravel()
+        self.seeds = np.array([seed.ravel() for seed in seeds])
+        self.floors = floors
         self.eps = self.eps if eps is None else eps
+        self.rtol = self.rtol if rtol is None else rtol
+        self.atols = floors if atol is None else [atol] * len(seeds)
 
-    def sides(self, k: int, direction: Any, step: float) -> tuple[float, float]:
-        """Return the slopes to the right and to the left."""
-        arrays = list(self.function.arrays)
-        slopes = []
-        for sign in (1.0, -1.0):
-            arrays[k] = _moved(self.function.arrays[k], direction, sign * step)
-            change = self.seed * (self.function(arrays)[0].numpy() - self.y)
-            slopes.append(sign * float(change.sum()) / step)
-        return slopes[0], slopes[1]
+    def first_difference(
+        self, k: int, direction: Any, expected: Sequence[float]
+    ) -> tuple[float, Found] | None:
+        """Return the first analytic and numeric slope that differ, or None.
 
-    def smooth_sides(self, k: int, direction: Any, step: float) -> tuple[float, float]:
-        """Return the slopes to the right and to the left, which raise NonDifferentiableError where they meet in a kink."""
-        right, left = self.sides(k, direction, step)
-        noise = 100 * _EPS * float(np.abs(self.seed * self.y).sum())
-        gap = abs(right - left)
-        if not np.isfinite(right - left) or gap > 1e-3 * max(abs(right), abs(left)) + noise / step:
-            near = self.sides(k, direction, step / 8)
-            if (
-                not abs(near[0] - near[1]) < gap / 2
-            ):  # on a smooth curve the gap shrinks with the step
-                where = f"{self.function.labels[k]} at {place(self.function.arrays[k], direction)}"
-                sides = f"slope {right:.6g} to the right and {left:.6g} to the left; move the point away, or see away_from()"
+        The slopes are those by an entry of array k, or along a direction in it. `expected` has the
+        analytic one for each seed.
+        """
+        __tracebackhide__ = True
+        for g, found in enumerate(self.slopes(k, direction, expected)):
+            if not self.agrees(g, found, expected[g]):
+                return expected[g], found
+        return None
+
+    def agrees(self, g: int, found: Found, expected: float) -> bool:
+        """Return whether a numeric slope agrees with the analytic one, for seed g."""
+        larger = max(abs(found.slope), abs(expected))
+        allowed = self.rtol * larger + self.atols[g] + found.uncertainty
+        return abs(found.slope - expected) <= allowed
+
+    def slopes(self, k: int, direction: Any, expected: Sequence[float]) -> list[Found]:
+        """Return the slope for each seed; one pair of evaluations is enough where it agrees."""
+        __tracebackhide__ = True
+        step = self.eps * _size(self.checked.arrays[k], direction)
+        found = [_at_once(sides) for sides in self.smooth_sides(k, direction, step)]
+        if all(self.agrees(g, f, e) for g, (f, e) in enumerate(zip(found, expected, strict=True))):
+            return found
+        tried = [self.sides(k, direction, step * factor) for factor in _STEPS]
+        return [
+            _of_several_steps(f, [sides[g] for sides in tried], expected[g])
+            for g, f in enumerate(found)
+        ]
+
+    def sides(self, k: int, direction: Any, step: float) -> list[Sides]:
+        """Return the slopes to the right and to the left, for each seed."""
+        __tracebackhide__ = True
+        arrays = list(self.checked.arrays)
+        ends = []
+        for signed in (step, -step):
+            arrays[k] = _moved(self.checked.arrays[k], direction, signed)
+            ends.append(self.checked.value(arrays).ravel())
+        # Infinite outputs that stay the same have no slope, though inf - inf is nan.
+        changes = [np.where(end == self.y, 0.0, end - self.y) for end in ends]
+        moving = (changes[0] != 0) | (changes[1] != 0)
+        sizes = np.where(moving, np.maximum(np.abs(ends[0]), np.abs(ends[1])), 0.0)
+        weights = np.abs(self.seeds)
+        found = [
+            self.seeds @ changes[0] / step,
+            self.seeds @ changes[1] / -step,
+            weights @ sizes * (_EPS / step),
+            weights @ np.abs(changes[0]) / step,
+        ]
+        return [Sides(step, *numbers) for numbers in np.array(found).T.tolist()]
+
+    def smooth_sides(self, k: int, direction: Any, step: float) -> list[Sides]:
+        """Return what `sides` returns; a NonDifferentiableError where they meet in a kink."""
+        __tracebackhide__ = True
+        found = self.sides(k, direction, step)
+        near: list[Sides] = []
+        for g, here in enumerate(found):
+            gap = abs(here.right - here.left)
+            larger = max(abs(here.right), abs(here.left))
+            if gap <= 1e-3 * larger + 100 * here.rounding + 10 * self.floors[g] < math.inf:
+                continue
+            near = near or self.sides(k, direction, step / 8)
+            # On a smooth curve the gap shrinks with the step.
+            if not abs(near[g].right - near[g].left) < gap / 2:
                 raise NonDifferentiableError(
-                    f"{self.function.name}: not differentiable by {where}: {sides}"
+                    f"{self.checked.name}: not differentiable by {self.checked.labels[k]} at "
+                    f"{place(self.checked.arrays[k], direction)}: slope {here.right:.6g} to the "
+                    f"right and {here.left:.6g} to the left; move the point away, or see "
+                    "away_from()"
                 )
-        return right, left
+        return found
 
-    def slope(self, k: int, direction: Any, expected: float) -> tuple[float, float]:
-        """Return the slope by entry (or along direction) of array k, and the step that gave it."""
-        step = self.eps * _size(self.function.arrays[k], direction)
-        right, left = self.smooth_sides(k, direction, step)
-        best = (right + left) / 2
-        for finer in (step / 16, step / 256, step * 8):  # a kink close by, or a steep curve
-            if abs(best - expected) <= self.rtol * max(abs(best), abs(expected)) + self.atol:
-                break
-            other = sum(self.sides(k, direction, finer)) / 2
-            if abs(other - expected) < abs(best - expected):
-                best, step = other, finer
-        return best, step
+
+def _noise(sides: Sides) -> float:
+    """Return how exact the difference with a usual step can be at all.
+
+    The first part is the rounding at the largest of the steps that may be tried. The second part
+    is what a curve costs where outputs with large slopes cancel.
+    """
+    return 4 / _STEPS[0] * sides.rounding + 1e-9 * sides.total
+
+
+def _at_once(sides: Sides) -> Found:
+    return Found(sides.slope, sides.step, _noise(sides))
+
+
+def _of_several_steps(usual: Found, tried: Sequence[Sides], expected: float) -> Found:
+    """Return the slope by the pair of neighbouring steps whose slopes are closest.
+
+    A large step is wrong where the curve bends or where a kink is near, and a small one where
+    rounding counts. Where two steps agree neither is the case. Their difference says how much is
+    uncertain.
+    """
+    # A large step may leave the function's domain.
+    inside = [s for s in tried if math.isfinite(s.slope) and math.isfinite(s.rounding)]
+    if len(inside) < 2:
+        return usual
+    # Counted at the largest step: at a small one, outputs may seem to stand still.
+    rounding = inside[0].rounding * inside[0].step
+    pairs = [
+        (abs(a.slope - b.slope) + rounding / b.step, i) for i, (a, b) in enumerate(pairwise(inside))
+    ]
+    uncertainty, i = min(pairs)
+    best = min(inside[i : i + 2], key=lambda sides: abs(sides.slope - expected))
+    return Found(best.slope, best.step, uncertainty + usual.uncertainty)
 
 
 class Complex(Central):
-    """Slopes by a complex step; two real ones beside it look for a kink, on either side of which it is blind."""
+    """Slopes by a complex step; it needs kernels that are analytic.
+
+    A complex step sees neither side of a kink, so two real steps go beside it.
+    """
 
     eps = 1e-100
+    rtol = 1e-9
 
-    def slope(self, k: int, direction: Any, expected: float) -> tuple[float, float]:
-        """Return the slope by entry (or along direction) of array k, and the step that gave it."""
-        arrays = list(self.function.arrays)
-        size = _size(arrays[k], direction)
+    def slopes(self, k: int, direction: Any, expected: Sequence[float]) -> list[Found]:
+        """Return the slope for each seed; an error if the function is not analytic."""
+        __tracebackhide__ = True
+        self._look_for_a_kink(k, direction)
+        arrays = list(self.checked.arrays)
+        arrays[k] = _moved(arrays[k].astype(np.complex128), direction, 1j * self.eps)
+        change = self._imaginary(k, direction, arrays) / self.eps
+        sizes = np.where(change != 0, np.abs(self.y), 0.0) + np.abs(change)
+        underflow = float(np.finfo(np.float64).tiny) / self.eps
+        noise = np.abs(self.seeds) @ sizes * (1000 * _EPS) + underflow
+        numeric = self.seeds @ change
+        found = [
+            Found(s, self.eps, n) for s, n in zip(numeric.tolist(), noise.tolist(), strict=True)
+        ]
+        if not all(
+            self.agrees(g, f, e) for g, (f, e) in enumerate(zip(found, expected, strict=True))
+        ):
+            self._compare_with_differences(k, direction, found)
+        return found
+
+    def _look_for_a_kink(self, k: int, direction: Any) -> None:
+        __tracebackhide__ = True
+        size = _size(self.checked.arrays[k], direction)
         try:
-            self.smooth_sides(
-                k, direction, 1e-9 * size
-            )  # so small that only a kink right here counts
+            # So small that only a kink right here counts.
+            self.smooth_sides(k, direction, 1e-9 * size)
         except NonDifferentiableError:  # or rounding, which the usual step does not see
             self.smooth_sides(k, direction, Central.eps * size)
-        arrays[k] = _moved(arrays[k].astype(np.complex128), direction, 1j * self.eps)
+
+    def _imaginary(self, k: int, direction: Any, arrays: Sequence[Array]) -> Array:
+        """Return what a complex step did to the value."""
+        __tracebackhide__ = True
         try:
-            y = self.function(arrays)[0].numpy()
+            y = self.checked.value(arrays)
         except TypeError as error:
-            raise GradcheckError(
-                f'{self.function.name}: not analytic ({error}); use method="central"'
-            ) from error
+            raise self._not_analytic(str(error)) from error
         if y.dtype.kind != "c":
-            raise GradcheckError(
-                f'{self.function.name}: not analytic (its result lost the complex step); use method="central"'
+            step = Central.eps * _size(self.checked.arrays[k], direction)
+            if any(sides.rounding for sides in self.sides(k, direction, step)):
+                raise self._not_analytic("its result lost the complex step")
+            return np.zeros(y.size)  # it does not depend on this input
+        imaginary: Array = y.imag.ravel()
+        return imaginary
+
+    def _compare_with_differences(self, k: int, direction: Any, found: Sequence[Found]) -> None:
+        """Raise an error if the complex step and real differences give different slopes."""
+        __tracebackhide__ = True
+        real = Central(self.checked, self.y, list(self.seeds), self.floors, rtol=1e-4)
+        differing = real.first_difference(k, direction, [each.slope for each in found])
+        if differing is not None:
+            raise self._not_analytic(
+                f"by {self.checked.labels[k]} at {place(self.checked.arrays[k], direction)} the "
+                f"complex step gives {differing[0]:.6g}, and real differences "
+                f"{differing[1].slope:.6g}"
             )
-        return float((self.seed * y.imag).sum() / self.eps), self.eps
+
+    def _not_analytic(self, reason: str) -> GradcheckError:
+        return GradcheckError(f'{self.checked.name}: not analytic ({reason}); use method="central"')
+
+
+def seeds_by_size(checked: Checked, seed: Array) -> list[Array]:
+    """Split a seed into several, one for the outputs whose slopes have about the same size.
+
+    In the sum over all outputs, one with slopes of 1e6 would hide an error in one with slopes of 1,
+    because that is less than the tolerance.
+    """
+    __tracebackhide__ = True
+    rng = np.random.default_rng(2)
+    directions = [rng.choice([-1.0, 1.0], a.shape) for a in checked.arrays]
+    ends = []
+    for sign in (1.0, -1.0):
+        moved = [
+            np.asarray(a + sign * Central.eps * np.maximum(1.0, np.abs(a)) * direction)
+            for a, direction in zip(checked.arrays, directions, strict=True)
+        ]
+        ends.append(checked.value(moved))
+    sizes = np.abs(ends[0] - ends[1])
+    largest = float(sizes[np.isfinite(sizes)].max(initial=0.0))
+    if largest == 0.0:
+        return [seed]
+    levels = np.floor(np.log10(largest / sizes) / 3)  # steps of a thousand
+    levels = np.where(np.isfinite(sizes), levels.clip(0, 3), 0)
+    return [np.where(levels == level, seed, 0.0) for level in np.unique(levels)]
 
 
 def _size(a: Array, direction: Any) -> float:
-    return max(
-        1.0,
-        float(np.abs(a).max()) if isinstance(direction, np.ndarray) else abs(float(a[direction])),
-    )
+    entries = a if isinstance(direction, np.ndarray) else a[direction]
+    return float(np.abs(entries).max(initial=1.0))
 
 
 def _moved(a: Array, direction: Any, step: complex) -> Array:
     if isinstance(direction, np.ndarray):
         return np.asarray(a + step * direction)
-    out: Array = a.copy()
-    out[direction] += step
-    return out
+    moved: Array = a.copy()
+    moved[direction] += step
+    return moved
 
 
 def place(a: Array, direction: Any) -> str:
     """Return where in an array a direction points, for a message."""
-    return (
-        "a random direction"
-        if isinstance(direction, np.ndarray)
-        else f"index {direction} (value {a[direction]:.6g})"
-    )
+    if isinstance(direction, np.ndarray):
+        return "a random direction"
+    return f"index {direction} (value {a[direction]:.6g})"

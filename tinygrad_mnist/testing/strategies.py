@@ -1,5 +1,6 @@
 """Hypothesis strategies for Tensors: shapes, tensors, broadcastable, labels, away_from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ __all__ = ["away_from", "broadcastable", "labels", "shapes", "tensors"]
 
 Strategy = st.SearchStrategy
 
-# of moderate size, so that no operation overflows and finite differences are exact enough
+# Of moderate size, so that no operation overflows and finite differences are exact enough.
 _NUMBERS: Strategy[Any] = st.floats(-8, 8).map(lambda v: round(v, 4))
 
 
@@ -45,9 +46,8 @@ def tensors(
     requires_grad : bool
     """
     kind = np.dtype(dtype)
-    fitting = (_NUMBERS if elements is None else elements).map(
-        lambda v: kind.type(v).item()
-    )  # rounded as the dtype is
+    # Rounded as the dtype is.
+    fitting = (_NUMBERS if elements is None else elements).map(lambda v: kind.type(v).item())
     arrays = hnp.arrays(kind, shapes() if shape is None else shape, elements=fitting)
     return arrays.map(lambda a: Tensor(a, requires_grad=requires_grad))
 
@@ -55,18 +55,43 @@ def tensors(
 def broadcastable(
     n: int,
     dtype: npt.DTypeLike = np.float64,
-    elements: Strategy[Any] | None = None,
+    elements: Strategy[Any] | Sequence[Strategy[Any]] | None = None,
     requires_grad: bool = True,
     max_dims: int = 3,
     max_side: int = 4,
 ) -> Strategy[tuple[Tensor, ...]]:
-    """Return a strategy of tuples of n Tensors whose shapes broadcast with each other."""
+    """Return a strategy of tuples of n Tensors whose shapes broadcast with each other.
+
+    Parameters
+    ----------
+    n : int
+    dtype : numpy dtype
+    elements : strategy of numbers, or a sequence of n of them, optional
+        As in `tensors`. A sequence has one for each Tensor: positive exponents of any base, say.
+    requires_grad : bool
+    max_dims, max_side : int
+        Limits of the shapes.
+
+    Raises
+    ------
+    ValueError
+        If the sequence does not have n strategies.
+    """
+    each = list(elements) if isinstance(elements, Sequence) else [elements] * n
+    if len(each) != n:
+        raise ValueError(
+            f"broadcastable: expected one strategy of elements for each of {n} Tensors, got "
+            f"{len(each)}"
+        )
     together = hnp.mutually_broadcastable_shapes(
         num_shapes=n, max_dims=max_dims, max_side=max_side, min_side=0
     )
     return together.flatmap(
         lambda found: st.tuples(
-            *(tensors(s, dtype, elements, requires_grad) for s in found.input_shapes)
+            *(
+                tensors(shape, dtype, its_elements, requires_grad)
+                for shape, its_elements in zip(found.input_shapes, each, strict=True)
+            )
         )
     )
 
@@ -79,11 +104,23 @@ def labels(n: int, num_classes: int) -> Strategy[Array]:
 def away_from(
     *points: float, gap: float = 0.01, low: float = -8.0, high: float = 8.0
 ) -> Strategy[float]:
-    """Return a strategy of numbers in [low, high] at least `gap` from each point: elements clear of a function's kinks."""
+    """Return a strategy of numbers in [low, high] at least `gap` from each point.
+
+    So elements stay clear of the kinks of a function.
+
+    Raises
+    ------
+    ValueError
+        If no number is left.
+    """
     starts = [low, *(point + gap for point in sorted(points))]
     ends = [*(point - gap for point in sorted(points)), high]
-    between = [(a, b) for a, b in zip(starts, ends, strict=True) if a <= b]
-    between.sort(
-        key=lambda e: (0 if e[0] <= 0 <= e[1] else min(abs(e[0]), abs(e[1])), e[1] < 0)
-    )  # it shrinks to the first
+    limited = [(max(a, low), min(b, high)) for a, b in zip(starts, ends, strict=True)]
+    between = [(a, b) for a, b in limited if a <= b]
+    if not between:
+        raise ValueError(
+            f"away_from: no number in [{low}, {high}] is at least {gap} away from each of {points}"
+        )
+    # It shrinks to the first: to the interval that is nearest to 0, a positive one before others.
+    between.sort(key=lambda e: (0 if e[0] <= 0 <= e[1] else min(abs(e[0]), abs(e[1])), e[1] < 0))
     return st.one_of(*(st.floats(a, b, allow_subnormal=False) for a, b in between))

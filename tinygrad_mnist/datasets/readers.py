@@ -1,0 +1,116 @@
+"""Read the files of a set: each format by its own reader."""
+
+from ..arrays import Array
+from ..errors import DataError
+from .archives import by_depth, opened
+from .arff import read_arff
+from .columns import PIXELS
+from .detect import kind_of
+from .files import File
+from .idx import read_idx
+from .images import read_folders
+from .layouts import find
+from .npy import read_npy
+from .parquet import read_parquet
+from .parts import Part, as_images, as_labels, joined
+from .refusals import is_refused, refusal
+from .sets import FileSet
+from .tables import read_tables
+
+__all__ = ["read"]
+
+
+def read(found: FileSet | list[File], place: str, notes: list[str]) -> dict[str, Part]:
+    """Read a set, or pictures.
+
+    Parameters
+    ----------
+    found : what `layouts.find` returns
+    place : str
+        What messages call the folder, the archive or the file.
+    notes : list of str
+        Gets what the user should know.
+
+    Returns
+    -------
+    dict
+        The parts train and test; or one of them, or "" for one that no name calls so.
+
+    Raises
+    ------
+    DataError
+        Naming the file, the place and what was expected.
+    """
+    if isinstance(found, list):
+        return read_folders(found, place)
+    if found.unread:
+        notes.append(f"{place}: {', '.join(found.unread)}: for validation, and not used")
+    if found.is_array:
+        return {part: _read_arrays(found, part) for part in found.parts}
+    files = {part: found.files(part) for part in found.parts}
+    every = [file for shards in files.values() for file in shards]
+    kinds = [kind_of(file) for file in every]
+    if len(every) == 1 and kinds[0] in ("npz", "zip"):
+        return _read_archive(every[0], notes)
+    if set(kinds) == {"table"}:  # together, because the place of the labels is judged by them all
+        parts = iter(read_tables(every, notes))
+    else:
+        parts = (_read_whole(file, kind, notes) for file, kind in zip(every, kinds, strict=True))
+    return {part: _joined([next(parts) for _ in shards], shards) for part, shards in files.items()}
+
+
+def _joined(parts: list[Part], files: list[File]) -> Part:
+    part = joined(parts, files[0].place)
+    if part.labels is None and files[0].digits:
+        raise DataError(
+            f"{files[0].place}: line 1: expected {PIXELS + 1} columns, a label and {PIXELS} pixels,"
+            f" got {PIXELS}"
+        )
+    return part
+
+
+def _read_arrays(found: FileSet, part: str) -> Part:
+    arrays = {}
+    for role in ("images", "labels"):
+        [file] = found.files(part, role)
+        arrays[role] = file, _read_array(file, role)
+    (file, images), (labels_file, labels) = arrays["images"], arrays["labels"]
+    return Part(as_images(images, file.place), as_labels(labels, labels_file.place))
+
+
+def _read_array(file: File, role: str) -> Array:
+    kind = kind_of(file)
+    if kind == "npy" or (file.name.endswith(".npy") and not is_refused(kind)):
+        return read_npy(file)
+    if kind == "npz":
+        with opened(file) as [member]:
+            return read_npy(member)
+    if is_refused(kind):
+        raise refusal(file, kind)
+    return read_idx(file, role)
+
+
+def _read_whole(file: File, kind: str, notes: list[str]) -> Part:
+    """Read a file that has images and labels."""
+    if kind == "arff":
+        return read_arff(file)
+    if kind == "parquet":
+        return read_parquet(file)
+    if kind == "npz":
+        parts = _read_archive(file, notes)
+        if list(parts) != [""]:
+            raise DataError(f"{file.place}: expected images and labels, got {', '.join(parts)}")
+        return parts[""]
+    if is_refused(kind):
+        raise refusal(file, kind)
+    [part] = read_tables([file], notes)
+    return part
+
+
+def _read_archive(file: File, notes: list[str]) -> dict[str, Part]:
+    place = f"{file.place}, {'an npz file' if kind_of(file) == 'npz' else 'a zip archive'}"
+    with opened(file) as members:
+        found = find(by_depth(members), place, notes)
+        if isinstance(found, FileSet) and found.members[0].kind == "zip":
+            raise refusal(found.members[0].file, "zip")
+        return read(found, place, notes)

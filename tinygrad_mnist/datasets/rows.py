@@ -1,0 +1,210 @@
+"""Lines of numbers, a megabyte at a time: what CSV and ARFF files have in common."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import DataError
+from .files import File
+
+__all__ = ["BLOCK", "Block", "blocks", "cells_of", "parse_numbers", "text_stream"]
+
+BLOCK = 1 << 20  # characters to parse at a time; a line is shorter
+
+
+class Block(NamedTuple):
+    """Some whole lines."""
+
+    line: int
+    """The number of the first of them."""
+    text: str
+    """The lines, joined by newlines; the last is not blank."""
+
+
+def text_stream(stream: IO[bytes], file: File) -> io.TextIOWrapper:
+    r"""Return the content as text without byte order mark, whose lines all end in \n."""
+    utf_16 = file.head(2) in (b"\xff\xfe", b"\xfe\xff")
+    encoding = "utf-16" if utf_16 else "utf-8-sig"
+    return io.TextIOWrapper(stream, encoding, errors="replace")
+
+
+def _whole_lines(text: IO[str], rest: str, file: File) -> Iterator[str]:
+    while chunk := text.read(BLOCK):
+        whole, newline, rest = (rest + chunk).rpartition("\n")
+        if newline:
+            yield whole
+        elif len(rest) > BLOCK:
+            raise DataError(f"{file.place}: expected rows, got a line of {len(rest):,} characters")
+    if rest:
+        yield rest
+
+
+def blocks(text: IO[str], file: File, line: int = 1, start: str = "") -> Iterator[Block]:
+    """Yield the lines of a text in blocks. Blank lines may end it.
+
+    Parameters
+    ----------
+    text : text stream
+    file : File
+        For the messages.
+    line : int
+        The number of the first line.
+    start : str
+        What was already read of the text, and counts.
+
+    Raises
+    ------
+    DataError
+        If a line is longer than a block, or a row follows blank lines.
+    """
+    blank = 0  # where blank lines began; only the end of the text may follow them
+    for whole in _whole_lines(text, start, file):
+        body = whole.rstrip()
+        if body and blank:
+            raise DataError(f"{file.place}: line {blank}: expected a row, got a blank line")
+        if body:
+            yield Block(line, body)
+        if "\n" in whole[len(body) :] or not body:
+            blank = blank or line + (body.count("\n") + 1 if body else 0)
+        line += whole.count("\n") + 1
+
+
+def cells_of(line: str, separator: str) -> list[str]:
+    """Return what stands between the separators, without quotes and spaces around it."""
+    if separator == " ":
+        return [cell.strip("'\"") for cell in line.split()]
+    quote = '"' if '"' in line else "'"
+    try:
+        found = next(
+            csv.reader([line], delimiter=separator, quotechar=quote, skipinitialspace=True)
+        )
+    except (csv.Error, StopIteration):
+        found = line.split(separator)
+    return [cell.strip() for cell in found] or [""]
+
+
+def parse_numbers(
+    file: File,
+    found: Iterable[Block],
+    separator: str,
+    columns: int,
+    skipped: Sequence[int] = (),
+) -> Array:
+    """Return the whole numbers from 0 to 255 in the lines.
+
+    Parameters
+    ----------
+    file : File
+        For the messages.
+    found : blocks of lines
+    separator : str
+        A space stands for any white space.
+    columns : int
+        How many there must be.
+    skipped : columns to leave out
+
+    Returns
+    -------
+    ndarray of uint8, shape (lines, columns that are not skipped)
+
+    Raises
+    ------
+    DataError
+        Naming file, line, column and what was expected.
+    """
+    kept = [i for i in range(columns) if i not in skipped] if skipped else None
+    arrays = [_parse(file, block, separator, columns, kept) for block in found]
+    if not arrays:
+        raise DataError(f"{file.place}: expected rows of {columns} numbers, got none")
+    return np.concatenate(arrays)
+
+
+def _parse(
+    file: File, block: Block, separator: str, columns: int, kept: Sequence[int] | None
+) -> Array:
+    """Return the numbers of a block: quickly if it has digits alone, else by way of float64."""
+    values = None
+    simple = _simplified(block.text, separator)
+    digits = b"0123456789\n" + separator.encode()
+    if not simple.encode("ascii", "replace").translate(None, digits):
+        values = _loaded(simple, np.uint8, separator, columns, kept)
+    if values is None:
+        values = _loaded(block.text, np.float64, separator, columns, kept)
+    if values is None or (values.dtype != np.uint8 and not _whole(values).all()):
+        raise _complaint(file, block, separator, columns, kept)
+    return values.astype(np.uint8, copy=False)
+
+
+def _simplified(text: str, separator: str) -> str:
+    """Return the lines without quotes around each value, and without .0 at its end."""
+    if '"' in text:
+        text = text.replace(f'"{separator}"', separator).replace('"\n"', "\n")
+        if text.startswith('"') and text.endswith('"'):
+            text = text[1:-1]
+    if "." in text:
+        text = text.replace(f".0{separator}", separator).replace(".0\n", "\n").removesuffix(".0")
+    return text
+
+
+def _loaded(
+    text: str, dtype: type, separator: str, columns: int, kept: Sequence[int] | None
+) -> Array | None:
+    """Return the numbers in the lines, or None if a line has others, or more or less of them."""
+    lines = text.split("\n")
+    if kept is not None and any(_count(line, separator) != columns for line in lines):
+        return None  # loadtxt passes over columns that are too many, if told which to use
+    try:
+        values: Array = np.loadtxt(
+            lines,
+            dtype,
+            delimiter=None if separator == " " else separator,
+            quotechar='"' if '"' in text else "'",
+            comments=None,
+            usecols=kept,
+            ndmin=2,
+        )
+    except ValueError:
+        return None
+    return values if values.shape == (len(lines), len(kept or range(columns))) else None
+
+
+def _count(line: str, separator: str) -> int:
+    return len(line.split()) if separator == " " else line.count(separator) + 1
+
+
+def _whole(values: Array) -> Array:
+    right: Array = (values >= 0) & (values <= 255) & (values == np.floor(values))
+    return right
+
+
+def _complaint(
+    file: File, block: Block, separator: str, columns: int, kept: Sequence[int] | None
+) -> DataError:
+    """Return the error that names the first place in the block that is wrong."""
+    for number, line in enumerate(block.text.split("\n"), block.line):
+        cells = cells_of(line, separator)
+        if len(cells) != columns:
+            return DataError(
+                f"{file.place}: line {number}: expected {columns} columns, got {len(cells)}"
+            )
+        for column in range(columns) if kept is None else kept:
+            if not _is_pixel(cells[column]):
+                return DataError(
+                    f"{file.place}: line {number}, column {column + 1}: expected an integer from 0"
+                    f" to 255, got {cells[column][:40]!r}"
+                )
+    return DataError(
+        f"{file.place}: line {block.line}: expected rows of {columns} numbers, got quotes that do"
+        " not fit, or something else between the numbers"
+    )
+
+
+def _is_pixel(cell: str) -> bool:
+    try:
+        return cell.isascii() and "_" not in cell and bool(_whole(np.array(float(cell))))
+    except ValueError:
+        return False

@@ -1,0 +1,228 @@
+"""Files that belong together, by their names: the four IDX files, or a table and its partner."""
+
+import os
+import re
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..errors import DataError
+from .archives import opened
+from .detect import kind_of
+from .files import GZIP, File
+from .names import Name, is_own, is_relative, parse
+
+__all__ = [
+    "ARRAYS",
+    "PARTS",
+    "TABLES",
+    "FileSet",
+    "Found",
+    "canonical_folder",
+    "examine",
+    "grouped",
+]
+
+ARRAYS = ("idx", "npy")
+TABLES = ("table", "arff", "parquet")
+PARTS = ("train", "test")
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file, what it is, and what its name says."""
+
+    file: File
+    kind: str
+    """What `detect.kind_of` says."""
+    name: Name
+    is_array: bool
+    """Whether it is one array, images or labels, and needs others beside it."""
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it is data, or has at least a name that promises data of MNIST."""
+        if self.is_array:
+            return bool(self.name.role)
+        return self.kind in TABLES or self.kind == "npz" or _promises_data(self.file.name)
+
+
+def _promises_data(path: str) -> bool:
+    name = path.rpartition("/")[2].lower()
+    is_table = is_own(name) or name in ("train.csv", "test.csv")
+    return parse(name, roles=True).is_idx or (is_table and not name.endswith(".zip"))
+
+
+def _is_own(path: str) -> bool:
+    """Say whether a file belongs to MNIST itself, by its name and those of its folders."""
+    folder, _, name = path.rpartition("/")
+    is_own_name = is_own(name) or name.lower() in ("train.csv", "test.csv")
+    return is_own_name and not is_relative(folder)
+
+
+def examine(file: File) -> Found:
+    """Look at a file's content and name."""
+    kind = kind_of(file)
+    with_role, whole = parse(file.name, roles=True), parse(file.name, roles=False)
+    if kind in ARRAYS:
+        return Found(file, kind, with_role, True)
+    if kind == "npz":
+        with opened(file) as members:
+            inside = [parse(member.name, roles=True) for member in members]
+        if len(inside) == 1 and not inside[0].role:
+            return Found(file, kind, with_role, True)
+        if any(name.part for name in inside):  # it is a set by itself
+            return Found(file, kind, Name(file.name, "", "", None), False)
+    if kind not in TABLES and (with_role.is_idx or file.name.endswith(".npy")):
+        return Found(file, kind, with_role, True)
+    return Found(file, kind, whole, False)
+
+
+def canonical_folder(path: str) -> str:
+    """Return the folder of a file; but one that is named like the file, as on Kaggle, is passed."""
+    folder, _, name = path.rpartition("/")
+    outer, _, inner = folder.rpartition("/")
+    plain = re.sub(r"[-._]", "-", name.lower())
+    same = inner and re.sub(r"[-._]", "-", inner.lower()) in (plain, plain.rpartition("-")[0])
+    return outer if same else folder
+
+
+@dataclass(frozen=True)
+class FileSet:
+    """Files that make up one set, or should."""
+
+    members: tuple[Found, ...]
+
+    @property
+    def is_array(self) -> bool:
+        """Whether images and labels lie in files of their own."""
+        return self.members[0].is_array
+
+    @property
+    def is_own(self) -> bool:
+        """Whether these are files of MNIST's own names."""
+        return any(_is_own(found.file.name) for found in self.members)
+
+    @property
+    def title(self) -> str:
+        """The file that stands for the set in messages."""
+        return self.names[0]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the files, those to train on first, without gzipped copies of others."""
+        ordered = sorted(self.members, key=lambda f: (f.name.part != "train", f.file.name))
+        names = [found.file.name for found in ordered]
+        copies = [f"{name}.gz" for name in names]
+        return [name for name in names if name not in copies]
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts to read: train and test, or one of them, or the only other one, such as ""."""
+        there = {found.name.part for found in self.members}
+        return [part for part in (*PARTS, "") if part in there] or ["validation"]
+
+    @property
+    def unread(self) -> list[str]:
+        """The names of the members that are for validation, beside others to train and test on."""
+        members = (found for found in self.members if found.name.part not in self.parts)
+        return [found.file.name for found in members]
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether the set has all of its files, for training as well as for testing."""
+        return not self.missing() and (self.parts != ["train"] and self.parts != ["test"])
+
+    def missing(self) -> list[str]:
+        """Return the names of the files that lack; a table without a partner lacks nothing."""
+        if not self.is_array:
+            return []
+        there = {(found.name.part, found.name.role) for found in self.members}
+        named = self.parts != [""]
+        return [
+            self._spelled(part, role)
+            for part in (PARTS if named else [""])
+            for role in ("images", "labels")
+            if (part, role) not in there
+        ]
+
+    def _spelled(self, part: str, role: str) -> str:
+        """Return the name that a member should have."""
+        name = self.members[0].name
+        is_own = name.loose == "PART-ROLE-idx-ubyte"
+        word = "t10k" if is_own and part == "test" else part
+        text = name.template.replace("PART", word).replace("ROLE", role)
+        if name.is_idx:
+            text = text.replace("idx", "idx3" if role == "images" else "idx1")
+        return text.replace("XY", "x" if role == "images" else "y")
+
+    def files(self, part: str, role: str = "") -> list[File]:
+        """Return the file of a part and a role, or its shards in order.
+
+        Raises
+        ------
+        DataError
+            If a shard is missing, or two copies of one file differ.
+        """
+        found = [f for f in self.members if (f.name.part, f.name.role) == (part, role)]
+        if any(f.name.shard for f in found):
+            return _shards(found)
+        found.sort(key=lambda f: f.name.template.endswith(".gz"))
+        for other in found[1:]:
+            if _fingerprint(found[0].file) != _fingerprint(other.file):
+                raise DataError(
+                    f"{found[0].file.place}: expected the same content as in"
+                    f" {other.file.place}, got something else: pass the path of the one you want"
+                )
+        return [found[0].file]
+
+
+def _shards(found: Iterable[Found]) -> list[File]:
+    numbered = {f.name.shard: f.file for f in found if f.name.shard}
+    count = max(of for _, of in numbered)
+    missing = [i for i in range(count) if (i, count) not in numbered]
+    if missing or len(numbered) != count:
+        raise DataError(
+            f"{next(iter(numbered.values())).place}: expected {count} shards, missing number"
+            f" {', '.join(map(str, missing)) or 'none, but there are others, too'}"
+        )
+    return [numbered[i, count] for i in range(count)]
+
+
+def _fingerprint(file: File) -> tuple[int, int]:
+    """Return the CRC-32 and the length modulo 2**32 of the content, as gzip keeps them."""
+    with file.raw() as stream:
+        if stream.read(len(GZIP)) == GZIP:
+            stream.seek(-8, os.SEEK_END)
+            end = stream.read(8)
+            return int.from_bytes(end[:4], "little"), int.from_bytes(end[4:], "little")
+        stream.seek(0)
+        crc, length = 0, 0
+        while block := stream.read(_BLOCK):
+            crc, length = zlib.crc32(block, crc), length + len(block)
+        return crc, length % 2**32
+
+
+def grouped(found: Iterable[Found]) -> list[FileSet]:
+    """Put files together whose names differ in part, role and shard alone, or in `.gz`."""
+    sets: dict[tuple[str, bool, str], list[Found]] = {}
+    for f in found:
+        key = (canonical_folder(f.file.name), f.is_array, f.name.loose)
+        sets.setdefault(key, []).append(f)
+    return _with_partners([FileSet(tuple(members)) for members in sets.values()])
+
+
+def _with_partners(sets: list[FileSet]) -> list[FileSet]:
+    """Join a table to train on and one to test on whose names differ in more, if they are alone."""
+    alone: dict[tuple[str, str], list[FileSet]] = {}
+    for s in sets:
+        if not s.is_array and s.parts in (["train"], ["test"]):
+            first = s.members[0]
+            key = (canonical_folder(first.file.name), first.name.prefix)
+            alone.setdefault(key, []).append(s)
+    for pair in alone.values():
+        if sorted(s.parts[0] for s in pair) == ["test", "train"]:
+            sets = [s for s in sets if s not in pair]
+            sets.append(FileSet(pair[0].members + pair[1].members))
+    return sets
