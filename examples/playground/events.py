@@ -14,17 +14,17 @@ class Mailbox:
     """What one page has still to be told: the newest event of each kind, and no more than that.
 
     Whoever publishes never waits for a page. A page that is slow finds the newest events when it
-    is ready for them, and those that they replaced are dropped.
+    is ready for them, and those that they replaced are dropped. The state comes first, because the
+    others make no sense without it.
     """
 
     def __init__(self, events):
-        self.waiting = dict(events)  # the text of an event by its kind, the oldest first
+        self.waiting = dict(events)  # the text of an event by its kind
         self.changed = threading.Condition()
         self.closed = False
 
     def put(self, kind, text):
         with self.changed:
-            self.waiting.pop(kind, None)
             self.waiting[kind] = text
             self.changed.notify()
 
@@ -38,7 +38,7 @@ class Mailbox:
         with self.changed:
             self.changed.wait_for(lambda: self.waiting or self.closed, timeout)
             taken, self.waiting = self.waiting, {}
-            return list(taken.values())
+            return [taken[kind] for kind in sorted(taken, key=lambda kind: kind != "state")]
 
 
 class Hub:
@@ -57,7 +57,6 @@ class Hub:
     def publish(self, kind, content):
         text = f"event: {kind}\ndata: {json.dumps(content, allow_nan=False)}\n\n"
         with self.lock:
-            self.newest.pop(kind, None)
             self.newest[kind] = text
             for box in self.boxes:
                 box.put(kind, text)

@@ -2,7 +2,7 @@
 
 import time
 
-CREDIT = 3.0  # seconds of work that may be spent on ahead: a new training shows much at first
+CREDIT = 3.0  # seconds of work that are paid for in advance: a new training shows much at first
 
 
 class Turn:
@@ -16,20 +16,27 @@ class Turn:
     def __init__(self, a_second, share):
         self.pause, self.share = 1 / a_second, share  # at most so many turns a second
         self.next = self.paid_at = 0.0
+        self.credit = CREDIT
 
     def is_due(self, waits=False):
         """Whether it is time; a thread that waits between its steps has time to spare."""
-        if time.perf_counter() < self.next:
+        now = time.perf_counter()
+        if now < self.next:
             return False
-        return waits or time.thread_time() + CREDIT >= self.paid_at
+        if waits or time.thread_time() >= self.paid_at:
+            return True
+        self.next = now + 0.01  # to ask the system takes some microseconds itself
+        return False
 
     def take(self, work):
         """Do the work now."""
         self.next = time.perf_counter() + self.pause
         started = time.thread_time()
         work()
-        spent = time.thread_time() - started
-        self.paid_at = max(self.paid_at, started) + spent / self.share
+        price = (time.thread_time() - started) / self.share
+        paid_in_advance = min(self.credit, price)
+        self.credit -= paid_in_advance
+        self.paid_at = max(self.paid_at, started) + price - paid_in_advance
 
 
 class Pace:

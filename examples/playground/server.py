@@ -40,9 +40,9 @@ class Playground(LocalServer):
             "/graph": self._trace,
         }
         self.hub = Hub()
+        self.trainer = Trainer(self.hub, mnist)
         page = PAGE.read_text(encoding="utf-8")
         super().__init__({"/": page}, answers, {"/events": self.hub.stream}, host, port)
-        self.trainer = Trainer(self.hub, mnist)
         if saved is not None:
             self.hub.publish("saved", {"name": name})
 
