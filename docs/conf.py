@@ -48,10 +48,10 @@ html_copy_source = html_show_sourcelink = False
 
 
 class Name(PyXRefRole):
-    """Single backticks in docstrings: a link where they hold the name of something, code where they do not."""
+    """Single backticks in docstrings: a link if they hold a name, else code."""
 
     def process_link(self, env, refnode, has_explicit_title, title, target):
-        """Look a class up anywhere, a function or method only in the module or class at hand, anything else nowhere."""
+        """Look a class up anywhere, a function only in the module or class at hand."""
         super().process_link(env, refnode, has_explicit_title, title, target)
         refnode["refdomain"], refnode["reftype"] = "py", "obj"
         refnode.attributes.pop("refspecific", None)
@@ -61,7 +61,7 @@ class Name(PyXRefRole):
 
 
 def unlink_words(app, doctree):
-    """Leave the words of a type, as in "ndarray of shape (N, ...)", words: only classes of ours are links."""
+    """Leave words of a type, as in "ndarray of shape (N, ...)", as words: only classes link."""
     for reference in list(doctree.findall(pending_xref)):
         if reference["reftype"] == "class" and reference["reftarget"].islower():
             reference.replace_self(reference.children)

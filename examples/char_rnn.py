@@ -1,4 +1,4 @@
-"""A recurrent network that writes: a GRU learns the text of Python's own manual, letter by letter; no image in sight."""
+"""A recurrent network that writes: a GRU learns the text of Python's own manual, by letters."""
 
 import argparse
 import re
@@ -32,7 +32,7 @@ class GRU(nn.Module):
         return h + update * (new - h)
 
     def forward(self, text, h):
-        """Return the logits (T * N, letters) of the next letters of text (N, T), and the last state."""
+        """Return logits (T * N, letters) of the next letters of text (N, T), and the last state."""
         states = []
         for t in range(text.shape[1]):
             h = self.step(text[:, t], h)
@@ -41,7 +41,7 @@ class GRU(nn.Module):
 
 
 def corpus(size):
-    """Return the text of the manual that comes with Python, as small letters, in numbers, and the alphabet."""
+    """Return the manual that comes with Python, as numbers of small letters, and the alphabet."""
     from pydoc_data.topics import topics
 
     text = re.sub(
@@ -80,7 +80,8 @@ def main(arguments=None):
     frequency = np.bincount(letters, minlength=len(alphabet)) / len(letters)
     unigram = -np.log2(frequency[held_out]).mean()
     print(
-        f"{len(letters):,} letters of {len(alphabet)}; by their frequency alone {unigram:.2f} bits each"
+        f"{len(letters):,} letters of {len(alphabet)}; "
+        f"by their frequency alone {unigram:.2f} bits each"
     )
 
     model = GRU(len(alphabet), options.hidden, rng)

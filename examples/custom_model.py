@@ -1,4 +1,4 @@
-"""A model of your own with an operation of your own: a softer ReLU with a learnt sharpness, trained on two spirals."""
+"""A model of your own with an operation of your own: a ReLU with a learnt softness, on spirals."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from tinygrad_mnist.testing import gradcheck
 from tinygrad_mnist.train import evaluate, fit
 
 
-def _swish(x, beta):  # the kernel: ndarrays in, the result and its vector-Jacobian product out
+def _swish(x, beta):  # the kernel: arrays in, the result and its vector-Jacobian product out
     s = 0.5 * (1 + np.tanh(0.5 * beta * x))  # the logistic function of beta * x
     y = x * s
 
@@ -29,9 +29,7 @@ class SpiralNet(nn.Module):
     def __init__(self, hidden=32, rng=None):
         rng = np.random.default_rng(rng)
         self.inside = nn.Linear(2, hidden, rng=rng)
-        self.beta = Tensor(
-            np.ones(hidden, np.float32), requires_grad=True
-        )  # found like any other parameter
+        self.beta = Tensor(np.ones(hidden, np.float32), requires_grad=True)  # a parameter, too
         self.outside = nn.Linear(hidden, 2, rng=rng)
 
     def forward(self, x):
@@ -45,25 +43,13 @@ def spirals(n=400, rng=None):
     return np.vstack([one, -one]).astype(np.float32), np.repeat([0, 1], n)
 
 
-def main(epochs=150):
-    gradcheck(
-        swish, np.random.default_rng(0).standard_normal((3, 4)), np.ones(4)
-    )  # first of all: is the vjp right?
-    model = SpiralNet(rng=0)
+def main():
+    # First of all: is the vjp right?
+    gradcheck(swish, np.random.default_rng(0).standard_normal((3, 4)), np.ones(4))
+    model, loss = SpiralNet(rng=0), softmax_cross_entropy
     optimizer = optim.Adam(model.parameters(), lr=0.02)
-    fit(
-        model,
-        softmax_cross_entropy,
-        optimizer,
-        spirals(rng=1),
-        epochs=epochs,
-        batch_size=64,
-        progress=30,
-        rng=2,
-    )
-    print(
-        f"accuracy on new points: {evaluate(model, softmax_cross_entropy, spirals(rng=3)).accuracy:.1%}"
-    )
+    fit(model, loss, optimizer, spirals(rng=1), epochs=150, batch_size=64, progress=30, rng=2)
+    print(f"accuracy on new points: {evaluate(model, loss, spirals(rng=3)).accuracy:.1%}")
 
 
 if __name__ == "__main__":

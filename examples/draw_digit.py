@@ -1,4 +1,4 @@
-"""Draw a digit and watch a saved model see it, live in the browser: python examples/draw_digit.py runs/mnist_mlp."""
+"""Draw a digit and watch a saved model see it: python examples/draw_digit.py runs/mnist_mlp."""
 
 import argparse
 import errno
@@ -14,20 +14,23 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-from mnist_mlp import probabilities
-from predict import as_digit, as_inputs, load_model
+from runner.data import prepare_inputs
+from runner.models import find_probabilities, load_model
+from runner.photo import SeveralDigitsError, cut_digit
 
 from tinygrad_mnist import CheckpointError, DataError, from_numpy, nn, no_grad
 
-# Of the drawing that the page sends: coarse enough to send at each stroke, fine enough to shrink
-# well
+# Of the drawing that the page sends: coarse enough to send at each stroke, and fine enough to
+# shrink well.
 SIDE = 140
-LARGEST = (
-    8 * SIDE * SIDE
-)  # bytes of a request; a pixel is at most three digits, a comma and perhaps a space
+# Bytes of a request: a pixel is at most three digits, a comma and perhaps spaces.
+LARGEST = 8 * SIDE * SIDE
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.GELU)
 PAGE = Path(__file__).with_name("draw_digit.html")
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:"
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:"
+)
 
 
 class RequestError(Exception):
@@ -39,8 +42,8 @@ class RequestError(Exception):
 
 
 def look(model, settings, image):
-    """Return the probabilities of the ten digits for one of MNIST's images, and what each hidden activation gave."""
-    x = from_numpy(as_inputs(image[np.newaxis], settings))
+    """Show the model one of MNIST's images; return the probabilities and the hidden activations."""
+    x = from_numpy(prepare_inputs(image[np.newaxis], settings))
     model.eval()
     hidden = []
     with no_grad():
@@ -48,32 +51,41 @@ def look(model, settings, image):
         for layer in layers:
             x = layer(x)
             if isinstance(layer, ACTIVATIONS):
-                maps = x.data[0] if x.data.ndim == 4 else x.data[0][:, np.newaxis, np.newaxis]
-                values = maps.ravel().astype(float).round(4).tolist()
-                hidden.append({"name": type(layer).__name__, "shape": maps.shape, "values": values})
+                hidden.append(describe(layer, x.data[0]))
         outputs = last(x).data
-    return probabilities(outputs, settings)[0], hidden
+    return find_probabilities(outputs, settings)[0], hidden
+
+
+def describe(layer, values):
+    """Return what the page shows of a layer: its name, and the values as maps (units, H, W)."""
+    maps = values if values.ndim == 3 else values[:, np.newaxis, np.newaxis]
+    numbers = maps.ravel().astype(float).round(4).tolist()
+    return {"name": type(layer).__name__, "shape": maps.shape, "values": numbers}
 
 
 def answer(model, settings, drawing):
-    """Return what the page shows for a drawing (SIDE, SIDE); one without ink gets the layers and no probabilities."""
+    """Return what the page shows for a drawing (SIDE, SIDE).
+
+    Without exactly one digit it has a message, and no probabilities, which would say nothing.
+    """
     try:
-        image = as_digit(drawing.astype(np.float32))
+        image, message = cut_digit(drawing.astype(np.float32) / 255), None
+    except SeveralDigitsError as several:
+        image, message = None, f"These look like {several.count} digits. Draw one."
     except DataError:
-        image = None
+        image, message = None, "Draw a digit."
     p, hidden = look(model, settings, np.zeros((28, 28), np.uint8) if image is None else image)
-    if image is None:
-        return {"empty": True, "probabilities": None, "seen": None, "layers": hidden}
     return {
-        "empty": False,
-        "probabilities": p.astype(float).tolist(),
-        "seen": image.ravel().tolist(),
+        "empty": image is None,
+        "message": message,
+        "probabilities": None if image is None else p.astype(float).tolist(),
+        "seen": None if image is None else image.ravel().tolist(),
         "layers": hidden,
     }
 
 
 def read_drawing(body):
-    """Return the pixels (SIDE, SIDE) of a request's body: JSON with SIDE * SIDE numbers from 0, the ground, to 255, the ink."""
+    """Return the pixels (SIDE, SIDE) of a request's body, from 0, the ground, to 255, the ink."""
     expected = (
         f'expected JSON as {{"pixels": [...]}} with {SIDE * SIDE} whole numbers from 0 to 255'
     )
@@ -101,13 +113,10 @@ class Handler(BaseHTTPRequestHandler):
         self._respond({"/": lambda: self.server.page})
 
     def do_POST(self):
-        self._respond(
-            {
-                "/predict": lambda: json.dumps(
-                    answer(*self.server.model, read_drawing(self._body()))
-                ).encode()
-            }
-        )
+        self._respond({"/predict": self._predict})
+
+    def _predict(self):
+        return json.dumps(answer(*self.server.model, read_drawing(self._body()))).encode()
 
     def _respond(self, pages):
         path = urlsplit(self.path).path
@@ -133,8 +142,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _check_origin(self):
-        # a strange name that leads here is another site's (DNS rebinding), and so is a strange
-        # origin
+        # A strange name that leads here belongs to another site (DNS rebinding), and so does a
+        # strange origin.
         host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
         if host.rsplit(":", 1)[0].lower() not in ("127.0.0.1", "localhost"):
             raise RequestError(403, f"expected the host 127.0.0.1 or localhost, got {host!r}")
@@ -148,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
         if not (length.isascii() and length.isdecimal()):
             raise RequestError(411, f"expected a Content-Length, got {length!r}")
         if len(length) > 9 or int(length) > LARGEST:
-            # who is still sending does not listen: take a little more before the answer and the end
+            # A client that is still sending does not listen, so take a little more of it first.
             self.rfile.read(min(int(length[:9]), 16 * LARGEST))
             raise RequestError(413, f"expected at most {LARGEST} bytes, got {length}")
         body = self.rfile.read(int(length))
@@ -160,19 +169,25 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing: a line for each stroke would hide what matters."""
 
 
-class Server(
-    ThreadingHTTPServer
-):  # threads, for browsers open connections that they do not use at once
-    """The page and the model behind it, for this machine alone."""
+class Server(ThreadingHTTPServer):
+    """The page and the model behind it, for this machine alone.
+
+    It has threads because browsers open connections that they do not use at once.
+    """
 
     allow_reuse_address = os.name != "nt"  # where it would let two servers share a port
 
     def __init__(self, model, settings, name, port=0):
         self.model = model, settings
-        self.page = (
-            PAGE.read_text(encoding="utf-8").replace("{{model}}", html.escape(str(name))).encode()
-        )
-        self.page = self.page.replace(b"{{side}}", str(SIDE).encode())
+        page = PAGE.read_text(encoding="utf-8")
+        names = [str(i) for i in range(settings["classes"])]
+        for field, value in (
+            ("{{model}}", html.escape(str(name))),
+            ("{{side}}", str(SIDE)),
+            ("{{classes}}", json.dumps(names).replace("<", r"\u003c")),
+        ):
+            page = page.replace(field, value)
+        self.page = page.encode()
         super().__init__(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}/"
 
@@ -197,23 +212,21 @@ def main(arguments=None):
     if not 0 <= options.port <= 65535:
         parser.error(f"--port: expected a number from 0 to 65535, got {options.port}")
     model, settings = load_model(options.model)
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # also where a shell started this in the background
+    # Ctrl-C ends it also where a shell started it in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         server = Server(model, settings, options.model, options.port)
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         parser.error(
-            f"--port: expected a free one, got {options.port}: {error.strerror}; try --port {options.port + 1} or 0"
+            f"--port: expected a free one, got {options.port}: {error.strerror}; "
+            f"try --port {options.port + 1} or 0"
         )
     with server:
         try:
             print(f"draw at {server.url} (Ctrl-C ends it)", flush=True)
-            if (
-                not options.no_browser
-            ):  # a thread, for a text browser would come back only when it is closed
+            if not options.no_browser:  # in a thread, because a text browser returns when it ends
                 threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
             server.serve_forever()
         except KeyboardInterrupt:

@@ -1,11 +1,16 @@
-"""Write a Sequential as an ONNX file, which other programs run: python examples/export_onnx.py runs/mnist_mlp model.onnx."""
+"""Write a Sequential as an ONNX file, which other programs run.
+
+For a perceptron that mnist_mlp.py saved: python examples/export_onnx.py runs/mnist_mlp model.onnx.
+For a model of your own, call `to_onnx`.
+"""
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from tinygrad_mnist import Tensor, nn
+from tinygrad_mnist import CheckpointError, Tensor, checkpoint, nn
 
 
 def _window(layer):
@@ -20,9 +25,13 @@ def _weights(layer):
 RULES = {
     nn.Linear: lambda m: ("Gemm", {"transB": 1}, _weights(m)),
     nn.Conv2d: lambda m: ("Conv", _window(m), _weights(m)),
-    nn.BatchNorm1d: lambda m: ("BatchNormalization", {"epsilon": m.eps}, [*_weights(m), m.running_mean, m.running_var]),
+    nn.BatchNorm1d: lambda m: (
+        "BatchNormalization", {"epsilon": m.eps}, [*_weights(m), m.running_mean, m.running_var]
+    ),
     nn.BatchNorm2d: lambda m: RULES[nn.BatchNorm1d](m),
-    nn.LayerNorm: lambda m: ("LayerNormalization", {"epsilon": m.eps, "axis": -m.weight.ndim}, _weights(m)),
+    nn.LayerNorm: lambda m: (
+        "LayerNormalization", {"epsilon": m.eps, "axis": -m.weight.ndim}, _weights(m)
+    ),
     nn.MaxPool2d: lambda m: ("MaxPool", _window(m), []),
     nn.AvgPool2d: lambda m: ("AveragePool", {**_window(m), "count_include_pad": 1}, []),
     nn.Flatten: lambda m: ("Flatten", {"axis": 1}, []),
@@ -44,7 +53,8 @@ def to_onnx(model, shape):
         rule = RULES.get(type(layer))
         if rule is None:
             raise TypeError(
-                f"to_onnx: expected layers of tinygrad_mnist.nn, got {type(layer).__name__} at position {i}"
+                f"to_onnx: expected layers of tinygrad_mnist.nn, got {type(layer).__name__} "
+                f"at position {i}"
             )
         kind, attributes, weights = rule(layer)
         names = [f"{i}.{k}" for k in range(len(weights))]
@@ -64,6 +74,29 @@ def to_onnx(model, shape):
     return onnx_model
 
 
+ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU}
+
+
+def load_perceptron(path):
+    """Return the perceptron that mnist_mlp.py saved, as a Sequential without what only trains."""
+    path = path / "model.safetensors" if path.is_dir() else path
+    arrays, about = checkpoint.read(path)
+    settings = about.get("metadata", {}).get("settings", {})
+    weights = [name for name in arrays if name.endswith("weight")]
+    weights.sort(key=lambda name: int(name.split(".")[0]))  # by the layers' positions
+    if "activation" not in settings or any(arrays[name].ndim != 2 for name in weights):
+        raise CheckpointError(f"{path}: expected a perceptron that mnist_mlp.py saved")
+    layers = []
+    for name in weights:
+        if layers:
+            layers.append(ACTIVATIONS[settings["activation"]]())
+        bias = arrays.get(name.removesuffix("weight") + "bias")
+        layers.append(nn.Linear(*arrays[name].shape[::-1], bias=bias is not None))
+        state = {"weight": arrays[name]} if bias is None else {"weight": arrays[name], "bias": bias}
+        layers[-1].load_state_dict(state)
+    return nn.Sequential(*layers, *([nn.Sigmoid()] if settings["loss"] == "mse" else []))
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -71,15 +104,15 @@ def main(arguments=None):
     )
     parser.add_argument("path", type=Path, help="the ONNX file to write")
     options = parser.parse_args(arguments)
-    from predict import load_model
-
-    model, _ = load_model(options.model)
-    layers = nn.Sequential(
-        *(layer for layer in model if type(layer) in RULES)
-    )  # without the distortion of training
-    options.path.write_bytes(to_onnx(layers, [784]).SerializeToString())
-    print(f"wrote {options.path}: inputs (N, 784), outputs (N, 10)")
+    model = load_perceptron(options.model)
+    linear = [layer for layer in model if isinstance(layer, nn.Linear)]
+    inputs, outputs = linear[0].weight.shape[1], linear[-1].weight.shape[0]
+    options.path.write_bytes(to_onnx(model, [inputs]).SerializeToString())
+    print(f"wrote {options.path}: inputs (N, {inputs}), outputs (N, {outputs})")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except CheckpointError as problem:
+        sys.exit(f"CheckpointError: {problem}")

@@ -1,19 +1,26 @@
-"""Train on several processes: mpiexec -n 2 python examples/mnist_mpi.py; rank 0 alone prints, draws and writes."""
+"""Train on several processes: mpiexec -n 2 python examples/mnist_mpi.py.
+
+Rank 0 alone prints, draws and writes.
+"""
 
 import argparse
 import time
 from pathlib import Path
 
 import numpy as np
-from mnist_mlp import report
+from runner.data import load_digits, prepare
+from runner.folder import start_clean, write_json
+from runner.recipes import DEFAULT
+from runner.report import Trained, report
+from runner.settings import as_json
 
 from tinygrad_mnist import nn, optim, softmax_cross_entropy
-from tinygrad_mnist.datasets import load_mnist, normalize
 from tinygrad_mnist.parallel import DistributedOptimizer, communicator, share_cores
-from tinygrad_mnist.train import evaluate, fit, predict
+from tinygrad_mnist.train import fit
 
 
-def main(arguments=None):
+def parse(arguments=None):
+    """Return the settings of a run: those of mnist_mlp.py, with this program's flags."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -24,42 +31,43 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="a folder or file of MNIST")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist_mpi"))
-    settings = {**vars(parser.parse_args(arguments)), "loss": "cross-entropy", "recipe": "mpi"}
-    started = time.perf_counter()
+    flags = vars(parser.parse_args(arguments))
+    flags["hidden"] = [flags["hidden"]]
+    return {**DEFAULT, "dropout": 0.0, "validation": 0.0, "recipe": "mpi", **flags}
 
+
+def main(arguments=None):
+    started = time.perf_counter()
+    settings = parse(arguments)
     comm = communicator()
-    data = load_mnist(settings["data"])
-    inputs = normalize(data.train.images).reshape(-1, 784)
-    rng = np.random.default_rng(
-        settings["seed"]
-    )  # the same on every rank: they agree on each batch
+    data, settings = load_digits(settings)
+    [hidden] = settings["hidden"]
+    # The same seed on every rank, so that they agree on each batch.
+    rng = np.random.default_rng(settings["seed"])
     model = nn.Sequential(
-        nn.Linear(784, settings["hidden"], rng=rng),
+        nn.Linear(784, hidden, rng=rng),
         nn.ReLU(),
-        nn.Linear(settings["hidden"], 10, rng=rng),
+        nn.Linear(hidden, settings["classes"], rng=rng),
     )
-    optimizer = DistributedOptimizer(
-        optim.Adam(model.parameters(), settings["lr"]), model, comm
-    )  # all that changes
+    # This wrapper is all that training on several processes changes.
+    adam = optim.Adam(model.parameters(), settings["lr"])
+    optimizer = DistributedOptimizer(adam, model, comm)
+    if comm.rank == 0:
+        start_clean(settings["out"])
+        write_json(settings["out"] / "settings.json", as_json(settings))
     with share_cores(comm):
         history = fit(
-            model, softmax_cross_entropy, optimizer, (inputs, data.train.labels),
-            epochs=settings["epochs"], batch_size=settings["batch_size"], rng=rng,
-        )  # fmt: skip
-    if comm.rank == 0:
-        settings["out"].mkdir(parents=True, exist_ok=True)
-        images = normalize(data.test.images).reshape(-1, 784)
-        test = evaluate(model, softmax_cross_entropy, (images, data.test.labels))
-        report(
             model,
-            history,
-            data,
-            test,
-            predict(model, images),
-            settings,
-            time.perf_counter() - started,
-            False,
+            softmax_cross_entropy,
+            optimizer,
+            prepare(data.train, settings),
+            epochs=settings["epochs"],
+            batch_size=settings["batch_size"],
+            rng=rng,
         )
+    if comm.rank == 0:
+        seconds = time.perf_counter() - started
+        report(Trained(model, history, seconds), softmax_cross_entropy, data, settings)
 
 
 if __name__ == "__main__":

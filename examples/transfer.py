@@ -1,13 +1,36 @@
-"""Transfer learning: convolutions learnt on the digits 0 to 4, frozen, tell 5 to 9 apart from a few examples of each."""
+"""Transfer learning: features of the digits 0 to 4, frozen, tell 5 to 9 apart from few examples."""
 
 import argparse
 
 import numpy as np
-from mnist_cnn import build
 
 from tinygrad_mnist import nn, optim, softmax_cross_entropy
 from tinygrad_mnist.datasets import load_mnist, normalize
 from tinygrad_mnist.train import evaluate, fit
+
+
+def build_features(rng):
+    """Return convolutions that turn images (N, 1, 28, 28) into features (N, 384)."""
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 5, rng=rng, weight_init=nn.init.he_normal),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(8, 24, 5, rng=rng, weight_init=nn.init.he_normal),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+    )
+
+
+def add_head(features, rng):
+    """Return the features with new dense layers that tell five classes apart."""
+    return nn.Sequential(
+        *features,
+        nn.Linear(384, 96, rng=rng, weight_init=nn.init.he_normal),
+        nn.ReLU(),
+        nn.Dropout(0.25, rng=rng),
+        nn.Linear(96, 5, rng=rng),
+    )
 
 
 def train(model, data, epochs, batch_size, lr, rng, progress=False):
@@ -15,9 +38,16 @@ def train(model, data, epochs, batch_size, lr, rng, progress=False):
     optimizer = optim.Adam(parameters, lr)
     schedule = optim.OneCycleLR(optimizer, lr, epochs * -(-len(data[0]) // batch_size))
     fit(
-        model, softmax_cross_entropy, optimizer, data,
-        epochs=epochs, batch_size=batch_size, schedule=schedule, progress=progress, rng=rng,
-    )  # fmt: skip
+        model,
+        softmax_cross_entropy,
+        optimizer,
+        data,
+        epochs=epochs,
+        batch_size=batch_size,
+        schedule=schedule,
+        progress=progress,
+        rng=rng,
+    )
 
 
 def few(data, count, rng):
@@ -26,15 +56,6 @@ def few(data, count, rng):
         [rng.choice(np.flatnonzero(data[1] == c), count, replace=False) for c in np.unique(data[1])]
     )
     return data[0][chosen], data[1][chosen]
-
-
-def with_new_head(model, rng):
-    """Return the network's convolutions with dense layers that are new."""
-    cut = 1 + next(i for i, layer in enumerate(model) if isinstance(layer, nn.Flatten))
-    fresh = build(rng)
-    return nn.Sequential(
-        *list(model)[:cut], *list(fresh)[cut:-1], nn.Linear(fresh[-1].weight.shape[1], 5, rng=rng)
-    )
 
 
 def main(arguments=None):
@@ -63,18 +84,18 @@ def main(arguments=None):
         )
     )
     rng = np.random.default_rng(options.seed)
-    base = build(rng)
+    features = build_features(rng)
     print(f"{data.name}: learning features from {len(old[0]):,} digits 0 to 4")
-    train(base, old, options.epochs, 64, 0.003, rng, progress=True)
-    for p in base.parameters():
+    train(add_head(features, rng), old, options.epochs, 64, 0.003, rng, progress=True)
+    for p in features.parameters():
         p.requires_grad = False  # frozen: no gradient, no step
 
     results = {"frozen features": [], "from scratch": []}
     for _ in range(options.draws):
         examples = few(new, options.examples, rng)
         for name, model in (
-            ("frozen features", with_new_head(base, rng)),
-            ("from scratch", with_new_head(build(rng), rng)),
+            ("frozen features", add_head(features, rng)),
+            ("from scratch", add_head(build_features(rng), rng)),
         ):
             train(model, examples, 60, 10, 0.003, rng)
             results[name].append(evaluate(model, softmax_cross_entropy, unseen).accuracy)

@@ -24,7 +24,8 @@ PACKAGE = ROOT / "tinygrad_mnist"
 TARGETS = [*sorted((PACKAGE / "ops").glob("*.py")), PACKAGE / "graph.py", PACKAGE / "arrays.py"]
 QUICK = [
     "test_arrays.py", "test_ops.py", "test_loss.py", "test_tensor.py", "test_wrong_calls.py",
-    "test_derivatives.py", "test_gradcheck.py", "test_nn.py", "test_engine.py",
+    "test_derivatives.py", "test_gradcheck.py", "test_nn.py", "test_engine.py", "test_dtypes.py",
+    "test_recorded.py",
 ]  # fmt: skip
 OPERATORS = {
     ast.Add: ast.Sub,

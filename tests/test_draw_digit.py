@@ -40,22 +40,23 @@ def save(folder, model, settings):
 
 def a_model(kind, folder):
     """Save a random model of each kind that the examples train."""
-    import mnist_cnn
-    import mnist_mlp
-    from recipes import DEFAULT
+    from runner.models import build
+    from runner.recipes import DEFAULT
 
-    settings = {**DEFAULT, "recipe": None, "hidden": [16, 8]}
+    settings = {**DEFAULT, "recipe": None, "classes": 10, "hidden": [16, 8]}
     if kind == "cnn":
-        return save(folder, mnist_cnn.build(0), {"recipe": "cnn", "loss": "cross-entropy"})
+        settings.update(recipe="cnn")
     if kind == "mse":
         settings.update(loss="mse", activation="sigmoid", hidden=[12])
-    return save(folder, mnist_mlp.build(settings, 0), settings)
+    if kind == "letters":
+        settings.update(classes=26)
+    return save(folder, build(settings, 0), settings)
 
 
 @contextlib.contextmanager
 def serving(folder):
     from draw_digit import Server
-    from predict import load_model
+    from runner.models import load_model
 
     with Server(*load_model(folder), folder) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -99,11 +100,13 @@ def a_seven():
         ("mlp", [[16, 1, 1], [8, 1, 1]]),
         ("mse", [[12, 1, 1]]),
         ("cnn", [[8, 12, 12], [24, 4, 4], [96, 1, 1]]),
+        ("letters", [[16, 1, 1], [8, 1, 1]]),
     ],
 )
 def test_it_answers_as_predict_does(kind, shapes, tmp_path):
     import predict as example
     from PIL import Image
+    from runner.photo import read_photo
 
     folder = a_model(kind, tmp_path)
     with serving(folder) as server:
@@ -116,7 +119,7 @@ def test_it_answers_as_predict_does(kind, shapes, tmp_path):
     np.testing.assert_allclose(
         answer["probabilities"], predicted["probabilities"][0], rtol=0, atol=1e-6
     )
-    assert answer["seen"] == example.read_image(tmp_path / "digit.png").ravel().tolist()
+    assert answer["seen"] == read_photo(tmp_path / "digit.png").ravel().tolist()
     assert [layer["shape"] for layer in answer["layers"]] == shapes
     assert [len(layer["values"]) for layer in answer["layers"]] == [
         np.prod(shape) for shape in shapes
@@ -125,14 +128,15 @@ def test_it_answers_as_predict_does(kind, shapes, tmp_path):
 
 def test_activations_are_those_that_the_next_layer_gets(server):
     from draw_digit import look
-    from predict import as_digit, as_inputs
+    from runner.data import prepare_inputs
+    from runner.photo import cut_digit
 
     model, settings = server.model
-    image = as_digit(a_seven().astype(np.float32))
+    image = cut_digit(a_seven().astype(np.float32) / 255)
     p, hidden = look(model, settings, image)
     first, last = model[0], model[-1]
     by_hand = np.maximum(
-        as_inputs(image[None], settings) @ first.weight.numpy().T + first.bias.numpy(), 0
+        prepare_inputs(image[None], settings) @ first.weight.numpy().T + first.bias.numpy(), 0
     )
     np.testing.assert_allclose(hidden[0]["values"], by_hand[0], atol=1e-4)
     logits = np.array(hidden[-1]["values"]) @ last.weight.numpy().T + last.bias.numpy()
@@ -155,6 +159,21 @@ def test_an_empty_drawing_gets_an_answer_without_probabilities(server):
         answer = json.loads(content)
         assert (status, answer["empty"], answer["probabilities"]) == (200, True, None)
         assert [layer["shape"][0] for layer in answer["layers"]] == [16, 8]
+
+
+def test_two_digits_in_one_drawing_are_said_to_be_two(server):
+    drawing = np.zeros((140, 140), np.uint8)
+    drawing[30:42, 15:60] = drawing[30:110, 48:60] = 255
+    drawing[30:110, 90:100] = 255
+    answer = json.loads(ask(server, body_of(drawing))[2])
+    assert (answer["empty"], answer["probabilities"], answer["seen"]) == (True, None, None)
+    assert "2 digits" in answer["message"]
+
+
+def test_a_drawing_may_touch_the_border(server):
+    for shift in ((-20, 0), (20, 0), (0, -30), (0, 40)):
+        drawing = np.roll(a_seven(), shift, (0, 1))
+        assert not json.loads(ask(server, body_of(drawing))[2])["empty"], shift
 
 
 @pytest.mark.parametrize(
@@ -279,20 +298,19 @@ def test_wrong_flags_say_what_was_expected(arguments, words):
 @pytest.fixture(scope="module")
 def reader(examples, tmp_path_factory):
     """A folder with a model that has seen real digits."""
-    import mnist_mlp
-    from recipes import DEFAULT
+    from runner.data import prepare
+    from runner.models import build
+    from runner.recipes import DEFAULT
 
-    settings = {**DEFAULT, "recipe": None, "hidden": [48, 24], "dropout": 0.0}
+    settings = {**DEFAULT, "recipe": None, "classes": 10, "hidden": [48, 24], "dropout": 0.0}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it may be the sample
             data = load_mnist(download=False)
     except (DataError, ImportError) as error:
         pytest.skip(f"needs real digits: {error}")
-    inputs, labels = mnist_mlp.prepare(
-        data.train.images[::5][:4000], data.train.labels[::5][:4000], settings
-    )
-    model = mnist_mlp.build(settings, np.random.default_rng(0))
+    inputs, labels = (array[::5][:4000] for array in prepare(data.train, settings))
+    model = build(settings, np.random.default_rng(0))
     optimizer = optim.Adam(model.parameters(), 0.003)
     fit(
         model,
@@ -364,8 +382,9 @@ def until(page, expression, argument=None):
 
 def test_a_stroke_in_the_browser_is_a_one_and_clear_is_blank(page, reader):
     import draw_digit
-    import mnist_mlp
-    from predict import as_digit, as_inputs
+    from runner.data import prepare_inputs
+    from runner.models import find_probabilities
+    from runner.photo import cut_digit
 
     with serving(reader) as server:
         page.goto(server.url)
@@ -380,8 +399,8 @@ def test_a_stroke_in_the_browser_is_a_one_and_clear_is_blank(page, reader):
         until(page, "!asking && !changed")
         drawing = draw_digit.read_drawing(bodies[-1])
         _, settings = server.model
-        inputs = as_inputs(as_digit(drawing.astype(np.float32))[None], settings)
-        p = mnist_mlp.probabilities(predict(server.model[0], inputs), settings)[0]
+        inputs = prepare_inputs(cut_digit(drawing.astype(np.float32) / 255)[None], settings)
+        p = find_probabilities(predict(server.model[0], inputs), settings)[0]
         assert shown_on(page) == [f"{100 * value:.1f}%" for value in p]
         assert page.locator("#digit").inner_text() == "1"
         widths = page.locator("#bars i").evaluate_all(

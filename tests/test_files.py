@@ -638,14 +638,40 @@ def test_two_processes_that_save_to_one_path_survive_each_other_and_kills(tmp_pa
     assert last > 0
 
 
-def test_what_a_killed_writer_leaves_is_removed_after_a_while(tmp_path):
+@pytest.mark.parametrize("locks", [True, False])
+def test_what_a_killed_writer_leaves_is_removed(tmp_path, monkeypatch, locks):
     path = tmp_path / "c"
-    stale, recent = (tmp_path / f"c.{digits * 16}.tmp" for digits in "ab")
+    if not locks or files.fcntl is None:
+        locks = False
+        monkeypatch.setattr(files, "fcntl", None)
+    names = ["dead", "living", "fresh", "old"]
+    dead, living, fresh, old = (
+        tmp_path / f"c.{digit * 16}.tmp" for digit, _ in zip("abcd", names, strict=True)
+    )
     others = [tmp_path / name for name in ("c.tmp", "c.backup.tmp", "d.aaaaaaaaaaaaaaaa.tmp")]
-    for file in (stale, recent, *others):
+    for file in (dead, living, fresh, old, *others):
         file.write_bytes(b"")
-    long_ago = time.time() - 2 * files.ABANDONED
-    for file in (stale, *others):
-        os.utime(file, (long_ago, long_ago))
+    now = time.time()
+    for file, age in ((dead, 60), (living, 60), (old, 7200), *((other, 7200) for other in others)):
+        os.utime(file, (now - age, now - age))
+    with living.open("rb+") as writer, files._locked(writer):
+        checkpoint.save(path, nn.Linear(1, 1))
+        kept = {living, fresh} if locks else {dead, living, fresh}
+        assert set(tmp_path.iterdir()) == {path, *kept, *others}
     checkpoint.save(path, nn.Linear(1, 1))
-    assert set(tmp_path.iterdir()) == {path, recent, *others}
+    kept = {fresh} if locks else {dead, living, fresh}
+    assert set(tmp_path.iterdir()) == {path, *kept, *others}
+
+
+def test_kills_leave_nothing_but_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "c"
+    for kill in range(4):
+        writer = start_writer(path, kill)
+        while not [p for p in tmp_path.iterdir() if p != path]:
+            pass
+        writer.kill()
+        writer.wait()
+        writer.stdout.close()
+    monkeypatch.setattr(files, "RECENT", -1)
+    checkpoint.save(path, nn.Linear(1, 1))
+    assert os.listdir(tmp_path) == (["c"] if files.fcntl else sorted(os.listdir(tmp_path)))

@@ -3,6 +3,7 @@
 import gc
 import mmap
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -256,3 +257,25 @@ def test_a_forked_child_and_an_ending_program_are_quiet():
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("status 0\n", "")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no limit")
+def test_the_arrays_of_the_next_step_find_the_memory_of_the_last():
+    code = """
+import resource
+import numpy as np
+import tinygrad_mnist
+
+def step():
+    return [np.ones(1 << 20, np.uint8) for _ in range(20)]
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+step(), step()
+before = faults()
+step(), step()
+print(faults() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1000  # 20 MB have 5,120 pages

@@ -1,6 +1,9 @@
 """fit, evaluate, predict: the same bits from the same seed, resumed or not; early stopping; losses that blow up."""
 
+import itertools
 import math
+import re
+import threading
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from tinygrad_mnist import (
     CheckpointError,
     Tensor,
     checkpoint,
+    detect_anomaly,
     mse,
     nn,
     optim,
@@ -497,6 +501,29 @@ def test_a_metric_that_is_never_measured_ends_before_the_first_step(as_batches):
     train("val_loss")
 
 
+def test_a_metric_of_ones_own_that_is_nan_from_the_start_is_never_measured():
+    stopping = EarlyStopping(2, metric="train_f", mode="max")
+    with pytest.raises(ValueError, match="by train_f needs a number, but it is nan after epoch 1"):
+        run(9, metrics={"f": lambda o, t: math.nan}, early_stopping=stopping)
+    values = iter([0.5, *[math.nan] * 40])
+    _, history = run(
+        9, metrics={"f": lambda o, t: next(values)}, early_stopping=stopping, batch_size=None
+    )
+    assert len(history["lr"]) == 3, "later, it is an epoch without improvement"
+
+
+def test_validation_data_are_looked_at_before_the_first_epoch():
+    model = network()
+    x, y = problem()
+    for validation, error in (
+        ((x, y[:5]), ValueError),
+        (x, TypeError),
+        ((x[:0], y[:0]), ValueError),
+    ):
+        with pytest.raises(error, match="^fit: expected"):
+            untouched(lambda v=validation: run(1, model=model, validation=v), model)
+
+
 def test_a_single_example_left_over_is_refused_where_the_model_fails_on_it():
     model = network()
     with pytest.raises(
@@ -533,10 +560,55 @@ def test_a_missing_folder_is_noticed_before_the_first_epoch(tmp_path):
 
 
 def test_lines_of_progress_align_and_say_how_long_an_epoch_takes(capsys):
-    run(12, progress=1, metrics={"f": lambda o, t: 12345.678})
+    values = itertools.cycle([-12345.678, 0.5, -1e-5, 0])
+    run(12, progress=1, validation=None, metrics={"f": lambda o, t: next(values)}, batch_size=None)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
     assert len(lines) == 12
     assert all(line.endswith(" s an epoch") for line in lines)
-    for word in ("train_loss", "val_accuracy", "train_f", "s an epoch"):
-        assert len({line.index(word) for line in lines}) == 1, word
+    for word in ("train_loss", "train_accuracy", "train_f", r"\d+\.\d\d s an epoch"):
+        assert len({re.search(word, line).start() for line in lines}) == 1, word
     assert lines[0].split("  ")[0] == "epoch 1/12"
+
+
+def test_a_notebook_shows_a_history_as_a_table():
+    history = History({"train_<b>": [0.25], "lr": [0.1], "val_loss": [math.nan]}, ["val_x"])
+    html = history._repr_html_()
+    assert html.count("<tr>") == 2
+    assert "<th>train_&lt;b&gt;</th>" in html
+    assert "<td>0.25</td>" in html
+    assert "val_loss" not in html, "what was never measured is left out"
+    assert "<table>" in History()._repr_html_()
+
+
+def test_other_threads_may_predict_and_evaluate_meanwhile():
+    """Neither the training nor their answers feel it."""
+    alone, history = run(4)
+    other, still = run(1)[0], predict(run(1)[0], problem()[0])
+    model, wrong, done = network(), [], threading.Event()
+
+    def ask():
+        while not done.is_set():
+            predict(model, problem()[0])
+            evaluate(model, softmax_cross_entropy, problem())
+            if not np.array_equal(predict(other, problem()[0]), still):
+                wrong.append("another answer")
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        _, found = run(4, model=model)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert same(model, alone)
+    assert found == history
+    assert not wrong
+
+
+def test_the_first_loss_is_seen_by_detect_anomaly_too():
+    model = plain()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    with detect_anomaly(), pytest.raises(AnomalyError, match="log: forward gave -inf"):
+        fit(model, lambda o, t: (o * 0).log().sum(), optimizer, problem(), epochs=1, batch_size=9)

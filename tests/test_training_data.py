@@ -487,10 +487,18 @@ def test_early_stopping_by_a_metric_of_ones_own():
         (
             lambda m, d: fit(m, mse, "adam", d, epochs=1, batch_size=2),
             TypeError,
-            "optimizer to be of optim.Optimizer, got 'adam'",
+            "optimizer of the class Optimizer, got 'adam'",
         ),
-        (lambda m, d: train(d, m, schedule="cosine"), TypeError, "schedule to be of .*'cosine'"),
-        (lambda m, d: train(d, m, early_stopping=3), TypeError, "early_stopping to be of .* got 3"),
+        (
+            lambda m, d: train(d, m, schedule="cosine"),
+            TypeError,
+            "schedule of the class Schedule, got 'cosine'",
+        ),
+        (
+            lambda m, d: train(d, m, early_stopping=3),
+            TypeError,
+            "early_stopping of the class EarlyStopping, got 3",
+        ),
         (
             lambda m, d: train(d, m, on_step=3),
             TypeError,

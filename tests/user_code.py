@@ -17,7 +17,7 @@ from tinygrad_mnist import Tensor, apply, checkpoint, from_numpy, nn, no_grad, o
 from tinygrad_mnist.datasets import Batches, load_mnist, normalize, one_hot, train_val_split
 from tinygrad_mnist.parallel import DistributedOptimizer
 from tinygrad_mnist.testing import away_from, gradcheck, tensors
-from tinygrad_mnist.train import EarlyStopping, History, Metrics, evaluate, fit, predict
+from tinygrad_mnist.train import EarlyStopping, History, Metrics, Run, evaluate, fit, predict
 
 if TYPE_CHECKING:
     from typing import assert_type
@@ -51,6 +51,9 @@ def functions(t: Tensor, a: npt.NDArray[np.float32]) -> None:
     assert_type(tg.concatenate([t, a], axis=0), Tensor)
     assert_type(tg.softmax_cross_entropy(t, [1, 2], label_smoothing=0.1), Tensor)
     assert_type(tg.conv2d(t, a, stride=(1, 2)), Tensor)
+    assert_type(tg.split(t, [1, 3], axis=-1), list[Tensor])
+    assert_type(tg.take(t, [[0, 1]], axis=0).sort().norm(axis=1), Tensor)
+    assert_type(tg.scaled_dot_product_attention(t, t, a, mask=t > 0, causal=True), Tensor)
     tg.relu("x")  # text is array_like in NumPy's stubs, so this passes, and fails when it runs
     tg.relu(None)  # wrong
     tg.relu(t, 0.1)  # wrong
@@ -58,6 +61,8 @@ def functions(t: Tensor, a: npt.NDArray[np.float32]) -> None:
     tg.add(t)  # wrong
     tg.sum(t, axis="rows")  # wrong
     tg.sum(t, dim=0)  # wrong
+    tg.cat([t, t])  # wrong
+    tg.scaled_dot_product_attention(t, t, t, a > 0)  # wrong
     tg.conv2d(t, a, None, 2)  # wrong
     tg.dropout(t, 0.5, True, 0)  # wrong
 
@@ -116,6 +121,7 @@ def methods(t: Tensor, a: npt.NDArray[np.float32]) -> None:
     t.backward(np.ones(3), retain_graph=True)
     t.backward(t)
     t.rellu()  # wrong
+    t.view(2, 3)  # wrong
     t.sum(axis=1.5)  # wrong
     t.reshape("2, 3")  # wrong
     t.softmax_cross_entropy([1], smoothing=0.1)  # wrong
@@ -262,6 +268,43 @@ def training(path: Path) -> None:
     Batches(images, labels)  # wrong
     checkpoint.load(path)  # wrong
     load_mnist(None, False)  # wrong
+
+
+class Loader:
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        yield np.ones((2, 3)), np.ones(2)
+
+    def __len__(self) -> int:
+        return 1
+
+
+def training_further(model: nn.Linear, x: Array, y: Array) -> None:
+    optimizer = optim.SGD([{"params": model.parameters(), "lr": 0.1}, {"params": []}], lr=0.2)
+    assert_type(optimizer.param_groups[0]["lr"], Any)
+    optimizer.step(clip_norm=1.0)
+    schedule = optim.CosineLR(optimizer, 10, warmup=2)
+
+    def log(run: Run) -> None:
+        assert_type(run.epoch, int)
+        assert_type(run.loss, float)
+        assert_type(run.model, nn.Module)
+        run.stop()
+        run.halt()  # wrong
+
+    def error(outputs: Tensor, targets: Array) -> float:
+        return float((outputs - targets).abs().mean().item())
+
+    for data in (Loader(), [(x, y)], ((x, x), y)):
+        fit(
+            model, tg.mse, optimizer, data, epochs=1, batch_size=None, schedule=schedule, drop_last=False,
+            clip_norm=1.0, accumulate=2, metrics={"error": error}, on_step=log, on_epoch=log,
+        )  # fmt: skip
+        evaluate(model, tg.mse, data)
+    predict(model, (x, x))
+    optimizer.rate = 0.1  # wrong
+    fit(model, tg.mse, optimizer, Loader(), epochs=1, batch_size=None, clip_norm="1")  # wrong
+    fit(model, tg.mse, optimizer, Loader(), epochs=1, batch_size=None, on_step=error)  # wrong
+    evaluate(model, tg.mse, x)  # wrong
 
 
 def _loss(w: Tensor) -> Tensor:

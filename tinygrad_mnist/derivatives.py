@@ -96,7 +96,7 @@ def grad(f: Function, argnums: Argnums = 0) -> Callable[..., Any]:
 
 
 def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return f(*args), and the function `pull` that takes a gradient of it back to the arguments.
+    """Return `f(*args)`, and the function `pull` that takes its gradient back to the arguments.
 
     `pull(v)` is the product of v with the Jacobian of f, which is never built.
 

@@ -7,8 +7,8 @@ import numpy as np
 
 __all__ = [
     "AnomalyError", "CheckpointError", "DataError", "GradcheckError", "GradientMismatch",
-    "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError", "at_least",
-    "check_size", "explain",
+    "GraphError", "NonDeterministicError", "NonDifferentiableError", "ShapeError", "check_size",
+    "explain",
 ]  # fmt: skip
 
 
@@ -69,19 +69,6 @@ class NonDeterministicError(GradcheckError):
     """Two runs on the same inputs gave different results."""
 
 
-def at_least(least: int, op: str, **values: Any) -> list[int]:
-    """Return the values as integers.
-
-    It is a TypeError if one is not an integer, and a ValueError if one is below `least`.
-    """
-    for name, value in values.items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-            raise TypeError(f"{op}: expected {name} to be an integer, got {value!r}")
-        if value < least:
-            raise ValueError(f"{op}: expected {name} of at least {least}, got {value}")
-    return [int(value) for value in values.values()]
-
-
 def check_size(op: str, name: str, value: Any, least: int = 1) -> int:
     """Return a size, or another number that counts something, as an integer.
 
@@ -107,15 +94,14 @@ def explain(error: Exception, name: str, own: bool, arrays: Sequence[Any]) -> Ex
         return TypeError(f"{name}: {text}")
     kinds = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
     explained = f"{name}: {text}, with inputs {kinds}"
-    if not own:
-        return _extend(error, explained, f"in the operation {name}, with inputs {kinds}")
-    if type(error) is ValueError:
+    if own and type(error) is ValueError:
         shapes = ", ".join(str(a.shape) for a in arrays)
         return ShapeError(f"{name}: {text}, with inputs of shapes {shapes}")
-    for kind in (np.exceptions.AxisError, TypeError, IndexError):
-        if isinstance(error, kind):
-            return kind(explained)
-    return error
+    if own and isinstance(error, np.exceptions.AxisError):
+        return np.exceptions.AxisError(explained)
+    if own and isinstance(error, TypeError):  # NumPy's own kinds of it, of ufuncs
+        return TypeError(explained)
+    return _extend(error, explained, f"in the operation {name}, with inputs {kinds}")
 
 
 def _extend(error: Exception, message: str, note: str) -> Exception:

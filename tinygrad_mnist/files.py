@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,10 +17,19 @@ import numpy as np
 from .arrays import Array
 from .errors import CheckpointError
 
+try:
+    import fcntl as _fcntl
+
+    fcntl: Any = _fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 __all__ = ["check_path", "damaged", "read_tensors", "write_tensors"]
 
 LARGEST_HEADER = 100_000_000  # bytes: readers of safetensors files refuse more
-ABANDONED = 3600  # seconds after which a temporary file that nobody writes to is what a kill left
+# Seconds since the last write, after which a temporary file is what a kill has left: without a lock
+# on it, and in any case.
+RECENT, ABANDONED = 10, 3600
 UNSIGNED = "0" * 64
 DTYPES = {  # the format's names, by NumPy's kind and size
     "b1": "BOOL", "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64", "i1": "I8", "i2": "I16",
@@ -44,16 +54,16 @@ def write_tensors(path: Path, tensors: Mapping[str, Array], notes: Mapping[str, 
     header, parts = _packed(path, tensors, notes)
     temporary = _temporary(path)
     try:
-        with temporary.open("xb") as file:
-            _write_signed(file, header, parts)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with ExitStack() as lock:
+            with temporary.open("xb") as file:
+                lock.enter_context(_locked(file))
+                _write_signed(file, header, parts)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    for remains in _remains(path):
-        with contextlib.suppress(OSError):  # another writer has removed it
-            remains.unlink()
+    _remove_remains(path)
     if hasattr(os, "O_DIRECTORY"):  # make the rename itself last through a power cut
         folder = os.open(path.parent, os.O_DIRECTORY)
         try:
@@ -198,12 +208,37 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f"{path.name}.{os.urandom(8).hex()}.tmp")
 
 
-def _remains(path: Path) -> Iterator[Path]:
-    """Yield temporary files of this path whose writers were killed."""
+@contextlib.contextmanager
+def _locked(file: BinaryIO) -> Iterator[None]:
+    """Hold a lock that says that the writer of this file lives; the system drops it with him."""
+    if fcntl is None:
+        yield
+        return
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(file, fcntl.LOCK_EX)
+    held = os.dup(file.fileno())  # so that it lasts until the file is renamed
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+def _remove_remains(path: Path) -> None:
+    """Remove temporary files of this path whose writers were killed."""
     name = re.compile(re.escape(path.name) + r"\.[0-9a-f]{16}\.tmp")
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
             if name.fullmatch(entry.name):
-                with contextlib.suppress(OSError):
-                    if time.time() - entry.stat().st_mtime > ABANDONED:
-                        yield Path(entry.path)
+                with contextlib.suppress(OSError):  # another writer has renamed or removed it
+                    age = time.time() - entry.stat().st_mtime
+                    if age > ABANDONED or (age > RECENT and _is_unlocked(entry.path)):
+                        os.unlink(entry.path)
+
+
+def _is_unlocked(path: str) -> bool:
+    if fcntl is None:
+        return False
+    with open(path, "rb") as file, contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

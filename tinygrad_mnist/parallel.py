@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import numpy as np
@@ -189,7 +190,7 @@ def _leave() -> None:
     if os.getpid() != _PROCESS:  # a fork of a rank
         return
     if not _attended:
-        if not _is_one_of_several():
+        if not _is_one_of_several() or find_spec("mpi4py") is None:
             return
         communicator()  # which the others may already wait in
     from mpi4py import MPI

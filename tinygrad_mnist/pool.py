@@ -23,6 +23,21 @@ MOST = 1 << 28  # bytes that the pool of one thread may hold
 IDLE = 2.0  # seconds: a block that was not asked for in this time is forgotten
 
 
+def _keep_freed_memory() -> None:
+    """Let glibc's malloc keep up to 64 MiB of freed memory for the arrays that come next.
+
+    Otherwise it gives memory back to the system when a step frees a few arrays of a megabyte, and
+    gets it again page by page in the next step: a GPT of two layers spent a quarter of its time on
+    that. The limit rises to twice the size of the largest block that was ever freed, if that has
+    less than 32 MiB. So free such a block once. Nobody writes to it, so it takes no real memory.
+    Other C libraries have no such limit, and nothing happens there.
+    """
+    np.empty((1 << 25) - (1 << 16), np.uint8)
+
+
+_keep_freed_memory()
+
+
 def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """Return an uninitialised array; a large one in memory that an earlier array has left.
 

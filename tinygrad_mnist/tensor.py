@@ -353,30 +353,32 @@ class Tensor(Methods):
         if kwargs:
             raise TypeError(f"{name} on a Tensor takes no {', '.join(kwargs)}")
         if method != "__call__" or ufunc not in NUMPY_FUNCTIONS:
-            raise TypeError(
-                f"{name} is not supported on a Tensor; use .numpy(), or the ops of tinygrad_mnist"
-            )
+            raise _unsupported(name)
         return NUMPY_FUNCTIONS[ufunc](*inputs)
 
     def __array_function__(
         self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        name = f"{func.__module__}.{func.__name__}".replace("numpy", "np", 1)
         if func not in NUMPY_FUNCTIONS:
-            raise TypeError(
-                f"np.{func.__name__} is not supported on a Tensor; use .numpy(), or the ops of "
-                "tinygrad_mnist"
-            )
+            raise _unsupported(name)
         op = NUMPY_FUNCTIONS[func]
         # The third argument of NumPy's reductions is dtype or out, where ours is keepdims or ddof.
         if len(args) > 2 and "keepdims" in op.__annotations__:
             raise TypeError(
-                f"np.{func.__name__} on a Tensor takes neither dtype nor out; pass keepdims or "
-                "ddof by keyword"
+                f"{name} on a Tensor takes neither dtype nor out; pass keepdims or ddof by keyword"
             )
         try:
             return op(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"np.{func.__name__} on a Tensor: {error}") from error
+            raise TypeError(f"{name} on a Tensor: {error}") from error
+
+
+def _unsupported(name: str) -> TypeError:
+    return TypeError(
+        f"{name} is not supported on a Tensor; write it with the operations of tinygrad_mnist, or "
+        "apply it to t.numpy(), which gives the values without a gradient"
+    )
 
 
 def _make(array: Array, node: Node | None) -> Tensor:

@@ -1,4 +1,6 @@
-"""Time the default recipe of mnist_mlp.py and the same in PyTorch, process by process: python tests/benchmarks/end_to_end.py.
+"""Time the default recipe of mnist_mlp.py and the same in PyTorch, process by process.
+
+python tests/benchmarks/end_to_end.py
 
 First from start to saved pictures, then from start to 98 % of the test set, which is tried after
 each epoch.
@@ -16,7 +18,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
 
 
 def setting():
-    """Return the settings of the default recipe, and its data as arrays: training, validation, test."""
+    """Return the settings of the default recipe, and its training, validation and test arrays."""
     import mnist_mlp
     import numpy as np
 
@@ -119,7 +121,8 @@ def pytorch(out, to):
             continue
         n, (val_loss, val_accuracy) = len(training[0]), measure(validation)
         history.add(
-            train_loss=total / n, train_accuracy=right / n, val_loss=val_loss, val_accuracy=val_accuracy,
+            train_loss=total / n, train_accuracy=right / n,
+            val_loss=val_loss, val_accuracy=val_accuracy,
             lr=schedule.get_last_lr()[0],
         )  # fmt: skip
         torch.save([model.state_dict(), optimizer.state_dict()], f"{out}/checkpoint.pt")
@@ -129,8 +132,9 @@ def pytorch(out, to):
     digits = z.argmax(1).numpy()
     counts = np.bincount(truth * 10 + digits, minlength=100).reshape(10, 10)
     figures = [
-        plots.predictions(images, digits, truth), plots.learning_curves(history), plots.confusion_matrix(counts),
-        plots.mistakes(images, torch.softmax(z, 1).numpy(), truth), plots.first_layer_weights(model[0].weight.detach().numpy()),
+        plots.predictions(images, digits, truth), plots.learning_curves(history),
+        plots.confusion_matrix(counts), plots.mistakes(images, torch.softmax(z, 1).numpy(), truth),
+        plots.first_layer_weights(model[0].weight.detach().numpy()),
     ]  # fmt: skip
     for i, figure in enumerate(figures):
         figure.savefig(f"{out}/{i}.png", dpi=120)

@@ -1,4 +1,6 @@
-"""Time Allreduce, the steps of 1 and 2 ranks, and what overlap would give: python tests/benchmarks/mpi.py.
+"""Time Allreduce, the steps of 1 and 2 ranks, and what overlap would give.
+
+python tests/benchmarks/mpi.py
 
 Each line is a job of mpiexec; the jobs of a comparison take turns, and the best round of each
 counts.
@@ -87,7 +89,7 @@ def messages(comm):
 
 
 def overlap(comm, layers=6, width=1024, batch=256):
-    """Seconds of a backward pass by hand: reduced at its end in one message, or layer by layer while it goes on."""
+    """Seconds of a backward pass by hand: reduced at its end in one message, or meanwhile."""
     from mpi4py import MPI
 
     rng = np.random.default_rng(0)
@@ -156,8 +158,9 @@ def main():
             min(column) for column in zip(*rounds, strict=True)
         )
         print(
-            f"backward of 6 layers of 1,024{', a progress thread' if threads else ''}: {alone * 1e3:.2f} ms alone, reduced at "
-            f"its end {end[threads] * 1e3:.2f}, meanwhile {meanwhile[threads] * 1e3:.2f}: {meanwhile[threads] / end[threads]:.2f}"
+            f"backward of 6 layers of 1,024{', a progress thread' if threads else ''}: "
+            f"{alone * 1e3:.2f} ms alone, reduced at its end {end[threads] * 1e3:.2f}, "
+            f"meanwhile {meanwhile[threads] * 1e3:.2f}: {meanwhile[threads] / end[threads]:.2f}"
         )
     kinds = {"1 rank, 1 core": (1, "1"), "1 rank, all cores": (1, ""), "2 ranks": (2, "")}
     times = {kind: {} for kind in kinds}

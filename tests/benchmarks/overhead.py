@@ -1,4 +1,4 @@
-"""What the engine itself costs: a node on 2 x 2 arrays, depth, one example at a time, import time."""
+"""What the engine itself costs: a node on 2 x 2 arrays, depth, one example at a time, import."""
 
 import subprocess
 import sys
@@ -40,7 +40,8 @@ def nodes(count=1000):
 
     both = best(lambda: forward().backward(g))
     print(
-        f"a node (negative, 2 x 2): {both / count * 1e6:.2f} us, of which NumPy's two calls {best(bare) / count * 1e6:.2f} us"
+        f"a node (negative, 2 x 2): {both / count * 1e6:.2f} us, "
+        f"of which NumPy's two calls {best(bare) / count * 1e6:.2f} us"
     )
 
 
@@ -59,7 +60,7 @@ def depth():
 
 
 def per_example():
-    """Print the time of one step of the sigmoid-mse recipe, and of JAX' jit where it is installed, interleaved."""
+    """Print the time of one step of the sigmoid-mse recipe, and of JAX' jit if it is installed."""
     rng = np.random.default_rng(0)
     first, second = (
         nn.Linear(784, 100, bias=False, rng=rng),
@@ -118,14 +119,16 @@ def imports():
     times = {"numpy": float("inf"), "tinygrad_mnist": float("inf")}
     for _ in range(10):
         for name in times:
-            code = f"import time; t = time.perf_counter(); import {name}; print(time.perf_counter() - t)"
+            clock = "time.perf_counter()"
+            code = f"import time; t = {clock}; import {name}; print({clock} - t)"
             done = subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, text=True, check=True
             )
             times[name] = min(times[name], float(done.stdout))
     ratio = times["tinygrad_mnist"] / times["numpy"]
     print(
-        f"import: numpy {times['numpy'] * 1e3:.0f} ms, tinygrad_mnist with it {times['tinygrad_mnist'] * 1e3:.0f} ms: {ratio:.2f}"
+        f"import: numpy {times['numpy'] * 1e3:.0f} ms, "
+        f"tinygrad_mnist with it {times['tinygrad_mnist'] * 1e3:.0f} ms: {ratio:.2f}"
     )
 
 

@@ -1,4 +1,6 @@
-"""Time one training step in this library and its peers: python tests/benchmarks/steps.py [--rounds N].
+"""Time one training step in this library and its peers.
+
+python tests/benchmarks/steps.py [--rounds N]
 
 Each system runs in a process of its own; the rounds are interleaved, and the best window of each
 system's rounds counts: a window is about ten milliseconds, so that some are free of other work on
@@ -98,9 +100,8 @@ def measure(names, sizes, batch, optimizer, rounds):
     done = dict.fromkeys(taking_part, 10)
     for _ in range(rounds):
         for name, process in taking_part.items():
-            time.sleep(
-                0.25
-            )  # the threads of the system before spin on for a while: they must not be charged to this one
+            # the threads of the last system spin on for a while: this one must not be charged
+            time.sleep(0.25)
             best[name] = min(best[name], process.ask(do="round", windows=5, steps=steps[name]))
             done[name] += 5 * steps[name]
     # bring all to the same number of steps, so that their losses can be compared
@@ -114,7 +115,7 @@ def measure(names, sizes, batch, optimizer, rounds):
 
 
 def memory(names):
-    """Return the peak memory in MiB of each system's process after training the larger network at batch 512."""
+    """Return each system's peak memory in MiB, after training the larger network at batch 512."""
     peaks = {}
     for name in names:
         process = Process(name)
@@ -140,7 +141,8 @@ def main():
     names = options.systems or [n for n in SYSTEMS if n not in peers or importlib.util.find_spec(n)]
     kernels = os.environ.get("OPENBLAS_CORETYPE", "those that OpenBLAS chooses")
     print(
-        f"{platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}, BLAS kernels: {kernels}"
+        f"{platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}, "
+        f"BLAS kernels: {kernels}"
     )
     print("microseconds, (ratio to ours: above 1, ours is faster)")
     print("| network, batch, optimizer | " + " | ".join(names) + " |")

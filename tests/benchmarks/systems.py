@@ -1,4 +1,4 @@
-"""One training step of a ReLU network with softmax cross-entropy, in each of the systems that steps.py compares.
+"""One training step of a ReLU network with softmax cross-entropy, in each system of steps.py.
 
 Each function takes the initial weights, the inputs, the labels and the name of the optimizer ("sgd"
 or "adam"), and returns a function that makes one step and one that returns the present loss as a
@@ -53,7 +53,7 @@ def ours(weights, x, labels, optimizer):
 
 
 def by_hand(weights, x, labels, optimizer):
-    """NumPy written for this one network, every buffer reused: what a framework's convenience costs is the ratio to it."""
+    """NumPy written for this one network, every buffer reused: the ratio is a framework's cost."""
     assert optimizer == "sgd"
     weights = [(w.copy(), b.copy()) for w, b in weights]
     n, rows = len(x), np.arange(len(x))
@@ -260,7 +260,8 @@ def sklearn(weights, x, labels, optimizer):
     )  # its Adam has its eps elsewhere, so that losses would differ by a thousandth
     warnings.simplefilter("ignore")
     model = MLPClassifier(
-        [w.shape[0] for w, _ in weights[:-1]], solver=optimizer, alpha=0, batch_size=len(x), momentum=0, shuffle=False,
+        [w.shape[0] for w, _ in weights[:-1]], solver=optimizer, alpha=0, batch_size=len(x),
+        momentum=0, shuffle=False,
         learning_rate_init=LR[optimizer],
     )  # fmt: skip
     classes = np.arange(weights[-1][0].shape[0])
@@ -280,6 +281,6 @@ def sklearn(weights, x, labels, optimizer):
 
 
 SYSTEMS = {
-    "products": products, "by hand": by_hand, "ours": ours, "jax": jax, "torch": torch, "mygrad": mygrad, "autograd": autograd,
-    "sklearn": sklearn,
+    "products": products, "by hand": by_hand, "ours": ours, "jax": jax, "torch": torch,
+    "mygrad": mygrad, "autograd": autograd, "sklearn": sklearn,
 }  # fmt: skip

@@ -298,6 +298,10 @@ PAIRS = {
         csv(head=header(), pack=lambda text: "\ufeff" + quoted(text) + "\n\n"),
         "mnist_train.csv",
     ),
+    "CSV with quotes and spaces, some of them missing": (
+        csv(head=header(), pack=lambda text: text.replace(",", '", "') + "\n  \n"),
+        "mnist_train.csv",
+    ),
     "CSV in UTF-16": (
         csv(head=header(separator="\t"), separator="\t", pack=lambda text: text.encode("utf-16")),
         "mnist_train.csv",

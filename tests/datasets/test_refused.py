@@ -117,11 +117,32 @@ def test_a_folder_with_nothing_else(tmp_path, other):
         load_mnist(tmp_path)
 
 
-def run_conversion(error):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mnist.pkl", "a pickle"),
+        ("mnist.pkl.gz", "a pickle"),
+        ("training.pt", "a PyTorch file"),
+        ("mnist-original.mat", "a MATLAB file"),
+        ("mnist.h5", "an HDF5 file"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"(i__main__\nMNIST\n", pickle.dumps([1], 4), b"\x01\x02\x00"])
+def test_endings_of_what_is_refused(tmp_path, name, words, content):
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    if content == pickle.dumps([1], 4) and name.endswith(("mat", "h5")):
+        words = f"({words}|a pickle)"
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(DataError, match=f"(?s){name}: expected data, got {words}.*np.savez"):
+            load_mnist(path)
+
+
+def run_conversion(error, before=""):
     """Run the two lines that the message gives."""
     lines = str(error).split(":\n")[1].splitlines()
     assert len(lines) == 2
-    subprocess.run([sys.executable, "-W", "error", "-c", "\n".join(lines)], check=True)
+    code = "\n".join([before, *lines])
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
 def assert_loads(path):
@@ -178,6 +199,37 @@ def test_the_conversion_of_emnists_matlab_file(tmp_path):
     assert_loads(tmp_path / "emnist-letters.npz")
 
 
+# Stand-ins for libraries that the tests do not install: what the two lines use of them.
+TORCH = """
+import pickle, sys, types
+sys.modules["torch"] = types.SimpleNamespace(load=lambda path: pickle.load(open(path, "rb")))
+"""
+H5PY = """
+import pickle, sys, types
+sys.modules["h5py"] = types.SimpleNamespace(File=lambda path: pickle.load(open(path, "rb")))
+"""
+
+
+def test_the_conversion_of_torchvisions_old_files(tmp_path):
+    for name, split in (("training.pt", TRAIN), ("test.pt", TEST)):
+        (tmp_path / name).write_bytes(pickle.dumps(split))
+    with pytest.raises(DataError, match="a PyTorch file") as caught:
+        load_mnist(tmp_path / "training.pt")
+    run_conversion(caught.value, TORCH)
+    assert_loads(tmp_path / "training.npz")
+
+
+def test_the_conversion_of_hdf5(tmp_path):
+    names = ("x_train", "y_train", "x_test", "y_test")
+    arrays = dict(zip(names, (*TRAIN, *TEST), strict=True))
+    (tmp_path / "mnist.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(DataError, match="an HDF5 file") as caught:
+        load_mnist(tmp_path / "mnist.h5")
+    (tmp_path / "mnist.h5").write_bytes(pickle.dumps(arrays))
+    run_conversion(caught.value, H5PY)
+    assert_loads(tmp_path / "mnist.npz")
+
+
 # damaged IDX files
 
 GOOD = idx_bytes(TRAIN[0])
@@ -192,7 +244,7 @@ GOOD = idx_bytes(TRAIN[0])
         (GOOD[:10], "header of 16 bytes, got 10"),
         (GOOD[:-1], "truncated"),
         (GOOD + b"\x00", "trailing bytes"),
-        (gzip.compress(GOOD) + b"\x00\x01", "Not a gzipped file"),
+        (gzip.compress(GOOD) + b"\x00\x01", "one with trailing bytes"),
         (gzip.compress(GOOD)[:-9], "breaks off or is damaged"),
         (gzip.compress(GOOD)[:40] + b"\xff" * 40 + gzip.compress(GOOD)[80:], "damaged"),
         (gzip.compress(GOOD)[:-8] + b"1234" + gzip.compress(GOOD)[-4:], "CRC check failed"),
@@ -244,9 +296,9 @@ BAD_TABLES = [
     (first_pixel(""), "line 2, column 2: .*got ''"),
     (first_pixel("99999999999999999999"), "line 2, column 2: .*got '9999"),
     (first_pixel("x"), "line 2, column 2: .*got 'x'"),
-    (first_pixel('"1"2"'), "line 2"),
+    (first_pixel('"1"2"'), "line 2, column 2: .*got '1\"2'"),
     (first_pixel("1,2"), "line 2: expected 785 columns, got 786"),
-    (first_pixel('"1,2"'), "line 2, column 2: .*got '1,2'"),
+    (first_pixel('"1,2"'), "line 2: expected 785 columns, got 786"),
     (GOOD_ROWS + "1,2,3\n", "line 3: expected 785 columns, got 3"),
     (GOOD_ROWS.replace("\n", "\n\n", 1), "line 2: expected 785 columns, got 1"),
     ("x" + GOOD_ROWS, "line 1, column 1: .*got 'x0'"),
@@ -314,7 +366,7 @@ def test_a_table_that_breaks_off(tmp_path):
         ),
         (arff(TRAIN[0][:1], [0]).replace("@DATA\n", "@DATA\n?,"), "expected 785 columns, got 786"),
         (arff(TRAIN[0][:1], [0]).replace(",0\n", ",five\n"), "column 785: .* got 'five'"),
-        ("@RELATION x\n@DATA\n1\n", "expected 784 pixels, got 0 columns"),
+        ("@RELATION x\n@DATA\n1\n", "expected 785 attributes, .* got 0"),
         ("@RELATION x\n", "expected @data, got the end"),
         ("@RELATION x\nhello\n", "line 2: expected @attribute, @data .* got 'hello'"),
         (arff(*TRAIN).replace("@ATTRIBUTE class", "@ATTRIBUTE rank"), "^"),

@@ -30,6 +30,11 @@ def read_arff(file: File) -> Part:
         nominal = [i for i, (_, values) in enumerate(attributes) if values.startswith("{")]
         if len(nominal) == 1 and not any(is_label(name) for name in names):
             names[nominal[0]] = "class"
+        if len(names) != PIXELS + 1:
+            raise DataError(
+                f"{file.place}: line {line}: expected {PIXELS + 1} attributes, pixels and a class,"
+                f" got {len(names)}"
+            )
         columns = by_name(names, f"{file.place}: line {line}")
         if columns.label is None:
             raise DataError(f"{file.place}: line {line}: expected a class among the attributes")

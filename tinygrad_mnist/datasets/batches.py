@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Array, Rng
-from ..errors import at_least
+from ..errors import check_size
 
 __all__ = ["Batches", "normalize", "one_hot", "train_val_split"]
 
@@ -158,7 +158,7 @@ class Batches:
     ) -> None:
         self.inputs, self.targets = np.asarray(inputs), np.asarray(targets)
         _equal_length("Batches", self.inputs, self.targets)
-        [self.batch_size] = at_least(1, "Batches", batch_size=batch_size)
+        self.batch_size = check_size("Batches", "batch_size", batch_size)
         self.shuffle, self.drop_last, self.rng = shuffle, drop_last, np.random.default_rng(rng)
 
     def __len__(self) -> int:

@@ -32,6 +32,8 @@ _SIGNATURES = (
 )
 _IDX = re.compile(rb"\x00\x00[\x08\x09\x0b-\x0e][\x01-\x04]")
 _PICKLE = re.compile(rb"\x80[\x02-\x05]|\((?:dp|lp)\d|c(?:numpy|copy_reg|_codecs)")
+_REFUSED_ENDINGS = {"pkl": "pickle", "pickle": "pickle", "pt": "torch", "pth": "torch"}
+_REFUSED_ENDINGS |= {"mat": "mat", "h5": "hdf5", "hdf5": "hdf5"}
 _SEPARATORS = (";", "\t", "|", ",", " ")  # a comma may be a decimal one beside those before it
 
 
@@ -50,9 +52,16 @@ def kind_of(file: File) -> str:
         key of `refusals`, "text" for other text, "damaged" for a broken gzip file, "unknown".
     """
     try:
-        head = file.head(_HEAD)
+        kind = _kind_of_content(file, file.head(_HEAD))
     except DataError:
         return "damaged"
+    ending = file.name.lower().removesuffix(".gz").rpartition(".")[2]
+    if kind in ("pickle", "text", "unknown"):  # some pickles look like text
+        return _REFUSED_ENDINGS.get(ending, kind)
+    return kind
+
+
+def _kind_of_content(file: File, head: bytes) -> str:
     if not head:
         return "empty"
     for signature, kind in _SIGNATURES:

@@ -60,7 +60,7 @@ class File:
                     yield stream
                     return
                 with gzip.GzipFile(fileobj=stream) as content:
-                    yield io.BufferedReader(_Bounded(content, self), _BLOCK)
+                    yield io.BufferedReader(_Bounded(content, self), 1 << 16)
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise DataError(
                 f"{self.place}: expected a whole file, got one that is missing, breaks off or"
@@ -100,7 +100,14 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
-        content = self._stream.read(min(len(buffer), _BLOCK))
+        try:
+            content = self._stream.read(min(len(buffer), _BLOCK))
+        except gzip.BadGzipFile as error:
+            if str(error).startswith("Not a gzipped file"):  # that is: after the one that ended
+                raise DataError(
+                    f"{self._file.place}: expected a gzip file, got one with trailing bytes"
+                ) from error
+            raise
         self._left -= len(content)
         if self._left < 0:
             raise DataError(

@@ -18,6 +18,7 @@ _ROLES = (  # the surest first; only the first that is there counts
 _SHARD = re.compile(r"(\d{5})-of-(\d{5})(?:-[0-9a-f]{8,})?")
 _IDX = re.compile(r"([-._])idx[123]?([-._])(?:u?byte|int)")
 _IDX_END = re.compile(r"[-._]idx[-._]ubyte")
+_RELATIVE = re.compile(r"(?:fashion|kuzushiji|not|(?<![a-z])[ekqx])[-_ ]?mnist")
 _OWN_WORDS = {"mnist", "784", "5", "k", "small", "full"}
 _ENDINGS = {"csv", "npz", "npy", "arff", "parquet", "pq", "zip", "gz"}
 
@@ -90,7 +91,7 @@ def part_of(folder: str) -> str:
 
 def is_relative(path: str) -> bool:
     """Say whether a path names a relative of MNIST, such as FashionMNIST."""
-    return re.search("[a-z][-_]?mnist", path.lower()) is not None
+    return _RELATIVE.search(path.lower()) is not None
 
 
 def is_own(name: str) -> bool:

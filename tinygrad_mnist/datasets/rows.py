@@ -1,7 +1,7 @@
 """Lines of numbers, a megabyte at a time: what CSV and ARFF files have in common."""
 
-import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
 
@@ -75,16 +75,8 @@ def blocks(text: IO[str], file: File, line: int = 1, start: str = "") -> Iterato
 
 def cells_of(line: str, separator: str) -> list[str]:
     """Return what stands between the separators, without quotes and spaces around it."""
-    if separator == " ":
-        return [cell.strip("'\"") for cell in line.split()]
-    quote = '"' if '"' in line else "'"
-    try:
-        found = next(
-            csv.reader([line], delimiter=separator, quotechar=quote, skipinitialspace=True)
-        )
-    except (csv.Error, StopIteration):
-        found = line.split(separator)
-    return [cell.strip() for cell in found] or [""]
+    cells = line.split() if separator == " " else line.split(separator)
+    return [cell.strip(" \t'\"") for cell in cells] or [""]
 
 
 def parse_numbers(
@@ -126,27 +118,31 @@ def parse_numbers(
 def _parse(
     file: File, block: Block, separator: str, columns: int, kept: Sequence[int] | None
 ) -> Array:
-    """Return the numbers of a block: quickly if it has digits alone, else by way of float64."""
+    """Return the numbers of a block: quickly if they are digits alone, else by way of float64."""
     values = None
-    simple = _simplified(block.text, separator)
-    digits = b"0123456789\n" + separator.encode()
-    if not simple.encode("ascii", "replace").translate(None, digits):
-        values = _loaded(simple, np.uint8, separator, columns, kept)
+    bare = _bare(block.text, separator)
+    digits = bare
+    if "." in bare:
+        digits = bare.replace(f".0{separator}", separator).replace(".0\n", "\n").removesuffix(".0")
+    if not digits.encode("ascii", "replace").translate(None, b"0123456789\n" + separator.encode()):
+        values = _loaded(digits, np.uint8, separator, columns, kept)
     if values is None:
-        values = _loaded(block.text, np.float64, separator, columns, kept)
+        values = _loaded(bare, np.float64, separator, columns, kept)
     if values is None or (values.dtype != np.uint8 and not _whole(values).all()):
         raise _complaint(file, block, separator, columns, kept)
     return values.astype(np.uint8, copy=False)
 
 
-def _simplified(text: str, separator: str) -> str:
-    """Return the lines without quotes around each value, and without .0 at its end."""
-    if '"' in text:
+def _bare(text: str, separator: str) -> str:
+    """Return the lines without the quotes and the spaces around each value."""
+    if '"' in text:  # quickly, for a table with all of its values in quotes
         text = text.replace(f'"{separator}"', separator).replace('"\n"', "\n")
         if text.startswith('"') and text.endswith('"'):
             text = text[1:-1]
-    if "." in text:
-        text = text.replace(f".0{separator}", separator).replace(".0\n", "\n").removesuffix(".0")
+    marks = "'\"" if separator == " " else " '\""
+    if any(mark in text for mark in marks):
+        between = rf"[{marks}]*([\n{re.escape(separator)}])[{marks}]*"
+        text = re.sub(between, r"\1", text).strip(marks)
     return text
 
 
@@ -162,7 +158,6 @@ def _loaded(
             lines,
             dtype,
             delimiter=None if separator == " " else separator,
-            quotechar='"' if '"' in text else "'",
             comments=None,
             usecols=kept,
             ndmin=2,
@@ -198,8 +193,7 @@ def _complaint(
                     f" to 255, got {cells[column][:40]!r}"
                 )
     return DataError(
-        f"{file.place}: line {block.line}: expected rows of {columns} numbers, got quotes that do"
-        " not fit, or something else between the numbers"
+        f"{file.place}: line {block.line}: expected rows of {columns} numbers, got something else"
     )
 
 

@@ -86,15 +86,17 @@ class Holder:
 
     def _contents(self) -> Contents:
         """Return its containers that can change, and those in them, with a copy of each."""
-        held = [(name, vars(self).get(name)) for name in self._filled]
-        found = [(name, v, _copy(v)) for name, v in held if isinstance(v, CONTAINERS)]
+        attributes = vars(self)
+        found: Contents = []
+        for name in self._filled:
+            container = attributes.get(name)
+            if isinstance(container, CONTAINERS):
+                found.append((name, container, _copy(container)))
         for path, _, copy in found:  # which grows
-            for key, value in copy.items() if isinstance(copy, dict) else enumerate(copy):
-                if isinstance(value, CONTAINERS) and not any(
-                    value is outer and f"{path}.".startswith(f"{around}.")
-                    for around, outer, _ in found
-                ):
-                    found.append((f"{path}.{key}", value, _copy(value)))
+            for value in copy.values() if isinstance(copy, dict) else copy:
+                if isinstance(value, CONTAINERS):
+                    found += _inner(path, copy, found)
+                    break
         return found
 
     def _settle_contents(self, names: tuple[str, ...], before: Contents) -> None:
@@ -131,6 +133,16 @@ class Holder:
 
 def _copy(container: Any) -> Any:
     return container if isinstance(container, tuple) else container.copy()
+
+
+def _inner(path: str, copy: Any, found: Contents) -> Contents:
+    """Return the containers in a container, but for those that it is in itself."""
+    around = [outer for name, outer, _ in found if f"{path}.".startswith(f"{name}.")]
+    return [
+        (f"{path}.{key}", value, _copy(value))
+        for key, value in (copy.items() if isinstance(copy, dict) else enumerate(copy))
+        if isinstance(value, CONTAINERS) and not any(value is outer for outer in around)
+    ]
 
 
 def _is_equal(container: Any, copy: Any) -> bool:

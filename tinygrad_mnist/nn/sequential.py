@@ -41,7 +41,7 @@ class Sequential(Module):
 
     def __iter__(self) -> Iterator[Any]:
         attributes = list(vars(self).items())  # at once: another thread may call train() meanwhile
-        return (layer for name, layer in attributes if name.isdigit())
+        return iter([layer for name, layer in attributes if name.isdigit()])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -21,6 +21,8 @@ from . import (
     shape,
     trigonometry,
 )
+from .compositions import COMPOSITIONS
+from .linalg import LINALG
 from .methods import Methods
 
 FAMILIES = (
@@ -50,12 +52,6 @@ def _constant(function: Any) -> Any:
     )
 
 
-def _clip(
-    x: TensorLike, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
-) -> Tensor:
-    return arithmetic.clip(x, a_min if min is None else min, a_max if max is None else max)
-
-
 def _norm(x: TensorLike, ord: Any = None, axis: Any = None, **options: Any) -> Tensor:
     """Euclidean norm under NumPy's name, where `ord` says that it is one."""
     is_vector = np.ndim(axis) == 0 and (axis is not None or np.ndim(x) == 1)
@@ -73,9 +69,9 @@ for _name, _method in vars(Methods).items():
         setattr(Tensor, _name, _method)
 
 NUMPY_FUNCTIONS |= {getattr(np, name): op for name, op in OPS.items() if hasattr(np, name)}
+NUMPY_FUNCTIONS |= COMPOSITIONS | LINALG
 # NumPy's other names, and the functions of it that take other arguments than ours.
 NUMPY_FUNCTIONS |= {
-    np.clip: _clip,
     np.linalg.norm: _norm,
     np.around: elementwise.round_,
     np.amax: reduce.max_,
@@ -91,9 +87,12 @@ NUMPY_FUNCTIONS |= {
     np.invert: Methods.__invert__,
 }
 
-# What NumPy computes of the values alone, without a gradient to speak of.
+# What NumPy computes of the values alone, because it has no gradient.
 for _function in (
-    np.shape, np.ndim, np.size, np.argmax, np.argmin, np.isfinite, np.isnan, np.isinf,
-    np.allclose, np.array_equal, np.isclose, np.zeros_like, np.ones_like, np.array_repr,
+    np.shape, np.ndim, np.size, np.argmax, np.argmin, np.argsort, np.nonzero, np.count_nonzero,
+    np.searchsorted, np.floor_divide, np.isfinite, np.isnan, np.isinf, np.isposinf, np.isneginf,
+    np.signbit, np.any, np.all, np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
+    np.allclose, np.array_equal, np.isclose, np.zeros_like, np.ones_like, np.full_like,
+    np.array_repr, np.iscomplexobj, np.isrealobj, np.result_type,
 ):  # fmt: skip
     NUMPY_FUNCTIONS[_function] = _constant(_function)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, constants, keep_where, unbroadcast, values
+from ..arrays import Array, choose, constants, keep_where, unbroadcast, values
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
 
@@ -96,26 +96,45 @@ def _as_exponent(x: Array, p: Array) -> Any:
     return p
 
 
+def _raise(x: Array, p: Any) -> Array:
+    """Return x**p, for the small whole numbers from -4 to 4 by multiplication.
+
+    NumPy has fast paths for -1, 0, 1 and 2, but x**3 goes through the C library's pow(), which
+    takes a hundred times as long. float16 has too few digits for the products in between.
+    """
+    if not isinstance(p, (int, float)) or p not in (-4, -3, -2, 3, 4):
+        return x**p
+    if x.dtype.kind != "f" or x.dtype.itemsize < 4:
+        return x**p
+    base = x if p > 0 else 1 / x  # first, so that nothing overflows on the way to a small result
+    squared = base * base
+    if abs(p) == 2:
+        return squared
+    squared *= base if abs(p) == 3 else squared
+    return squared
+
+
 def _power(x: Array, p: Array) -> Forward:
     exponent = _as_exponent(x, p)
     if x.dtype.kind in "iu" and (values(p) < 0).any():
         raise ValueError(
             "power: integers to negative powers are not integers; convert with .astype(np.float32)"
         )
-    y = x**exponent
+    y = _raise(x, exponent)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         gx = gp = None
+        if needs[1]:
+            # As x goes to 0, so does x**p * log(x), though log(0) is infinite.
+            safe = np.where((values(x) == 0) & (values(p) >= 0), 1, x)
+            gp = unbroadcast(g * y * np.log(safe), p.shape)
         if needs[0]:
             lower = exponent - 1
             if np.any(values(p) == 0):
                 # The slope of x**0 is 0 at x = 0, too, though 0 * 0**-1 is nan.
                 lower = np.where((values(x) == 0) & (values(p) == 0), 1, p - 1)
-            gx = unbroadcast(g * (exponent * x**lower), x.shape)
-        if needs[1]:
-            # As x goes to 0, so does x**p * log(x), though log(0) is infinite.
-            safe = np.where((values(x) == 0) & (values(p) >= 0), 1, x)
-            gp = unbroadcast(g * y * np.log(safe), p.shape)
+            g *= exponent * _raise(x, lower)
+            gx = unbroadcast(g, x.shape)
         return gx, gp
 
     return y, vjp
@@ -151,13 +170,27 @@ def _pick(x: Array, y: Array, first: Array) -> Forward:
     x_shape, y_shape = x.shape, y.shape
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        # Multiplying g by masks would turn inf * 0 into nan.
-        shared = np.where(ties, g * 0.5, g)
-        gx = unbroadcast(np.where(first | ties, shared, 0), x_shape) if needs[0] else None
-        gy = unbroadcast(np.where(first, 0, shared), y_shape) if needs[1] else None
-        return gx, gy
+        g *= 1 - 0.5 * ties.astype(g.dtype)
+        return _share(g, first | ties, ~first, x_shape, y_shape, needs)
 
-    return np.where(first, x, y), vjp
+    return choose(first, x, y), vjp
+
+
+def _share(
+    g: Array,
+    first: Array,
+    second: Array,
+    x_shape: tuple[int, ...],
+    y_shape: tuple[int, ...],
+    needs: Needs,
+) -> Grads:
+    """Return the parts of g that belong to x and to y. Masks times g would make nan of inf * 0."""
+    gx = gy = None
+    if needs[0]:
+        gx = unbroadcast(keep_where(g.copy() if needs[1] else g, first), x_shape)
+    if needs[1]:
+        gy = unbroadcast(keep_where(g, second), y_shape)
+    return gx, gy
 
 
 def _maximum(x: Array, y: Array) -> Forward:
@@ -190,12 +223,9 @@ def _where(x: Array, y: Array, *, condition: Array) -> Forward:
     x_shape, y_shape = x.shape, y.shape
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        # Multiplying g by the condition would turn inf * 0 into nan.
-        gx = unbroadcast(np.where(condition, g, 0), x_shape) if needs[0] else None
-        gy = unbroadcast(np.where(condition, 0, g), y_shape) if needs[1] else None
-        return gx, gy
+        return _share(g, condition, ~condition, x_shape, y_shape, needs)
 
-    return np.where(condition, x, y), vjp
+    return choose(condition, x, y), vjp
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
@@ -208,7 +238,7 @@ def _clip(x: Array, *, low: Any, high: Any) -> Forward:
     above = True if low is None else numbers >= low
     below = True if high is None else numbers <= high
     inside = np.asanyarray(above & below)
-    y = np.where(inside, x, np.clip(numbers, low, high))
+    y = choose(inside, x, np.clip(numbers, low, high))
     return y, lambda g, needs: (unbroadcast(keep_where(g, inside), shape),)
 
 

@@ -4,7 +4,16 @@ import math
 
 import numpy as np
 
-from ..arrays import Array, constants, floating, unbroadcast, values
+from ..arrays import (
+    Array,
+    constants,
+    dot_over,
+    floating,
+    max_along,
+    sum_over,
+    unbroadcast,
+    values,
+)
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, unwrap
@@ -17,7 +26,7 @@ def _scaled_dot_product_attention(
     q: Array, k: Array, v: Array, bias: Array | None = None, *, allowed: Array | None
 ) -> Forward:
     q, k, v = floating(q), floating(k), floating(v)
-    scale = 1 / math.sqrt(q.shape[-1]) if q.shape[-1] else 1.0
+    scale = 1 / math.sqrt(max(q.shape[-1], 1))
     scores = q @ k.swapaxes(-1, -2)
     scores *= scale
     if bias is not None:
@@ -32,7 +41,7 @@ def _scaled_dot_product_attention(
             gv = unbroadcast(p.swapaxes(-1, -2) @ g, v.shape)
         if needs[0] or needs[1] or (bias is not None and needs[3]):
             gp = g @ v.swapaxes(-1, -2)
-            gp -= (gp * p).sum(axis=-1, keepdims=True)
+            gp -= dot_over(gp, p, (-1,))
             gp *= p  # now the gradient of the scores
             if bias is not None and needs[3]:
                 gb = unbroadcast(gp.copy(), bias.shape)
@@ -48,9 +57,9 @@ def _scaled_dot_product_attention(
 
 def _softmax_or_zeros(scores: Array) -> Array:
     """Return the softmax over the last axis; zeros where every score is minus infinity."""
-    top = values(scores).max(axis=-1, keepdims=True, initial=-np.inf)
+    top = max_along(values(scores), -1)
     e = np.exp(scores - np.where(np.isfinite(top), top, 0))
-    total = e.sum(axis=-1, keepdims=True)
+    total = sum_over(e, (-1,))
     e /= np.where(values(total) == 0, 1, total)
     return e
 

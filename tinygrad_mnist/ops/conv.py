@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..arrays import Array, add_into, add_up, floating, is_array, values
-from ..errors import ShapeError, at_least
+from ..errors import ShapeError, check_size
 from ..graph import Forward, Grads, Needs
 from ..pool import empty
 from ..tensor import Tensor, TensorLike, run
@@ -275,7 +275,7 @@ def conv2d(
     array([[[[ 8., 12.],
              [20., 24.]]]])
     """
-    [groups] = at_least(1, "conv2d", groups=groups)
+    groups = check_size("conv2d", "groups", groups)
     return apply_wide(
         _conv2d,
         *((x, weight) if bias is None else (x, weight, bias)),
@@ -356,10 +356,10 @@ def conv1d(
     >>> conv1d(x, Tensor([[[-1.0, 1.0]]]))
     Tensor([[[1., 2., 4.]]])
     """
-    stride, dilation, groups = at_least(
-        1, "conv1d", stride=stride, dilation=dilation, groups=groups
-    )
-    [padding] = at_least(0, "conv1d", padding=padding)
+    stride = check_size("conv1d", "stride", stride)
+    dilation = check_size("conv1d", "dilation", dilation)
+    groups = check_size("conv1d", "groups", groups)
+    padding = check_size("conv1d", "padding", padding, least=0)
     return apply_wide(
         _conv1d,
         *((x, weight) if bias is None else (x, weight, bias)),

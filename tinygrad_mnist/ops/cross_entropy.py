@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, is_array, values
+from ..arrays import Array, choose, is_array, keep_where, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
-from ..tensor import Tensor, TensorLike, apply, run, unwrap
+from ..tensor import Tensor, TensorLike, apply, unwrap
 from .activation import log1p_exp, logistic
 from .dtype import apply_wide
-from .index import put
 from .loss import as_floats, as_targets, check_reduction, reduce_losses
 from .norm import log_softmax, softmax
 
@@ -27,7 +26,6 @@ def _cross_entropy_of_labels(
     logits: Array, *, labels: Array, factor: Array | None, scale: float, reduction: str
 ) -> Forward:
     """Losses -log p[label], each times its `factor`; together over `scale`."""
-    p, log_p = _softmax_by_class(logits)
     chosen = (labels, np.arange(len(labels)))
 
     def losses_of(log_p: Array) -> Array:
@@ -39,7 +37,10 @@ def _cross_entropy_of_labels(
         each = g / scale if factor is None else g / scale * factor
         return (_subtract_at(p * each, chosen, each).T,)
 
-    return _reduce(losses_of, logits, log_p, scale, reduction), vjp
+    with np.errstate(all="ignore"):  # infinities are dealt with below
+        p, log_p = _softmax_by_class(logits)
+        y = _reduce(losses_of, logits, log_p, scale, reduction)
+    return y, vjp
 
 
 def _cross_entropy_of_probabilities(
@@ -53,7 +54,6 @@ def _cross_entropy_of_probabilities(
     reduction: str,
 ) -> Forward:
     """Losses -sum_c t_c log p_c, with t the smoothed and weighted target of shape (N, C)."""
-    p, log_p = _softmax_by_class(logits)
     t = target.T * (1 - smoothing) + smoothing / target.shape[1]
     if weight is not None:
         t = t * weight[:, np.newaxis]
@@ -78,7 +78,10 @@ def _cross_entropy_of_probabilities(
             gt = slope.T
         return gx, gt
 
-    return _reduce(losses_of, logits, log_p, scale, reduction), vjp
+    with np.errstate(all="ignore"):  # infinities are dealt with below
+        p, log_p = _softmax_by_class(logits)
+        y = _reduce(losses_of, logits, log_p, scale, reduction)
+    return y, vjp
 
 
 def _softmax_by_class(logits: Array) -> tuple[Any, Any]:
@@ -87,22 +90,20 @@ def _softmax_by_class(logits: Array) -> tuple[Any, Any]:
         z = logits.T
         return softmax(z, axis=0), log_softmax(z, axis=0)
     z = logits.T.copy()
-    with np.errstate(all="ignore"):
-        log_p = z - z.max(axis=0, initial=-np.inf)
-        p = np.exp(log_p)
-        total = p.sum(axis=0)
-        p /= total
-        log_p -= np.log(total)
+    log_p = z - z.max(axis=0, initial=-np.inf)
+    p = np.exp(log_p)
+    total = p.sum(axis=0)
+    p /= total
+    log_p -= np.log(total)
     return p, log_p
 
 
 def _reduce(losses_of: Any, logits: Array, log_p: Array, scale: float, reduction: str) -> Array:
     """Return the loss, as a value: no vjp needs the way to it."""
-    with np.errstate(all="ignore"):
-        losses = losses_of(values(log_p))
-        y = losses.sum() / scale
-        if not np.isfinite(y):
-            losses, y = _bound(losses_of, values(logits).T, values(log_p), scale)
+    losses = losses_of(values(log_p))
+    y = losses.sum() / scale
+    if not math.isfinite(y):
+        losses, y = _bound(losses_of, values(logits).T, values(log_p), scale)
     return losses if reduction == "none" else np.asanyarray(y)
 
 
@@ -121,8 +122,9 @@ def _subtract_at(a: Array, index: Any, b: Array) -> Array:
     if is_array(a):
         a[index] -= b
         return a
-    at_places = np.broadcast_to(b, index[0].shape)
-    return a - run(put, at_places, index=index, shape=a.shape)
+    one_hot = np.zeros(a.shape, a.dtype)
+    one_hot[index] = 1
+    return a - one_hot * b
 
 
 def softmax_cross_entropy(
@@ -304,9 +306,10 @@ def _sigmoid_cross_entropy(
     x, t = values(logits), values(targets)
     # -log p is log(1 + e**-x), and -log(1 - p) is log(1 + e**x). A target of 0 or 1 leaves one of
     # the terms, though 0 times infinity would be nan.
+    no, yes = _log1p_exp_of_both(x)
     with np.errstate(invalid="ignore"):
-        losses = np.where(t == 0, 0, factor * t * log1p_exp(-x))
-        losses += np.where(t == 1, 0, (1 - t) * log1p_exp(x))
+        losses = keep_where(factor * t * yes, t != 0)
+        losses += keep_where((1 - t) * no, t != 1)
     scale = losses.size if reduction == "mean" else 1
 
     def vjp(g: Array, needs: Needs) -> Grads:
@@ -319,6 +322,13 @@ def _sigmoid_cross_entropy(
         return gx, gt
 
     return reduce_losses(losses, reduction), vjp
+
+
+def _log1p_exp_of_both(x: Array) -> tuple[Array, Array]:
+    """Return log1p_exp of x and of -x, which share their logarithm: that is most of the work."""
+    positive = x > 0
+    curve = np.log1p(np.exp(choose(positive, -x, x)))
+    return keep_where(x.copy(), positive) + curve, keep_where(-x, ~positive) + curve
 
 
 def sigmoid_cross_entropy(

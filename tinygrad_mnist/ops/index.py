@@ -3,6 +3,7 @@
 Each of them is an indexing x[index] at heart, and its gradient a `put` into zeros.
 """
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any, Never
@@ -38,13 +39,39 @@ def put(g: Array, *, index: Any, shape: tuple[int, ...]) -> Forward:
 
 def _put_array(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
     # float16 has too few digits for sums of many elements.
-    out = np.zeros_like(g, shape=shape, dtype=np.float32 if g.dtype == np.float16 else None)
+    dtype = np.float32 if g.dtype == np.float16 else None
+    out = np.zeros_like(g, shape=shape, dtype=dtype, order="C")
     parts = map(np.asarray, index if isinstance(index, tuple) else (index,))
     if any(part.dtype.kind in "iu" and part.ndim for part in parts):
-        np.add.at(out, index, g)  # several integers may name an element twice
+        _add_at(out, index, g)  # several integers may name an element twice
     else:
         out[index] = g
     return out.astype(g.dtype, copy=False)
+
+
+# np.add.at has a fast loop for one flat index only. With the places of the elements in flat memory
+# it takes a quarter of the time, and adds in the same order. These are the limits of the gain: the
+# least size of g, and how many times larger the whole may be whose places are all written down.
+_MANY, _SPARSE = 1 << 10, 16
+
+
+def _add_at(out: Array, index: Any, g: Array) -> None:
+    """Add g to a contiguous array at an index."""
+    rows = index[0] if isinstance(index, tuple) and len(index) == 1 else index
+    if g.size < _MANY:
+        np.add.at(out, index, g)
+    elif isinstance(rows, np.ndarray) and rows.dtype.kind in "iu":
+        row = math.prod(out.shape[1:])
+        first = rows.reshape(-1, 1).astype(np.intp) % len(out) * row  # negative ones, too
+        _add_at_places(out, first + np.arange(row), g)
+    elif g.size * _SPARSE >= out.size:
+        _add_at_places(out, np.arange(out.size).reshape(out.shape)[index], g)
+    else:
+        np.add.at(out, index, g)
+
+
+def _add_at_places(out: Array, places: Array, g: Array) -> None:
+    np.add.at(out.reshape(-1), places.reshape(-1), g.reshape(-1))
 
 
 def getitem(x: TensorLike, index: Any) -> Tensor:

@@ -10,6 +10,7 @@ from ..graph import mark_changed, mode
 from ..tensor import Tensor, TensorLike, from_numpy, unwrap
 from . import activation as f
 from . import arithmetic as a
+from . import compositions as c
 from . import conv, cross_entropy, dtype, loss
 from . import elementwise as e
 from . import index as i
@@ -127,6 +128,7 @@ class Methods:
     __mul__, __rmul__ = a.multiply, _reflected(a.multiply)
     __truediv__, __rtruediv__ = a.divide, _reflected(a.divide)
     __pow__, __rpow__ = a.power, _reflected(a.power)
+    __mod__, __rmod__ = c.remainder, _reflected(c.remainder)
     __matmul__, __rmatmul__ = m.matmul, _reflected(m.matmul)
     __neg__, __abs__, __getitem__ = a.negative, e.abs_, i.getitem
     __iadd__, __isub__ = _assign(a.add, "+"), _assign(a.subtract, "-")

@@ -6,7 +6,17 @@ from typing import Never
 
 import numpy as np
 
-from ..arrays import Array, Rng, floating, unbroadcast, values
+from ..arrays import (
+    Array,
+    Rng,
+    add_into,
+    dot_over,
+    floating,
+    max_along,
+    sum_over,
+    unbroadcast,
+    values,
+)
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
@@ -18,20 +28,15 @@ __all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
 
 def _softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
-    y = np.exp(x - _top(x, axis))
-    y /= y.sum(axis=axis, keepdims=True)
+    y = np.exp(x - max_along(values(x), axis))
+    y /= sum_over(y, (axis,))
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g -= (g * y).sum(axis=axis, keepdims=True)
+        g -= dot_over(g, y, (axis,))
         g *= y
         return (g,)
 
     return y, vjp
-
-
-def _top(x: Array, axis: int) -> Array:
-    """Return the largest element along an axis, by which exponents are shifted."""
-    return values(x).max(axis=axis, keepdims=True, initial=-np.inf)
 
 
 def softmax(x: TensorLike, axis: int = -1, **foreign: Never) -> Tensor:
@@ -42,12 +47,14 @@ def softmax(x: TensorLike, axis: int = -1, **foreign: Never) -> Tensor:
 
 def _log_softmax(x: Array, *, axis: int) -> Forward:
     x = floating(x)
-    y = x - _top(x, axis)
+    y = x - max_along(values(x), axis)
+    e = np.exp(y)
+    total = sum_over(e, (axis,))
     with np.errstate(divide="ignore"):  # over an empty axis the sum is 0
-        y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+        y -= np.log(total)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        g -= np.exp(y) * g.sum(axis=axis, keepdims=True)
+        g -= e * (sum_over(g, (axis,)) / total)
         return (g,)
 
     return y, vjp
@@ -76,25 +83,31 @@ def _normalize(
     mean, var = (None, None) if given is None else given
     centred = x - (_mean(x, axes) if mean is None else mean)
     if var is None:
-        var = _mean(centred * centred, axes)
+        var = _mean_of_product(centred, centred, axes)
     scale = 1 / np.sqrt(var + eps)
-    unit = centred * scale
+    unit = centred
+    unit *= scale
     y = unit if weight is None else unit * weight.reshape(shape)
     if bias is not None:
-        y = y + bias.reshape(shape)
+        y = add_into(y, bias.reshape(shape))
 
     def vjp(g: Array, needs: Needs) -> Grads:
         gx = gw = gb = None
         if bias is not None and needs[2]:
-            gb = unbroadcast(g, shape).reshape(bias.shape)
+            gb = g.copy() if g.shape == shape else unbroadcast(g, shape)  # g is overwritten below
+            gb = gb.reshape(bias.shape)
         if weight is not None and needs[1]:
             gw = unbroadcast(g * unit, shape).reshape(weight.shape)
         if needs[0]:
-            gx = g * scale if weight is None else g * (scale * weight.reshape(shape))
+            gx = g
+            if weight is not None:
+                gx *= weight.reshape(shape)
             if given is None:
                 # The statistics depend on x, too: take out the parts of g along 1 and along x.
-                along_one, along_x = _mean(gx, axes), _mean(gx * unit, axes)
-                gx -= along_one + unit * along_x
+                along_one, along_x = _mean(gx, axes), _mean_of_product(gx, unit, axes)
+                gx -= along_one
+                gx -= unit * along_x
+            gx *= scale
         return (gx, gw, gb)[: len(needs)]
 
     return y, vjp
@@ -102,7 +115,16 @@ def _normalize(
 
 def _mean(x: Array, axes: tuple[int, ...]) -> Array:
     """Return the mean over axes, which stay; of no elements it is 0, without NumPy's warning."""
-    return x.sum(axis=axes, keepdims=True) / max(math.prod(x.shape[axis] for axis in axes), 1)
+    return sum_over(x, axes) / _count(x, axes)
+
+
+def _mean_of_product(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
+    """Return the mean of x * y over axes, which stay."""
+    return dot_over(x, y, axes) / _count(x, axes)
+
+
+def _count(x: Array, axes: tuple[int, ...]) -> int:
+    return max(math.prod(x.shape[axis] for axis in axes), 1)
 
 
 def _affine(
@@ -178,12 +200,13 @@ def batch_norm(
                 f"shape {data.shape}"
             )
         y = apply_wide(_normalize, x, *affine, axes=axes, shape=shape, eps=eps)
-        for running, batch in (
-            (running_mean, wide.mean(axis=axes)),
-            (running_var, wide.var(axis=axes, ddof=1)),
-        ):
-            if running is not None:
-                _move(running, batch, float(momentum))
+        batch_mean = _mean(wide, axes)
+        if running_mean is not None:
+            _move(running_mean, batch_mean.reshape(channels), float(momentum))
+        if running_var is not None:
+            centred = wide - batch_mean
+            batch_var = dot_over(centred, centred, axes) / (_count(wide, axes) - 1)
+            _move(running_var, batch_var.reshape(channels), float(momentum))
         return y
     if running_mean is None or running_var is None:
         raise ValueError("batch_norm: evaluation needs running_mean and running_var")

@@ -7,7 +7,7 @@ from typing import Any, Never
 import numpy as np
 
 from ..arrays import Array, add_up, unbroadcast, values
-from ..errors import ShapeError, at_least
+from ..errors import ShapeError, check_size
 from ..graph import Forward, Grads, Needs
 from ..tensor import Axis, Tensor, TensorLike, apply, unwrap
 from .foreign import refuse
@@ -225,7 +225,7 @@ def split(
     along = np.lib.array_utils.normalize_axis_index(axis, len(shape), "split")
     cuts: list[int | None]
     if np.ndim(indices_or_sections) == 0:
-        [parts] = at_least(1, "split", sections=indices_or_sections)
+        parts = check_size("split", "sections", indices_or_sections)
         if shape[along] % parts:
             raise ShapeError(
                 f"split: expected a number of parts that divides the size {shape[along]} of axis "
@@ -355,7 +355,7 @@ def tile(x: TensorLike, reps: int | Sequence[int]) -> Tensor:
             [1., 2.]])
     """
     numbers = list(reps) if isinstance(reps, (Sequence, np.ndarray)) else [reps]
-    counts = at_least(0, "tile", **{f"reps[{i}]": n for i, n in enumerate(numbers)})
+    counts = [check_size("tile", f"reps[{i}]", n, least=0) for i, n in enumerate(numbers)]
     return apply(_tile, x, reps=tuple(counts))
 
 

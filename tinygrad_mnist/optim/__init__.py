@@ -7,9 +7,7 @@ from .base import Optimizer as Optimizer
 from .base import clip_grad_norm as clip_grad_norm
 from .groups import Group as Group
 from .groups import Pair as Pair
-from .groups import Params as Params
 from .groups import Range as Range
-from .ranks import ALONE as ALONE
 from .ranks import Ranks as Ranks
 from .schedules import CosineLR as CosineLR
 from .schedules import OneCycleLR as OneCycleLR

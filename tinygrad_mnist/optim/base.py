@@ -85,7 +85,7 @@ class Optimizer:
         self._scratch: dict[tuple[Any, ...], Array] = {}
         self.param_groups = groups
 
-    if not TYPE_CHECKING:  # to a type checker, a class with a __getattr__ has every name
+    if not TYPE_CHECKING:  # to a type checker, a class with these has every name
 
         def __getattr__(self, name: str) -> Any:
             groups = vars(self).get("param_groups")  # there are none before __init__ has ended
@@ -93,19 +93,19 @@ class Optimizer:
                 return groups[0].settings[name]
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        groups: list[Group] = vars(self).get("param_groups", [])
-        if not groups or name not in groups[0].settings:
-            object.__setattr__(self, name, value)
-            return
-        present = [group[name] for group in groups]
-        if any(one != present[0] for one in present):
-            raise ValueError(
-                f"{type(self).__name__}: the groups differ in {name} ({present}); "
-                f'set it in each by param_groups[i]["{name}"]'
-            )
-        for group in groups:
-            group[name] = value
+        def __setattr__(self, name: str, value: Any) -> None:
+            groups: list[Group] = vars(self).get("param_groups", [])
+            if not groups or name not in groups[0].settings:
+                object.__setattr__(self, name, value)
+                return
+            present = [group[name] for group in groups]
+            if any(one != present[0] for one in present):
+                raise ValueError(
+                    f"{type(self).__name__}: the groups differ in {name} ({present}); "
+                    f'set it in each by param_groups[i]["{name}"]'
+                )
+            for group in groups:
+                group[name] = value
 
     @property
     def alone(self) -> "Optimizer":

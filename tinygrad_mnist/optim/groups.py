@@ -12,7 +12,7 @@ from ..tensor import Tensor
 __all__ = ["Group", "Pair", "Params", "Range", "list_tensors", "make_groups"]
 
 # What an optimizer takes: model.parameters(), or a list of groups as PyTorch writes them.
-Params: TypeAlias = Iterable[Tensor] | Iterable[Mapping[str, Any]]
+Params: TypeAlias = Iterable[Tensor | Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class Range:
         if not 0 <= value < self.below:
             raise ValueError(f"{owner}: expected {name} in [0, {self.below}), got {value}")
         return value
+
+
+_ANY_NUMBER = Range()
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Group(MutableMapping[str, Any]):
 
     def check(self, name: str, value: Any) -> Any:
         """Return the value as it is kept; TypeError or ValueError if it is out of range."""
-        return self.ranges.get(name, Range()).check(self.owner, name, value)
+        return self.ranges.get(name, _ANY_NUMBER).check(self.owner, name, value)
 
     def __getitem__(self, name: str) -> Any:
         return self.params if name == "params" else self.settings[name]

@@ -4,7 +4,7 @@ import copy
 import math
 from typing import Any, ClassVar
 
-from ..errors import at_least
+from ..errors import check_size
 from .base import Optimizer
 from .groups import Range
 
@@ -97,7 +97,7 @@ class Schedule:
         vars(new).update({name: state[name] for name in state if name not in self.settings})
         lr = Range()
         try:
-            at_least(0, kind, steps=new.steps)
+            check_size(kind, "steps", new.steps, least=0)
             new.base_lrs = [float(lr.check(kind, "base_lrs", base)) for base in new.base_lrs]
             if len(new.base_lrs) != len(self.base_lrs):
                 raise ValueError(f"expected {len(self.base_lrs)} groups, got {len(new.base_lrs)}")
@@ -129,9 +129,9 @@ class StepLR(Schedule):
     def __init__(
         self, opt: Optimizer, step_size: int, gamma: float = 0.1, *, warmup: int = 0
     ) -> None:
-        self.step_size = at_least(1, "StepLR", step_size=step_size)[0]
+        self.step_size = check_size("StepLR", "step_size", step_size)
         self.gamma = float(Range().check("StepLR", "gamma", gamma))
-        self.warmup = at_least(0, "StepLR", warmup=warmup)[0]
+        self.warmup = check_size("StepLR", "warmup", warmup, least=0)
         super().__init__(opt)
 
     def rate(self, steps: int) -> float:
@@ -163,7 +163,7 @@ class CosineLR(Schedule):
     def __init__(
         self, opt: Optimizer, total_steps: int, min_lr: float = 0.0, *, warmup: int = 0
     ) -> None:
-        self.total_steps = at_least(1, "CosineLR", total_steps=total_steps)[0]
+        self.total_steps = check_size("CosineLR", "total_steps", total_steps)
         self.min_lr = float(Range().check("CosineLR", "min_lr", min_lr))
         self.warmup = _check_warmup("CosineLR", warmup, self.total_steps)
         super().__init__(opt)
@@ -215,7 +215,7 @@ class OneCycleLR(Schedule):
         final_div_factor: float = 1e4,
         warmup: int = 0,
     ) -> None:
-        self.total_steps = at_least(1, "OneCycleLR", total_steps=total_steps)[0]
+        self.total_steps = check_size("OneCycleLR", "total_steps", total_steps)
         self.max_lr = float(Range().check("OneCycleLR", "max_lr", max_lr))
         if (
             not 0 < pct_start < 1
@@ -246,7 +246,7 @@ class OneCycleLR(Schedule):
 
 
 def _check_warmup(kind: str, warmup: int, total_steps: int) -> int:
-    [checked] = at_least(0, kind, warmup=warmup)
+    checked = check_size(kind, "warmup", warmup, least=0)
     if checked >= total_steps:
         raise ValueError(f"{kind}: expected warmup below total_steps, {total_steps}, got {warmup}")
     return checked

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Array
-from ..errors import ShapeError, at_least
+from ..errors import ShapeError, check_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -145,7 +145,8 @@ def draw_first(
     op: str,
 ) -> "Figure":
     """Draw as many of the first images as fit in so many rows and columns, on one scale."""
-    at_least(1, op, rows=rows, columns=columns)
+    check_size(op, "rows", rows)
+    check_size(op, "columns", columns)
     shown, style = intensities(images[: rows * columns])
     return draw_grid(title, shown, titles, [style] * len(shown), columns, framed)
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Array
-from ..errors import ShapeError, at_least
+from ..errors import ShapeError, check_size
 from .canvas import as_image, draw_grid, intensities
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def first_layer_weights(
         raise ShapeError(
             f"first_layer_weights: expected a weight of shape (units, {pixels}), got {w.shape}"
         )
-    at_least(1, "first_layer_weights", count=count)
+    check_size("first_layer_weights", "count", count)
     strongest = _strongest(w, count)
     pictures = w[strongest].reshape(-1, *shape)
     title = _strongest_of(len(strongest), len(w), "first-layer units")
@@ -114,7 +114,8 @@ def filters(weight: npt.ArrayLike, *, count: int = 32, columns: int = 8) -> "Fig
             "filters: expected a weight of shape (out_channels, in_channels, KH, KW), got"
             f" {w.shape}"
         )
-    at_least(1, "filters", count=count, columns=columns)
+    check_size("filters", "count", count)
+    check_size("filters", "columns", columns)
     strongest = _strongest(w, count)
     title = _strongest_of(len(strongest), len(w), "filters")
     w, channels = w[strongest], w.shape[1]
@@ -182,7 +183,8 @@ def feature_maps(
             "feature_maps: expected the activations of one image, (C, H, W) or (1, C, H, W), got"
             f" {maps.shape}"
         )
-    at_least(1, "feature_maps", count=count, columns=columns)
+    check_size("feature_maps", "count", count)
+    check_size("feature_maps", "columns", columns)
     shown = maps[:count]
     titles = [f"channel {i}" for i in range(len(shown))]
     how_many = "All" if len(shown) == len(maps) else f"The first {len(shown)} of"

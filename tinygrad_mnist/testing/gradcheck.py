@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..errors import GradcheckError, GradientMismatch, GraphError, ShapeError, at_least
+from ..errors import GradcheckError, GradientMismatch, GraphError, ShapeError, check_size
 from ..graph import Node, switched
 from ..tensor import gradients
 from .function import Call, Checked, function_name, pullback
@@ -22,11 +22,17 @@ class Options:
     """How to compare, as the user has asked for it."""
 
     method: str
-    order: int
-    eps: float | None
-    rtol: float | None
-    atol: float | None
-    fast: bool
+    order: int = 1
+    eps: float | None = None
+    rtol: float | None = None
+    atol: float | None = None
+    fast: bool = False
+
+    def __str__(self) -> str:
+        """Return them as arguments of a call, without those that have their default value."""
+        usual = asdict(Options(self.method))
+        given = {name: value for name, value in asdict(self).items() if value != usual[name]}
+        return ", ".join(f"{name}={v!r}" for name, v in {"method": self.method, **given}.items())
 
     def numeric(self, order: int, *point: Any) -> Central:
         """Return what computes the numeric slopes of one order."""
@@ -112,7 +118,7 @@ def gradcheck(
     __tracebackhide__ = True
     if method not in ("central", "complex"):
         raise ValueError(f'gradcheck: expected method "central" or "complex", got {method!r}')
-    at_least(1, "gradcheck", order=order)
+    check_size("gradcheck", "order", order)
     call = Call(f, inputs)
     options = Options(method, order, eps, rtol, atol, fast)
     try:
@@ -256,10 +262,7 @@ def _smallest_call(
         args[position] = (
             f"np.array({a.tolist()})" if a.size <= 12 else f"<array of shape {a.shape}>"
         )
-    named = [f"method={options.method!r}"] + (
-        [f"order={options.order}"] if options.order > 1 else []
-    )
-    return f"gradcheck({', '.join([call.name, *args, *named])})"
+    return f"gradcheck({', '.join([call.name, *args, str(options)])})"
 
 
 def _fails(call: Call, arrays: Sequence[Array], options: Options) -> bool:

@@ -1,6 +1,7 @@
 """What `fit` can see before its first step, and says."""
 
 import copy
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from ..nn import Module
 from ..optim import Optimizer, Schedule
 from ..tensor import Tensor, from_numpy, no_grad
-from .feed import Share
+from .feed import Share, make_feed
 from .history import EarlyStopping, History
 from .run import Run
 
@@ -16,6 +17,7 @@ __all__ = [
     "check_answers",
     "check_arguments",
     "check_first_loss",
+    "check_measured",
     "check_model_and_loss",
     "check_run",
 ]
@@ -52,7 +54,7 @@ def check_arguments(
     )
     for name, value, kind in kinds:
         if not isinstance(value, kind) and (value is not None or kind is Optimizer):
-            raise TypeError(f"fit: expected {name} to be of optim.{kind.__name__}, got {value!r}")
+            raise TypeError(f"fit: expected {name} of the class {kind.__name__}, got {value!r}")
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"fit: expected clip_norm above 0, got {clip_norm}")
     for name, metric in metrics.items():
@@ -77,6 +79,8 @@ def check_run(run: Run) -> None:
             "fit: expected a schedule of this optimizer, got one of another, which it would not "
             "change"
         )
+    if plan.validation is not None:
+        make_feed("fit", plan.validation, batch_size=None)  # raises what it would after an epoch
     _check_metric(run)
     _check_folder(run)
     single = plan.feed.single()
@@ -116,6 +120,16 @@ def _check_metric(run: Run) -> None:
         )
     if stopping.metric.startswith("val") and run._plan.validation is None:
         raise ValueError(f"fit: early stopping by {stopping.metric} needs validation data")
+
+
+def check_measured(run: Run) -> None:
+    """Raise a ValueError if early stopping waits for a metric that is nan from the start."""
+    stopping = run._plan.early_stopping
+    if stopping is not None and all(map(math.isnan, run.history[stopping.metric])):
+        raise ValueError(
+            f"fit: early stopping by {stopping.metric} needs a number, but it is nan after epoch "
+            f"{run.epoch}"
+        )
 
 
 def check_answers(run: Run) -> None:
@@ -170,7 +184,7 @@ def _check_ranks(run: Run) -> None:
         clip_norm=plan.clip_norm,
         metrics=list(plan.metrics),
         early_stopping=None if stopping is None else vars(stopping),
-        schedule=None if plan.schedule is None else plan.schedule.state_dict(),
+        schedule=None if plan.schedule is None else repr(plan.schedule.state_dict()),
         training_data=plan.feed.fingerprint(),
     )
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..arrays import Array, as_array
 from ..datasets import Batches
-from ..errors import at_least
-from ..optim import ALONE, Ranks
+from ..errors import check_size
+from ..optim.ranks import ALONE, Ranks
 from ..tensor import Tensor
 
 __all__ = [
@@ -183,7 +183,7 @@ def make_feed(
     examples = len(inputs[0])
     if examples == 0:
         raise ValueError(f"{op}: expected at least one example, got 0 and 0")
-    [size] = [examples] if batch_size is None else at_least(1, op, batch_size=batch_size)
+    size = examples if batch_size is None else check_size(op, "batch_size", batch_size)
     shuffle = shuffle and size < examples  # one batch needs no order
     batches = Batches(each[0], each[-1], size, shuffle=shuffle, rng=rng, drop_last=drop_last)
     if len(batches) == 0:

@@ -1,9 +1,10 @@
 """What training reports of each epoch, and when it has improved for the last time."""
 
+import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..errors import at_least
+from ..errors import check_size
 
 __all__ = ["EarlyStopping", "History"]
 
@@ -29,10 +30,20 @@ class History(dict[str, list[float]]):
     def last(self) -> str:
         """Return the last epoch in one line, without what does not exist; lines align."""
         return "  ".join(
-            f"{name} {values[-1]:<#9.4g}"
+            f"{name} {values[-1]:<#10.4g}"
             for name, values in self.items()
             if name != "lr" and not math.isnan(values[-1])
-        ).rstrip()
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a table with a row for each epoch, which a notebook shows."""
+        shown = [name for name, column in self.items() if not all(map(math.isnan, column))]
+        names = "".join(f"<th>{html.escape(name)}</th>" for name in shown)
+        rows = "".join(
+            f"<tr><th>{i}</th>{''.join(f'<td>{self[name][i - 1]:.4g}</td>' for name in shown)}</tr>"
+            for i in range(1, len(self["lr"]) + 1)
+        )
+        return f"<table><tr><th>epoch</th>{names}</tr>{rows}</table>"
 
 
 _FALLING = ("loss", "error", "mae", "mse", "rmse")  # the last words of metrics that are to fall
@@ -80,7 +91,7 @@ class EarlyStopping:
                 f"EarlyStopping: expected a metric of {History.NAMES[:4]}, or train_<name> or "
                 f"val_<name> of a metric that fit is given, got {metric!r}"
             )
-        [self.patience] = at_least(1, "EarlyStopping", patience=patience)
+        self.patience = check_size("EarlyStopping", "patience", patience)
         self.min_delta, self.metric, self.restore_best = min_delta, metric, restore_best
         self.mode = _find_mode(metric) if mode is None else mode
         if self.mode not in ("max", "min"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array, Rng
 from ..datasets import Batches
-from ..errors import AnomalyError, at_least
+from ..errors import AnomalyError, check_size
 from ..nn import Module
 from ..optim import Optimizer, Schedule
 from ..tensor import from_numpy
@@ -17,6 +17,7 @@ from .checks import (
     check_answers,
     check_arguments,
     check_first_loss,
+    check_measured,
     check_model_and_loss,
     check_run,
 )
@@ -126,8 +127,8 @@ def fit(
     output and the targets are 0 or 1: the output then says 1 above 0 if the loss contains
     `sigmoid_cross_entropy`, else above 0.5.
     """
-    at_least(0, "fit", epochs=epochs)
-    at_least(1, "fit", accumulate=accumulate)
+    epochs = check_size("fit", "epochs", epochs, least=0)
+    accumulate = check_size("fit", "accumulate", accumulate)
     metrics = {} if metrics is None else metrics
     check_model_and_loss("fit", model, loss)
     callbacks = {"on_step": on_step, "on_epoch": on_epoch}
@@ -292,6 +293,7 @@ def _record(run: Run, mine: Tally) -> None:
         found |= {f"val_{name}": value for name, value in others.items()}
     for name, column in history.items():
         column.append(float(found.get(name, math.nan)))
+    check_measured(run)
 
 
 def _check_parameters(run: Run) -> None:

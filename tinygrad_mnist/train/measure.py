@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from ..arrays import Array
-from ..errors import at_least
+from ..errors import check_size
 from ..nn import Module
 from ..nn.module import evaluating
-from ..optim import ALONE, Ranks
+from ..optim.ranks import ALONE, Ranks
 from ..tensor import from_numpy, no_grad
 from .checks import check_model_and_loss
 from .feed import Data, Share, as_arrays, make_feed
@@ -152,7 +152,7 @@ def _concatenate(parts: list[Any]) -> Any:
     return np.concatenate(parts)
 
 
-def predict(model: Module, inputs: Array, *, batch_size: int = 1024) -> Array:
+def predict(model: Module, inputs: Array | tuple[Array, ...], *, batch_size: int = 1024) -> Array:
     """Return the model's raw outputs (N, ...) for inputs (N, ...), in evaluation mode.
 
     Parameters
@@ -166,7 +166,7 @@ def predict(model: Module, inputs: Array, *, batch_size: int = 1024) -> Array:
     ndarray
         If the model has several outputs, what it returns, with arrays for Tensors.
     """
-    [size] = at_least(1, "predict", batch_size=batch_size)
+    size = check_size("predict", "batch_size", batch_size)
     arrays = as_arrays(inputs)
     arrays = arrays if isinstance(arrays, tuple) else (arrays,)
     if any(a.ndim == 0 for a in arrays) or len({len(a) for a in arrays}) != 1:

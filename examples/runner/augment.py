@@ -1,4 +1,4 @@
-"""Distorted digits: small random shifts, turns, shears and elastic waves of each training image, as a layer."""
+"""Distorted digits, as a layer: small random shifts, turns, shears and elastic waves."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ SIDE = 28
 
 
 class Distort(nn.Module):
-    """In training, move the pixels of each image (N, 784) along a random smooth field; otherwise nothing.
+    """In training, move the pixels of each image (N, 784) along a random smooth field.
 
     The field is an affine map (a turn, a stretch and a shear of about `angle` radians, a shift of
     `shift` pixels) and an elastic wave: noise of `wave` pixels on a coarse grid, spread by

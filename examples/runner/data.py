@@ -1,0 +1,68 @@
+"""The digits of a run, and how they become a model's inputs and targets."""
+
+import hashlib
+import os
+
+import numpy as np
+
+from tinygrad_mnist import DataError
+from tinygrad_mnist.datasets import load_mnist, normalize, one_hot
+
+
+def load_digits(settings):
+    """Return the data of a run, and the settings with what is now known about them.
+
+    The settings remember where the data lie, their SHA-256 and the number of classes. A run that
+    goes on must find the same data, because its history would mix two otherwise.
+    """
+    data = load_mnist(settings["data"])
+    if data.train.labels is None:
+        raise DataError(f"{data.name}: expected labels to train on, got none")
+    digest = hash_digits(data)
+    if settings.get("data_sha256", digest) != digest:
+        raise DataError(
+            f"--resume {settings['out']}: expected the data that the run began with, "
+            f"{settings['data_name']}, got {data.name}, whose content differs; "
+            "name the first ones with --data"
+        )
+    place = settings["data"] or os.environ.get("TINYGRAD_MNIST_DATA") or None
+    known = {
+        "data": None if place is None else os.path.abspath(os.path.expanduser(place)),
+        "data_name": data.name,
+        "data_sha256": digest,
+        "classes": count_classes(data),
+    }
+    return data, {**settings, **known}
+
+
+def count_classes(data):
+    """Return how many classes the labels tell apart."""
+    labels = [part.labels for part in (data.train, data.test) if part.labels is not None]
+    return 1 + max(int(label.max()) for label in labels)
+
+
+def hash_digits(data):
+    """Return the SHA-256 of all images and labels."""
+    digest = hashlib.sha256()
+    for part in (data.train, data.test):
+        for array in part:
+            digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def prepare_inputs(images, settings):
+    """Return images (N, 28, 28) as the model takes them: rows, or planes for convolutions."""
+    inputs = normalize(images, *settings["pixels"])
+    return inputs[:, np.newaxis] if settings["recipe"] == "cnn" else inputs.reshape(-1, 784)
+
+
+def prepare_targets(labels, settings):
+    """Return labels as the loss takes them; None stays None."""
+    if labels is None or (settings["loss"] == "cross-entropy" and not settings["one_hot"]):
+        return labels
+    return one_hot(labels, settings["classes"], *settings["targets"])
+
+
+def prepare(split, settings):
+    """Return the inputs and the targets of one part of the data."""
+    return prepare_inputs(split.images, settings), prepare_targets(split.labels, settings)

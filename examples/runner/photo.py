@@ -1,0 +1,374 @@
+"""A digit cut out of a photo, a scan or a drawing, as MNIST has its digits.
+
+`read_photo` opens the file, turned as its camera says. `cut_digit` takes the greys from there:
+
+1. `find_contrast` evens the light out: how much does each pixel differ from the paper around it?
+2. `find_ink` decides which pixels are ink, without lines, frames, table edges and specks.
+3. `fit_digit` scales the ink to 20 pixels and centres it by mass, as MNIST was made.
+"""
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tinygrad_mnist import DataError
+
+SIDE = 400  # pixels of the longer side that a picture is worked on with
+LARGEST_SCALE = 5  # by which a smaller picture is enlarged for that
+LEAST_CONTRAST = 0.12  # of ink; what is paler is the paper's texture
+LEAST_SIZE = 0.05  # of a digit, as a share of the picture; what is smaller is a speck
+
+
+class SeveralDigitsError(DataError):
+    """There is more than one digit in a picture."""
+
+    def __init__(self, message, count):
+        super().__init__(message)
+        self.count = count
+
+
+def read_photo(path):
+    """Return the digit in an image file, uint8 of shape (28, 28), light ink on a dark ground.
+
+    Raises
+    ------
+    DataError
+        If the file is not an image, or shows no digit, or several.
+    """
+    try:
+        with Image.open(path) as picture:
+            picture.draft("L", (2 * SIDE, 2 * SIDE))  # decodes a large JPEG at a smaller scale
+            grey = as_grey(ImageOps.exif_transpose(picture))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: expected an image file: {error}") from error
+    try:
+        return cut_digit(grey)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def as_grey(picture):
+    """Return the greys (H, W) of a picture, float32 from 0 (black) to 1 (white)."""
+    if picture.mode.startswith(("I", "F")):  # a scan of 16 bits or more
+        deep = np.asarray(picture, np.float32)
+        deep = deep - min(deep.min(), 0)
+        return deep / max(deep.max(), 1)
+    colours = np.asarray(picture.convert("RGBA"), np.float32) / 255
+    grey = colours[..., :3] @ np.float32([0.299, 0.587, 0.114])
+    alpha = colours[..., 3]
+    opaque = grey[alpha > 0.9]
+    if opaque.size == grey.size:
+        return grey
+    if opaque.size == 0 or np.ptp(np.percentile(opaque, [1, 99])) < 0.25:
+        return 1 - alpha  # ink of one colour on nothing: the place counts, not the colour
+    return alpha * grey + (1 - alpha) * np.median(opaque)
+
+
+def cut_digit(grey):
+    """Return the digit in a picture's greys (H, W), uint8 of shape (28, 28).
+
+    Raises
+    ------
+    DataError
+        If there is no digit.
+    SeveralDigitsError
+        If there is more than one.
+    """
+    size = f"{grey.shape[1]} x {grey.shape[0]} pixels"
+    inside = trim_frame(grey)
+    scale = min(SIDE / max(inside.shape), LARGEST_SCALE)
+    contrast = find_contrast(np.clip(resize(inside, scale), 0, 1))
+    ink = find_ink(contrast)
+    if not ink.any():
+        raise DataError(f"expected a digit, got an empty image of {size}")
+    count = count_digits(ink)
+    if count > 1:
+        message = f"expected one digit, got {count} digits in an image of {size}"
+        raise SeveralDigitsError(f"{message}; give each an image of its own", count)
+    level = np.percentile(contrast[ink], 75)
+    return fit_digit(np.clip(contrast / level, 0, 1) * spread(ink, 2))
+
+
+def trim_frame(grey):
+    """Return a picture without a frame of one grey around it."""
+    while min(grey.shape) > 10:
+        rim = find_rim(grey)
+        if np.ptp(rim) > 0.1 or abs(rim.mean() - np.median(grey)) < 0.1:
+            break
+        grey = grey[1:-1, 1:-1]
+    return grey
+
+
+def find_rim(array):
+    """Return the outermost values of an array (H, W)."""
+    return np.concatenate([array[0], array[-1], array[1:-1, 0], array[1:-1, -1]])
+
+
+def resize(array, scale, resampling=Image.Resampling.BICUBIC):
+    """Return an array (H, W) at another scale."""
+    size = [max(round(n * scale), 1) for n in array.shape[::-1]]
+    return np.asarray(Image.fromarray(array.astype(np.float32)).resize(size, resampling))
+
+
+# ---- 1: the light
+
+
+def find_contrast(grey):
+    """Return how much each pixel differs from the paper around it: 0 for paper, more for ink.
+
+    The paper is the brightest grey nearby. (Where the ink is lighter than its ground, as chalk is,
+    the ground is the darkest.) Dividing by it takes shadows and gradients away, because paper and
+    ink each reflect a fixed share of whatever light there is.
+    """
+    light = np.maximum(blur(grey, 1), 0) + 0.03  # so that noise in the dark counts for little
+    reach = round(0.17 * max(grey.shape))
+    if is_ink_light(light):
+        return light / spread(spread(light, -reach), reach) - 1
+    return 1 - light / spread(spread(light, reach), -reach)
+
+
+def blur(array, reach):
+    """Return the mean of the square within `reach` of each pixel."""
+    size = 2 * reach + 1
+    for _ in range(2):  # along the columns, then along the rows
+        sums = np.pad(array.T, ((reach + 1, reach), (0, 0)), mode="edge").cumsum(axis=0)
+        array = (sums[size:] - sums[:-size]) / size
+    return array
+
+
+def spread(array, reach):
+    """Return the largest value of the square within `reach` of each pixel; the least if negative.
+
+    For a mask that is: grow it by `reach`, or shrink it.
+    """
+    return spread_rows(spread_rows(array, reach).T, reach).T
+
+
+def spread_rows(array, reach):
+    """Return the largest value within `reach` rows of each pixel; the least if negative."""
+    choose = np.maximum if reach > 0 else np.minimum
+    size, seen = 2 * abs(reach) + 1, 1
+    array = np.pad(array, ((abs(reach), abs(reach)), (0, 0)), mode="edge")
+    while seen < size:  # each pass doubles how many rows have been seen
+        step = min(seen, size - seen)
+        array = choose(array[:-step], array[step:])
+        seen += step
+    return array
+
+
+def is_ink_light(light):
+    """Return whether what differs from most of its surroundings is lighter than they are.
+
+    Strong differences near the middle count most, because a table's edge lies at the border.
+    """
+    difference = np.log(light / find_ground(light))
+    rows, columns = (np.hanning(n + 2)[1:-1] for n in light.shape)
+    return rows @ (difference * np.abs(difference)) @ columns > 0
+
+
+def find_ground(light):
+    """Return the median of a large square around each pixel: the ground, because ink is rare."""
+    coarse = resize(light, 40 / max(light.shape), Image.Resampling.BOX)
+    reach = [n // 3 for n in coarse.shape]
+    padded = np.pad(coarse, [(r, r) for r in reach], mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, [2 * r + 1 for r in reach])
+    median = Image.fromarray(np.median(windows, axis=(2, 3)))
+    return np.asarray(median.resize(light.shape[::-1], Image.Resampling.BILINEAR))
+
+
+# ---- 2: the ink
+
+
+def find_ink(contrast):
+    """Return a mask of the digits' ink; it is empty where there is no digit.
+
+    Where Otsu's threshold finds only lines, table edges and specks, these are taken away, and it
+    looks again for something paler.
+    """
+    edges = find_edges(contrast)
+    left = np.ones(contrast.shape, bool)
+    for _ in range(4):
+        if not (left & edges).any():
+            break
+        ink = left & (contrast > find_threshold(contrast[left & edges]))
+        digits = drop_clutter(ink)
+        if digits.any() and contrast[digits].mean() > LEAST_CONTRAST and not is_solid(digits):
+            return digits
+        left &= ~spread(ink, 5)
+    return np.zeros_like(left)
+
+
+def find_edges(contrast):
+    """Return a mask of the pixels near an edge, where ink and paper are about equally many."""
+    steepness = spread(contrast, 2) - spread(contrast, -2)
+    return steepness > np.clip(3 * np.median(steepness), LEAST_CONTRAST / 2, 0.3)
+
+
+def find_threshold(values):
+    """Return Otsu's threshold: of two classes, their means are then the furthest apart."""
+    counts, edges = np.histogram(values, 128)
+    sums = np.cumsum(counts * (edges[1:] + edges[:-1]) / 2)
+    below = np.cumsum(counts)[:-1]
+    above = counts.sum() - below
+    means = sums[:-1] / np.maximum(below, 1), (sums[-1] - sums[:-1]) / np.maximum(above, 1)
+    return edges[1:-1][np.argmax(below * above * (means[1] - means[0]) ** 2)]
+
+
+def is_solid(ink):
+    """Return whether a large square fits into the ink, as into a shadow and not into a digit."""
+    size = max(np.ptp(np.flatnonzero(ink.any(axis=axis))) + 1 for axis in (0, 1))
+    return spread(np.pad(ink, 1), -round(0.32 * size)).any()
+
+
+def drop_clutter(ink):
+    """Return the ink without lines, frames, table edges and specks."""
+    ink = drop_lines(drop_lines(ink).T).T
+    parts = Parts(ink)
+    digits = find_digits(parts)
+    if not digits.any():
+        return np.zeros_like(ink)
+    main = np.argmax(np.where(digits, parts.area, 0))
+    near = np.maximum(*parts.find_gaps(main)) < 0.25 * parts.size[main]
+    fragments = near & (parts.area > 0.02 * parts.area[main]) & (parts.size <= parts.size[main])
+    fragments &= parts.contact <= parts.contact[main]  # what lies at the border is another thing
+    return parts.select(fragments | (digits & (parts.height > 0.45 * parts.height[main])))
+
+
+class Parts:
+    """The connected parts of a mask (H, W): their areas, and the boxes around them."""
+
+    def __init__(self, mask):
+        self.numbers = number_parts(mask)  # of the part that each pixel belongs to; else -1
+        self.shape, self.count = mask.shape, self.numbers.max() + 1
+        self.area = np.bincount(self.numbers[mask], minlength=self.count)
+        order = np.argsort(self.numbers[mask], kind="stable")
+        starts = np.cumsum(self.area) - self.area
+        rows, columns = (places[order] for places in np.nonzero(mask))
+        self.top, self.bottom = (f.reduceat(rows, starts) for f in (np.minimum, np.maximum))
+        self.left, self.right = (f.reduceat(columns, starts) for f in (np.minimum, np.maximum))
+        self.height, self.width = self.bottom - self.top + 1, self.right - self.left + 1
+        self.size = np.maximum(self.height, self.width)
+        rim = find_rim(self.numbers)
+        self.contact = np.bincount(rim[rim >= 0], minlength=self.count)  # with the border
+
+    def select(self, chosen):
+        """Return a mask of the chosen parts."""
+        return np.append(chosen, False)[self.numbers]
+
+    def find_gaps(self, i):
+        """Return the numbers of rows and of columns between part i and each; negative in common."""
+        down = np.maximum(self.top - self.bottom[i], self.top[i] - self.bottom)
+        across = np.maximum(self.left - self.right[i], self.left[i] - self.right)
+        return down, across
+
+    def find_inside(self, i):
+        """Return which parts lie inside the box of part i."""
+        return (
+            (self.top > self.top[i])
+            & (self.bottom < self.bottom[i])
+            & (self.left > self.left[i])
+            & (self.right < self.right[i])
+        )
+
+
+def number_parts(mask):
+    """Return the number of the connected part that each pixel is in, from 0, and -1 outside."""
+    place = np.full(mask.shape, -1)
+    place[mask] = np.arange(mask.sum())
+    neighbours = (
+        (place[:, :-1], place[:, 1:]),
+        (place[:-1], place[1:]),
+        (place[:-1, :-1], place[1:, 1:]),
+        (place[:-1, 1:], place[1:, :-1]),
+    )
+    pairs = np.concatenate(
+        [np.stack([a, b])[:, (a >= 0) & (b >= 0)] for a, b in neighbours], axis=1
+    )
+    first = np.arange(mask.sum())  # the first pixel known to be in the same part, for each pixel
+    while (first[pairs[0]] != first[pairs[1]]).any():
+        a, b = first[pairs]
+        np.minimum.at(first, np.maximum(a, b), np.minimum(a, b))
+        while (first[first] != first).any():
+            first = first[first]
+    numbers = np.full(mask.shape, -1)
+    numbers[mask] = np.unique(first, return_inverse=True)[1]
+    return numbers
+
+
+def find_digits(parts):
+    """Return which parts may be digits: large, around no other such part, and not of the border."""
+    large = parts.size >= LEAST_SIZE * max(parts.shape)
+    digits = large.copy()
+    for i in np.flatnonzero(large):  # around another part there is a frame
+        inside = large & parts.find_inside(i) & (parts.height > 0.25 * parts.height[i])
+        digits[i] = not inside.any()
+
+    # Shadows and tables lie at the border, too. A digit that touches it must be large.
+    inner = digits & (parts.contact == 0)
+    across = (parts.height == parts.shape[0]) & (parts.width < 0.2 * parts.shape[1])
+    outer = digits & (parts.height > 0.5 * parts.shape[0]) & ~across
+    outer &= (parts.contact > 0) & (parts.contact < 0.5 * sum(parts.shape))
+    highest_inner, highest_outer = ((parts.height * w).max(initial=0) for w in (inner, outer))
+    return inner if highest_inner > 0.3 * highest_outer else inner | outer
+
+
+def drop_lines(ink):
+    """Return the ink without thin lines that cross the picture from left to right.
+
+    Where a stroke crosses a line, the ink is higher than the line is thick, and stays.
+    """
+    reach = max(round(0.0075 * max(ink.shape)), 1)
+    thin = ink & ~spread_rows(spread_rows(ink, -reach), reach)
+    parts = Parts(thin)
+    rows, columns = np.nonzero(thin)
+    numbers = parts.numbers[thin]
+    flat = (parts.width > 0.1 * ink.shape[1]) & (parts.height < 0.15 * parts.width + 2 * reach)
+    left = ink.copy()
+    for i in np.flatnonzero(flat):
+        line = numbers == i
+        for _ in range(2):  # along the part, then along all that lies in its direction
+            slope, start = np.polyfit(columns[line], rows[line], 1)
+            line = np.abs(rows - start - slope * columns) <= reach + 1
+        if find_reach(ink, slope, start, reach + 1) > 0.75:
+            left[rows[line], columns[line]] = False
+    return left
+
+
+def find_reach(ink, slope, start, width):
+    """Return the share of the picture's columns that have ink within `width` of a straight line."""
+    rows, columns = np.nonzero(ink)
+    near = np.abs(rows - start - slope * columns) <= width
+    return len(np.unique(columns[near])) / ink.shape[1]
+
+
+def count_digits(ink):
+    """Return how many digits the ink is: parts about as high as the highest, with gaps between."""
+    height = np.ptp(np.flatnonzero(ink.any(axis=1))) + 1
+    parts = Parts(spread(ink, max(round(0.02 * height), 1)))
+    digits = []
+    for i in np.flatnonzero(parts.height > 0.5 * parts.height.max()):
+        down, across = parts.find_gaps(i)
+        apart = (across > 0) | (down > 0.2 * parts.height.max())  # a broken 7 is still one digit
+        if apart[digits].all():
+            digits.append(i)
+    return len(digits)
+
+
+# ---- 3: the size
+
+
+def fit_digit(cover):
+    """Return ink (H, W) from 0 to 1 as MNIST has it: 20 pixels high or wide, centred by mass.
+
+    MNIST's centres of mass lie within half a pixel of row and column 14. The 13.9 here keeps a
+    symmetric digit, whose centre lies between two pixels, from being a tie.
+    """
+    rows, columns = (np.flatnonzero(cover.max(axis=axis) > 0.25) for axis in (1, 0))
+    box = cover[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    small = np.clip(resize(box, 20 / max(box.shape), Image.Resampling.LANCZOS), 0, 1)
+    height, width = small.shape
+    row, column = (small.sum(axis=1 - k) @ np.arange(small.shape[k]) / small.sum() for k in (0, 1))
+    top = int(np.clip(round(13.9 - row), 0, 28 - height))
+    left = int(np.clip(round(13.9 - column), 0, 28 - width))
+    digit = np.zeros((28, 28), np.uint8)
+    digit[top : top + height, left : left + width] = np.round(255 * small)
+    return digit

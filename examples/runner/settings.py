@@ -1,0 +1,144 @@
+"""The flags of mnist_mlp.py, and the settings of a run that goes on."""
+
+import argparse
+import json
+from pathlib import Path
+
+from .models import ACTIVATIONS, INITIALISERS
+from .recipes import DEFAULT, RECIPES
+from .training import OPTIMIZERS, SCHEDULES
+
+# What may differ when a run goes on: where the same data lie now, and how much it prints.
+MAY_CHANGE = ("resume", "data", "print_every")
+
+
+def make_parser(description):
+    """Return a parser of the flags of mnist_mlp.py."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    on_or_off = argparse.BooleanOptionalAction
+
+    model = parser.add_argument_group("the model")
+    model.add_argument("--hidden", type=int, nargs="*", help="sizes of the hidden layers")
+    model.add_argument("--activation", choices=ACTIVATIONS)
+    model.add_argument("--bias", action=on_or_off)
+    model.add_argument("--init", choices=INITIALISERS)
+    model.add_argument("--dropout", type=float)
+
+    loss = parser.add_argument_group("the loss")
+    loss.add_argument("--loss", choices=("cross-entropy", "mse"))
+    loss.add_argument("--one-hot", action=on_or_off, help="one-hot labels for the cross-entropy")
+    loss.add_argument("--label-smoothing", type=float)
+    loss.add_argument(
+        "--targets", type=float, nargs=2, help="the values of wrong and right classes for the mse"
+    )
+    loss.add_argument(
+        "--l2", type=float, help="weight decay: the factor of the L2 penalty's gradient"
+    )
+
+    training = parser.add_argument_group("the training")
+    training.add_argument("--epochs", type=int)
+    training.add_argument("--batch-size", type=int, help="0 for all examples at once")
+    training.add_argument("--optimizer", choices=OPTIMIZERS)
+    training.add_argument("--lr", type=float, help="the learning rate, or its peak")
+    training.add_argument("--schedule", choices=SCHEDULES)
+    training.add_argument("--seed", type=int, default=0)
+
+    data = parser.add_argument_group("the data")
+    data.add_argument(
+        "--data", help="a folder or file of MNIST; see tinygrad_mnist.datasets.load_mnist"
+    )
+    data.add_argument(
+        "--limit", type=int, default=0, help="use only so many training examples (0: all)"
+    )
+    data.add_argument("--validation", type=float, help="share of the training data held out")
+    data.add_argument("--pixels", type=float, nargs=2, help="the range that pixels are mapped to")
+    data.add_argument("--augment", action=on_or_off, help="distort the training images")
+
+    run = parser.add_argument_group("the run")
+    run.add_argument(
+        "--recipe", choices=RECIPES, help="a named set of these flags, see runner/recipes.py"
+    )
+    run.add_argument("--print-every", type=int, help="epochs between lines")
+    run.add_argument(
+        "--out", type=Path, help="the folder for what it writes (default: runs/<recipe>)"
+    )
+    run.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with the run in this folder, as if it had never stopped",
+    )
+    parser.set_defaults(**DEFAULT)
+    return parser
+
+
+def parse(description, arguments=None):
+    """Return the settings: the defaults, then the recipe's, then the command line's.
+
+    With --resume they are those of the run that goes on.
+    """
+    parser = make_parser(description)
+    given = find_given(parser, arguments)
+    if "resume" in given:
+        return resume(parser, given)
+    recipe = RECIPES.get(given.get("recipe"), {})
+    settings = {**vars(parser.parse_args([])), **recipe, **given}
+    settings["out"] = settings["out"] or Path("runs") / (settings["recipe"] or "mnist_mlp")
+    return settings
+
+
+def find_given(parser, arguments):
+    """Return the flags that the command line names, without those that keep their defaults."""
+    unset = object()
+    names = vars(parser.parse_args([]))
+    found = parser.parse_args(arguments, argparse.Namespace(**dict.fromkeys(names, unset)))
+    return {name: value for name, value in vars(found).items() if value is not unset}
+
+
+def resume(parser, given):
+    """Return the settings of the run in the folder given["resume"].
+
+    A flag that asks for something else than that run had ends the program with its name: to
+    ignore it would train something that nobody asked for.
+    """
+    run = given["resume"]
+    try:
+        saved = json.loads((run / "settings.json").read_text())
+        missing = {"data_sha256", *vars(parser.parse_args([]))} - {"resume", *saved}
+        if missing:
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    except (OSError, ValueError, TypeError) as error:
+        parser.error(f"--resume {run}: expected a run's folder with its settings.json: {error}")
+    refused = find_refused(saved, given)
+    if refused:
+        parser.error(
+            f"--resume {run}: that run goes on with its own settings and cannot honour "
+            f"{', '.join(refused)}; leave them out, or start a new run"
+        )
+    return {**saved, **given, "out": run}
+
+
+def find_refused(saved, given):
+    """Return the flags that ask for something else than the saved run had, in words."""
+    refused = []
+    for name, value in given.items():
+        flag = "--" + name.replace("_", "-")
+        if name == "out":
+            if value.resolve() != given["resume"].resolve():
+                refused.append(f"--out {value}")
+        elif name == "epochs" and saved["schedule"] == "constant":
+            continue  # without a schedule, a longer run begins like a shorter one
+        elif name not in MAY_CHANGE and value != saved[name]:
+            refused.append(f"{flag} (the run had {saved[name]})")
+    return refused
+
+
+def as_json(settings):
+    """Return the settings as they are saved: paths as text, and without --resume."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in settings.items()
+        if name != "resume"
+    }
