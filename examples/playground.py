@@ -66,7 +66,7 @@ def export(options):
             reader.model,
             data,
             about=f"The model in {options.model}.",
-            pixels=settings.get("pixels", (0.0, 1.0)),
+            pixels=settings["pixels"],
             outputs="share" if settings["loss"] == "mse" else "softmax",
         )
     options.export.write_text(text, encoding="utf-8")

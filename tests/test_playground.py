@@ -439,6 +439,21 @@ def test_it_pauses_goes_on_and_learns(trainer):
     assert after["accuracy"] > 0.95
 
 
+def test_a_change_starts_over_and_what_was_running_goes_on(trainer):
+    from playground.settings import read_settings
+
+    trainer.change(read_settings({"data": "moons"}))
+    assert (trainer.step, trainer.is_running) == (0, False)
+    trainer.start()
+    wait_until(lambda: trainer.step > 5)
+    trainer.change(read_settings({"data": "xor", "hidden": [3]}))
+    assert trainer.is_running
+    assert trainer.model[0].weight.shape == (3, 2)
+    wait_until(lambda: trainer.step > 5)
+    trainer.reset(read_settings({"data": "xor"}))
+    assert not trainer.is_running
+
+
 def test_it_waits_between_steps_when_it_is_to_go_slowly(trainer):
     from playground.settings import read_settings
 
@@ -758,26 +773,26 @@ def test_held_out_digits_come_by_number(on_digits):
 
 def a_run(kind, folder):
     """Save a random model of each kind that the examples train."""
-    import mnist_cnn
-    import mnist_mlp
-    from recipes import DEFAULT
+    from runner.models import build
+    from runner.recipes import DEFAULT
 
-    settings = {**DEFAULT, "recipe": None, "hidden": [12, 8], "augment": True}
+    settings = {**DEFAULT, "recipe": None, "classes": 10, "hidden": [12, 8], "augment": True}
     if kind == "cnn":
-        model, settings = mnist_cnn.build(0), {"recipe": "cnn", "loss": "cross-entropy"}
+        settings.update(recipe="cnn")
     elif kind == "mse":
         settings.update(loss="mse", activation="sigmoid", pixels=[0.01, 1.0], augment=False)
-        model = mnist_mlp.build(settings, 0)
-    else:
-        model = mnist_mlp.build(settings, 0)
+    elif kind == "letters":
+        settings.update(classes=26)
+    model = build(settings, 0)
     checkpoint.save(folder / "model.safetensors", model, metadata={"settings": settings})
     return folder
 
 
-@pytest.mark.parametrize("kind", ["mlp", "mse", "cnn"])
+@pytest.mark.parametrize("kind", ["mlp", "mse", "cnn", "letters"])
 def test_a_saved_model_is_looked_into(kind, tmp_path, digits):
     from playground.saved import open_run
-    from predict import as_inputs, load_model
+    from runner.data import prepare_inputs
+    from runner.models import load_model
 
     folder = a_run(kind, tmp_path)
     model, settings = load_model(folder)
@@ -788,9 +803,10 @@ def test_a_saved_model_is_looked_into(kind, tmp_path, digits):
         answer = get(server, "/look", body)
         found = get(server, "/unit", {"layer": 0, "unit": 2, "model": "saved"})
         assert get(server, "/digit", {"number": 3})["of"] == 50
-    outputs = predict(model, as_inputs(a_seven()[None], settings))[0]
+    outputs = predict(model, prepare_inputs(a_seven()[None], settings))[0]
     expected = outputs / outputs.sum() if kind == "mse" else np.exp(outputs) / np.exp(outputs).sum()
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-4)
+    assert len(answer["probabilities"]) == (26 if kind == "letters" else 10)
     assert len(answer["slopes"]) == 784
     if kind == "cnn":
         assert [layer["shape"] for layer in answer["layers"]][:3] == [[8, 24, 24], [8, 12, 12], [8, 12, 12]]  # fmt: skip
@@ -1320,6 +1336,23 @@ def test_the_keyboard_takes_draws_and_reads(page, reader):
     assert "Number 0 of 1,000 held-out digits" in text_of(page, "taken")
 
 
+def test_a_saved_model_of_other_classes_in_the_browser(page, tmp_path, digits):
+    from playground.saved import open_run
+
+    folder = a_run("letters", tmp_path)
+    with serving(saved=open_run(folder)[0], name="<run>", mnist=digits) as server:
+        page.goto(server.url + "#/inside")
+        until(page, "saved && seenBy")
+        assert page.locator("#model option").first.inner_text() == "<run>"
+        draw(page, SEVEN)
+        until(page, "document.querySelectorAll('#bars .best').length === 1")
+        assert page.locator("#bars button").count() == 26
+        page.locator("#bars button").nth(25).click()
+        until(page, "seenBy.chosen === 25")
+        page.select_option("#model", "learn")
+        until(page, "!document.getElementById('no-digits').hidden")
+
+
 def test_a_finger_draws_and_does_not_scroll(browser, reader):
     with browser.new_context(viewport={"width": 390, "height": 600}, has_touch=True) as context:
         page = context.new_page()
@@ -1333,8 +1366,25 @@ def test_a_finger_draws_and_does_not_scroll(browser, reader):
             touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
         until(page, "document.getElementById('digit').textContent === '1'")
         assert page.evaluate("scrollY") == 0
+
+
+def test_a_finger_taps_buttons_tabs_and_units(browser, reader):
+    with browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True) as context:
+        page = context.new_page()
+        page.goto(reader.url)
+        until(page, "state && frame")
+        step = reader.trainer.step
+        page.tap("#step")
+        until(page, "step => frame.step === step + 1", step)
+        page.tap("#tab-inside")
+        page.tap("#after")
+        until(page, "seenBy && image")
+        page.tap("#activations canvas >> nth=1", position={"x": 30, "y": 10})
+        until(page, "unit && unit.layer === 1")
         page.tap("#tab-graphs")
         until(page, "graph.answer")
+        page.tap("#back")
+        until(page, "graph.cursor === graph.answer.steps.length")
 
 
 def test_without_a_network_for_digits_one_can_be_trained(page, server):

@@ -1,7 +1,8 @@
 """A model that mnist_mlp.py or mnist_cnn.py saved, for this page."""
 
-from mnist_mlp import probabilities
-from predict import as_inputs, load_model
+from runner.augment import Distort
+from runner.data import prepare_inputs
+from runner.models import find_probabilities, load_model
 
 from tinygrad_mnist import nn
 
@@ -11,12 +12,10 @@ from .inside import Reader
 def open_run(path):
     """Return the Reader of a run's folder, or of its model.safetensors, and the run's settings."""
     model, settings = load_model(path)
-    layers = list(model)
-    if settings.get("augment"):
-        layers = layers[1:]  # it distorts digits, and only in training
+    layers = [layer for layer in model if not isinstance(layer, Distort)]  # idle out of training
     reader = Reader(
         nn.Sequential(*layers).eval(),
-        lambda images: as_inputs(images, settings),
-        lambda outputs: probabilities(outputs, settings),
+        lambda images: prepare_inputs(images, settings),
+        lambda outputs: find_probabilities(outputs, settings),
     )
     return reader, settings

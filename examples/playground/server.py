@@ -32,6 +32,7 @@ class Playground(LocalServer):
             "/pause": lambda body: self.trainer.pause(),
             "/step": lambda body: self.trainer.take_step(),
             "/reset": lambda body: self.trainer.reset(read_settings(body)),
+            "/change": lambda body: self.trainer.change(read_settings(body)),
             "/rate": lambda body: self.trainer.set_rate(read_rate(body)),
             "/speed": lambda body: self.trainer.set_speed(read_speed(body)),
             "/digit": self._find_digit,
@@ -83,7 +84,7 @@ class Playground(LocalServer):
         return self.digits
 
     def _look(self, body):
-        chosen = None if body.get("digit") is None else read_whole(body, "digit", 0, 9)
+        chosen = None if body.get("digit") is None else read_whole(body, "digit", 0, 999)
         return look(self._find_reader(body), read_pixels(body), chosen)
 
     def _look_at_unit(self, body):

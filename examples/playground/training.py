@@ -92,6 +92,14 @@ class Trainer:
             self._publish_frame()
             self._publish_scores()
 
+    def change(self, settings):
+        """Start over with other settings; what was running goes on running."""
+        with self.commands:
+            was_running = self.is_running
+            self.reset(settings)
+            if was_running:
+                self.start()
+
     def start(self):
         """Train until further notice."""
         self._allow(math.inf)
