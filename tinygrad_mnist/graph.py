@@ -80,6 +80,7 @@ class Rerun(Protocol):
 
     def __call__(self) -> Callable[[Any, Needs], Sequence[Any]]:
         """Return a vjp that takes and returns Tensors, and whose work is recorded."""
+        ...
 
 
 class Node:

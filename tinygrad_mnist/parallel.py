@@ -344,7 +344,8 @@ class DistributedOptimizer(Optimizer):
     def __init__(self, optimizer: Optimizer, model: Module, comm: Any = None) -> None:
         self.optimizer, self.model = optimizer, model
         self.params, self.param_groups = optimizer.params, optimizer.param_groups
-        self.ranks = MPIRanks(communicator() if comm is None else comm)
+        ranks = MPIRanks(communicator() if comm is None else comm)
+        self.ranks = ranks  # pyright: ignore[reportIncompatibleVariableOverride]
         self.comm = self.ranks.comm
         if self.ranks.size > 1:
             broadcast(model, self.comm)

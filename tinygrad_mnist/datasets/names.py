@@ -55,7 +55,7 @@ def parse(name: str, roles: bool) -> Name:
     """Take the last part of a path apart; with `roles`, look for images and labels in it, too."""
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.rsplit("/", 1)[-1]).lower()
     text = re.sub(r"(?<![a-z0-9])([xy])(?=train|test)", r"\1_", text)  # xtrain
-    text = re.sub(r"(?<=train|.test)(?=[xy](?![a-z0-9]))", "_", text)  # trainx
+    text = re.sub(r"(train|test)(?=[xy](?![a-z0-9]))", r"\1_", text)  # trainx
     shard = _SHARD.search(text)
     text = _SHARD.sub("SHARD", text)
     part = _part(text)

@@ -129,17 +129,16 @@ def scaled_dot_product_attention(
 
 def _check_shapes(q: tuple[int, ...], k: tuple[int, ...], v: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape of the scores."""
-    fits = min(len(q), len(k), len(v)) >= 2 and q[-1] == k[-1] and k[-2] == v[-2]
-    if fits:
-        try:
-            front = np.broadcast_shapes(q[:-2], k[:-2], v[:-2])
-        except ValueError:
-            fits = False
-    if not fits:
-        raise ShapeError(
-            "scaled_dot_product_attention: expected q (..., L, E), k (..., S, E) and v (..., S, D) "
-            f"with axes in front that broadcast, got {q}, {k} and {v}"
-        )
+    wrong = ShapeError(
+        "scaled_dot_product_attention: expected q (..., L, E), k (..., S, E) and v (..., S, D) "
+        f"with axes in front that broadcast, got {q}, {k} and {v}"
+    )
+    if min(len(q), len(k), len(v)) < 2 or q[-1] != k[-1] or k[-2] != v[-2]:
+        raise wrong
+    try:
+        front = np.broadcast_shapes(q[:-2], k[:-2], v[:-2])
+    except ValueError:
+        raise wrong from None
     return (*front, q[-2], k[-2])
 
 

@@ -11,7 +11,7 @@ from ..errors import GradcheckError, GradientMismatch, GraphError, ShapeError, c
 from ..graph import Node, switched
 from ..tensor import gradients
 from .function import Call, Checked, function_name, pullback
-from .manners import Behaved, Manners, check_behaviour
+from .manners import Behaved, Manners, check_behaviour, check_linear
 from .numeric import Central, Complex, Found, place, seeds_by_size
 
 __all__ = ["gradcheck"]
@@ -61,7 +61,8 @@ def gradcheck(
     different sizes are contracted apart, so that a large one hides no error of a small one.
 
     The vjps on the way are held to the engine's contract, too: nothing mutated, no aliases, right
-    shapes and dtypes, the same answer for other `needs`, strides, and a second time.
+    shapes and dtypes, proportional to what they are given, the same answer for other `needs`,
+    strides, and a second time.
 
     Parameters
     ----------
@@ -149,6 +150,8 @@ def _check_all_orders(call: Call, options: Options) -> None:
             wrong = _first_difference(checked, behaved, options, order, scale)
         if wrong is not None:
             raise _mismatch(call, checked, wrong, operations, options, order)
+        with switched(recording=True):
+            check_linear(checked, behaved)
         checked = pullback(checked, behaved.seed)
         unvaried = {}
 

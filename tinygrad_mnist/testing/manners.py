@@ -12,7 +12,7 @@ from ..graph import Grads, Kernel, Node, Watch, op_name, saved_arrays
 from ..tensor import gradients
 from .function import Checked
 
-__all__ = ["Behaved", "Manners", "check_behaviour"]
+__all__ = ["Behaved", "Manners", "check_behaviour", "check_linear"]
 
 
 class Manners(Watch):
@@ -125,10 +125,24 @@ def check_behaviour(checked: Checked, constants: Sequence[tuple[str, Array]]) ->
     return Behaved(y, seed, slopes)
 
 
+def check_linear(checked: Checked, behaved: Behaved) -> None:
+    """Check that the gradients are halved and turned around together with the seed."""
+    __tracebackhide__ = True
+    needs = [True] * len(behaved.slopes)
+    turned = _pull(checked, checked.arrays, needs, -0.5 * behaved.seed)[1]
+    for label, g, other in zip(checked.labels, behaved.slopes, turned, strict=True):
+        if not _agree(-2.0 * other, g):
+            raise GradcheckError(
+                f"{checked.name}: the gradient of {label} is not proportional to the gradient of "
+                "the result, as a vjp is"
+            )
+
+
 def _random_seed(shape: tuple[int, ...]) -> Array:
     """Return numbers of moderate size and of both signs, the same ones each time."""
-    rng = np.random.default_rng(0)
-    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
+    sizes = np.asarray(np.random.default_rng(0).uniform(0.5, 1.5, shape))
+    signs = 1.0 - 2.0 * (np.arange(sizes.size) % 2)
+    return np.asarray(sizes * signs.reshape(shape))
 
 
 def _pull(

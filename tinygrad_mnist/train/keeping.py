@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,7 +97,7 @@ class _Saved(NamedTuple):
     epoch: int
     step: int
     history: History
-    given: list[Mapping[str, Any]] | None
+    given: Sequence[Mapping[str, Any]] | None
     best: tuple[int, str] | None
 
 
