@@ -10,8 +10,10 @@ from tinygrad_mnist.train import evaluate, fit
 
 from .checks import RequestError
 from .frames import encode_bytes
+from .web import make_policy
 
 MARK = "<!-- The exported model stands here. -->"
+TOP = '<meta charset="utf-8">'
 HIDDEN, EPOCHS = (32, 16), 10
 DIGITS = 40  # that come with the file, to look at
 ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.GELU: "gelu"}
@@ -69,9 +71,10 @@ def write_page(page, model, data, *, about, pixels=(0.0, 1.0), outputs="softmax"
         ],
     }
     text = json.dumps(content).replace("</", "<\\/")  # no text may end the script early
-    if page.count(MARK) != 1:
-        raise ValueError(f"write_page: expected a page with one {MARK}")
-    return page.replace(MARK, f'<script type="application/json" id="exported">{text}</script>')
+    policy = make_policy(page, may_ask="'none'")
+    rule = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    block = f'<script type="application/json" id="exported">{text}</script>'
+    return page.replace(MARK, block).replace(TOP, f"{TOP}\n{rule}")
 
 
 def pack_layers(model):

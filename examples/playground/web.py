@@ -31,14 +31,14 @@ LARGEST = 16_384  # bytes of a request
 LOCAL = ("127.0.0.1", "localhost")
 
 
-def make_policy(page):
-    """Return the content security policy of a page: its scripts by their hash, and this server."""
+def make_policy(page, may_ask="'self'"):
+    """Return a page's content security policy: its own scripts by their hash, and this server."""
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
     allowed = " ".join(f"'sha256-{h}'" for h in hashes) or "'none'"
     return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; connect-src 'self'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+        f"connect-src {may_ask}; img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -150,7 +150,7 @@ class LocalServer(ThreadingHTTPServer):
 
     def __init__(self, pages, answers, streams, host=None, port=0):
         self.pages, self.answers, self.streams = pages, answers, streams
-        self.policy = make_policy("".join(pages.values()))
+        self.policy = make_policy("".join(pages.values())) + "; frame-ancestors 'none'"
         self.is_open = host is not None
         self.token = secrets.token_urlsafe(12) if self.is_open else ""
         self.names = {*LOCAL}
