@@ -604,6 +604,8 @@ def test_paths_that_lead_nowhere(tmp_path):
         load_mnist(tmp_path / "digits.idx")
     with pytest.raises(DataError, match="nobody-of-this-name"):
         load_mnist("~nobody-of-this-name/data")
+    with pytest.raises(DataError, match="nobody-of-this-name"):
+        read_csv("~nobody-of-this-name/data.csv")
 
 
 def test_a_pipe_is_no_file(tmp_path):

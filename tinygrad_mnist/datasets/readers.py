@@ -12,7 +12,7 @@ from .images import read_folders
 from .layouts import find
 from .npy import read_npy
 from .parquet import read_parquet
-from .parts import Part, as_images, as_labels, joined
+from .parts import Part, as_images, as_labels, check_digits, joined
 from .refusals import is_refused, refusal
 from .sets import FileSet
 from .tables import read_tables
@@ -56,26 +56,31 @@ def read(found: FileSet | list[File], place: str, notes: list[str]) -> dict[str,
         parts = iter(read_tables(every, notes))
     else:
         parts = (_read_whole(file, kind, notes) for file, kind in zip(every, kinds, strict=True))
-    return {part: _joined([next(parts) for _ in shards], shards) for part, shards in files.items()}
+    whole = {}
+    for part, shards in files.items():
+        whole[part] = joined([next(parts) for _ in shards], shards[0].place)
+        _check_promise(shards[0], part, whole[part].labels)
+    return whole
 
 
-def _joined(parts: list[Part], files: list[File]) -> Part:
-    part = joined(parts, files[0].place)
-    if part.labels is None and files[0].digits:
+def _check_promise(file: File, part: str, labels: Array | None) -> None:
+    """Raise DataError if MNIST's own file name promises digits, and there are others, or none."""
+    if not file.digits:
+        return
+    if labels is None:
         raise DataError(
-            f"{files[0].place}: line 1: expected {PIXELS + 1} columns, a label and {PIXELS} pixels,"
-            f" got {PIXELS}"
+            f"{file.place}: line 1: expected {PIXELS + 1} columns, a label and {PIXELS} pixels, got"
+            f" {PIXELS}"
         )
-    return part
+    check_digits(labels, lambda i: f"{file.place}: position {i} of the {part} labels")
 
 
 def _read_arrays(found: FileSet, part: str) -> Part:
-    arrays = {}
-    for role in ("images", "labels"):
-        [file] = found.files(part, role)
-        arrays[role] = file, _read_array(file, role)
-    (file, images), (labels_file, labels) = arrays["images"], arrays["labels"]
-    return Part(as_images(images, file.place), as_labels(labels, labels_file.place))
+    [images_file], [labels_file] = found.files(part, "images"), found.files(part, "labels")
+    images = as_images(_read_array(images_file, "images"), images_file.place)
+    labels = as_labels(_read_array(labels_file, "labels"), labels_file.place)
+    _check_promise(labels_file, part, labels)
+    return Part(images, labels)
 
 
 def _read_array(file: File, role: str) -> Array:
