@@ -137,6 +137,23 @@ def test_looking_inside_leaves_the_training_alone(trainer, digits):
     assert all(p.grad is not None for p in trainer.model.parameters())
 
 
+def test_a_snapshot_is_a_copy_also_while_the_network_learns(trainer):
+    from playground.settings import read_settings
+
+    trainer.reset(read_settings({"data": "moons", "hidden": [8] * 5, "dropout": 0.2, "speed": 0}))
+    trainer.start()
+    wait_until(lambda: trainer.step > 5)
+    for _ in range(100):
+        snapshot = trainer.snapshot()
+        assert not any(module.training for module in snapshot.model.modules())
+    trainer.pause()
+    wait_until(lambda: trainer.hub.newest["scores"]["step"] == trainer.step)
+    snapshot = trainer.snapshot()
+    for copied, live in zip(snapshot.model.parameters(), trainer.model.parameters(), strict=True):
+        np.testing.assert_array_equal(copied.data, live.data)
+        assert not np.shares_memory(copied.data, live.data)
+
+
 def test_held_out_digits_come_by_number(on_digits):
     data = on_digits.trainer.data
     for number, at in ((0, 0), (49, 49), (50, 0), (123, 23)):

@@ -1,6 +1,5 @@
 """A model in training, in a thread of its own that runs `fit`, and what a page may ask of it."""
 
-import copy
 import itertools
 import math
 import threading
@@ -80,7 +79,8 @@ class Trainer:
             data = load_data(settings, self.mnist)
             self._end_thread()
             self.settings, self.data, self.model = settings, data, build(settings)
-            self.optimizer = OPTIMIZERS[settings.optimizer](self.model.parameters(), settings.rate)
+            self.parameters = list(self.model.parameters())
+            self.optimizer = OPTIMIZERS[settings.optimizer](self.parameters, settings.rate)
             self.rate, self.speed, self.allowed = settings.rate, settings.speed, 0.0
             self.error, self.step, self.epoch = "", 0, 0
             self.run += 1
@@ -133,7 +133,9 @@ class Trainer:
         does not matter to somebody who looks at it.
         """
         with self.commands:
-            model = copy.deepcopy(self.model).eval()
+            model = build(self.settings).eval()
+            for copied, parameter in zip(model.parameters(), self.parameters, strict=True):
+                copied.data = parameter.data
             return Snapshot(model, self.settings, self.data, self.step)
 
     def close(self):
@@ -274,7 +276,7 @@ class Trainer:
                 "data": self.data.name,
                 "examples": [len(self.data.train.labels), len(self.data.test.labels)],
                 "points": list_points(self.data) if settings.kind == "plane" else None,
-                "parameters": sum(p.size for p in self.model.parameters()),
+                "parameters": sum(p.size for p in self.parameters),
                 "curve": self.curve.points,
             },
         )
