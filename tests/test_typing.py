@@ -43,7 +43,10 @@ def compare(errors):
 
 
 def test_mypy_sees_what_users_are_promised():
-    output = run("mypy", "--strict", "--no-error-summary", "--hide-error-context")
+    # The library is found as source here, so the exception that it makes for NumPy's stubs
+    # must hold here too: --strict would undo it.
+    quiet = ("--no-error-summary", "--hide-error-context")
+    output = run("mypy", "--strict", "--no-warn-return-any", *quiet)
     found = [
         re.fullmatch(r"(.*?):(\d+): error: (.*)", line)
         for line in output.splitlines()
