@@ -1,22 +1,16 @@
 """Watch a network learn, look inside it, and follow its gradients: python examples/playground.py.
 
-It serves one page to the browser of this machine. The folder `playground` beside this file holds
-what it is made of.
+It serves one page to the browser of this machine. Its parts lie in the folder `playground_page`.
 """
 
 import argparse
-import errno
-import signal
 import sys
-import threading
-import webbrowser
 from pathlib import Path
 
-# Of a folder and a file of one name, Python imports the folder.
-from playground.checks import RequestError
-from playground.export import train_small, write_page
-from playground.saved import open_run
-from playground.server import PAGE, Playground, load_digits
+from playground_page.export import train_small, write_page
+from playground_page.saved import open_run
+from playground_page.server import PAGE, Playground, load_digits
+from runner.web import RequestError, add_flags, refuse_port, serve_until_stopped
 
 from tinygrad_mnist import CheckpointError, DataError
 
@@ -31,10 +25,7 @@ def parse(arguments):
         "model", type=Path, nargs="?", help="a saved model to look inside: a run's folder"
     )
     parser.add_argument("--data", help="where MNIST lies, if it is not in a usual place")
-    parser.add_argument(
-        "--port", type=int, default=8000, help="where to listen (default: 8000; 0: any free one)"
-    )
-    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    add_flags(parser)
     parser.add_argument(
         "--host", help="listen to the local network, too: an address of this machine, or 0.0.0.0"
     )
@@ -45,10 +36,7 @@ def parse(arguments):
         help="write the page as one file that needs no Python, with the saved model or a small "
         "new one in it",
     )
-    options = parser.parse_args(arguments)
-    if not 0 <= options.port <= 65535:
-        parser.error(f"--port: expected a number from 0 to 65535, got {options.port}")
-    return parser, options
+    return parser, parser.parse_args(arguments)
 
 
 def export(options):
@@ -81,25 +69,11 @@ def serve(options, parser):
             options.host, options.port, mnist=options.data, saved=saved, name=str(options.model)
         )
     except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            advice = f"try --port {options.port + 1} or 0"
-            parser.error(
-                f"--port: expected a free one, got {options.port}: {error.strerror}; {advice}"
-            )
+        refuse_port(parser, options.port, error)
         parser.error(f"--host: expected an address of this machine, got {options.host}: {error}")
-    # also where a shell started this in the background
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with server:
-        try:
-            if options.host:
-                print(WARNING, file=sys.stderr)
-            print(f"playground at {server.url} (Ctrl-C ends it)", flush=True)
-            if not options.no_browser:
-                # a thread, because a text browser comes back only when it is closed
-                threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print()
+    if options.host:
+        print(WARNING, file=sys.stderr)
+    serve_until_stopped(server, "playground", opens_browser=not options.no_browser)
 
 
 def main(arguments=None):

@@ -14,12 +14,12 @@ from helpers import ROOT
 
 from tinygrad_mnist import checkpoint
 
-PAGE = (ROOT / "examples" / "playground" / "page.html").read_text(encoding="utf-8")
+PAGE = (ROOT / "examples" / "playground_page" / "page.html").read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager
 def serving(**options):
-    from playground.server import Playground
+    from playground_page.server import Playground
 
     with Playground(**options) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

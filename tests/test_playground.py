@@ -47,7 +47,7 @@ def server(examples):
 
 @pytest.fixture
 def trainer(examples):
-    from playground.training import Trainer
+    from playground_page.training import Trainer
 
     trainer = Trainer(Silent())
     yield trainer
@@ -82,8 +82,8 @@ def trainer(examples):
     ],
 )  # fmt: skip
 def test_settings_out_of_range_hear_what_was_expected(content, words):
-    from playground.checks import RequestError
-    from playground.settings import read_settings
+    from playground_page.settings import read_settings
+    from runner.web import RequestError
 
     with pytest.raises(RequestError) as error:
         read_settings(content)
@@ -91,7 +91,7 @@ def test_settings_out_of_range_hear_what_was_expected(content, words):
 
 
 def test_settings_that_are_left_out_are_those_of_the_data_set():
-    from playground.settings import PRESETS, read_settings
+    from playground_page.settings import PRESETS, read_settings
 
     assert read_settings({"data": "moons"}) == PRESETS["moons"]
     settings = read_settings({"data": "mnist", "hidden": [], "rate": 1, "speed": "20"})
@@ -141,10 +141,10 @@ def test_bad_requests_hear_what_was_expected(server, path, options, status, word
 
 @pytest.mark.parametrize("pixels", [None, "ink", [1, 2], [256] * 784, [0.5] * 784, [True] * 784])
 def test_a_digit_is_784_whole_numbers(pixels):
-    from playground.checks import RequestError, read_pixels
+    from runner.web import RequestError, read_pixels
 
     with pytest.raises(RequestError, match="784 whole numbers from 0 to 255"):
-        read_pixels({"pixels": pixels})
+        read_pixels({"pixels": pixels}, 28)
 
 
 def test_an_error_of_the_program_is_told_and_ends_nothing(server, monkeypatch, capfd):
@@ -212,7 +212,7 @@ def test_a_client_that_leaves_disturbs_nobody(server, capfd):
 
 
 def test_a_mailbox_keeps_the_newest_event_of_each_kind_and_the_state_comes_first():
-    from playground.events import Mailbox
+    from playground_page.events import Mailbox
 
     box = Mailbox({"frame": "F0"})
     for kind, text in (("frame", "F1"), ("scores", "C1"), ("state", "S1"), ("frame", "F2")):
@@ -241,7 +241,7 @@ def test_a_page_that_does_not_read_neither_slows_training_nor_fills_the_memory(s
 
 
 def test_there_is_a_limit_to_the_pages_at_once(server):
-    from playground.events import MOST_PAGES
+    from playground_page.events import MOST_PAGES
 
     with contextlib.ExitStack() as stack:
         for _ in range(MOST_PAGES):
@@ -277,9 +277,9 @@ def test_a_new_page_is_told_everything_and_a_training_that_runs_goes_on(server):
 
 def test_steps_are_those_of_fit(trainer):
     """The thread, the pauses and the frames change no bit, and neither does the rate's own place."""
-    from playground.data import load_data
-    from playground.settings import read_settings
-    from playground.training import build
+    from playground_page.data import load_data
+    from playground_page.settings import read_settings
+    from playground_page.training import build
 
     settings = read_settings(
         {"data": "moons", "optimizer": "momentum", "rate": 0.1, "dropout": 0.2, "batch": 50}
@@ -306,7 +306,7 @@ def test_steps_are_those_of_fit(trainer):
 
 
 def test_reset_starts_over_and_a_seed_gives_the_same_bits(trainer):
-    from playground.settings import read_settings
+    from playground_page.settings import read_settings
 
     first = weights_of(trainer.model)
     step(trainer, 3)
@@ -324,7 +324,7 @@ def test_reset_starts_over_and_a_seed_gives_the_same_bits(trainer):
 
 
 def test_it_pauses_goes_on_and_learns(trainer):
-    from playground.settings import read_settings
+    from playground_page.settings import read_settings
 
     trainer.reset(read_settings({"data": "circles", "speed": 0}))
     before = trainer.hub.newest["scores"]["test"]
@@ -348,7 +348,7 @@ def test_it_pauses_goes_on_and_learns(trainer):
 
 
 def test_a_change_starts_over_and_what_was_running_goes_on(trainer):
-    from playground.settings import read_settings
+    from playground_page.settings import read_settings
 
     trainer.change(read_settings({"data": "moons"}))
     assert (trainer.step, trainer.is_running) == (0, False)
@@ -363,7 +363,7 @@ def test_a_change_starts_over_and_what_was_running_goes_on(trainer):
 
 
 def test_it_waits_between_steps_when_it_is_to_go_slowly(trainer):
-    from playground.settings import read_settings
+    from playground_page.settings import read_settings
 
     trainer.reset(read_settings({"data": "xor", "speed": 2}))
     trainer.start()
@@ -378,7 +378,7 @@ def test_it_waits_between_steps_when_it_is_to_go_slowly(trainer):
 
 
 def test_weights_that_explode_are_told_and_reset_mends_it(trainer):
-    from playground.settings import read_settings
+    from playground_page.settings import read_settings
 
     step(trainer, 1)
     trainer.model[0].weight.data = np.inf  # as after steps that were much too large
@@ -396,8 +396,8 @@ def test_weights_that_explode_are_told_and_reset_mends_it(trainer):
 
 
 def test_data_that_are_not_there_change_nothing(trainer, tmp_path):
-    from playground.checks import RequestError
-    from playground.settings import read_settings
+    from playground_page.settings import read_settings
+    from runner.web import RequestError
 
     trainer.mnist = tmp_path
     step(trainer, 2)
@@ -408,7 +408,7 @@ def test_data_that_are_not_there_change_nothing(trainer, tmp_path):
 
 
 def test_nobody_is_shown_anything_where_nobody_listens(trainer):
-    from playground.settings import read_settings
+    from playground_page.settings import read_settings
 
     trainer.reset(read_settings({"data": "xor", "speed": 0}))
     trainer.start()
@@ -420,8 +420,8 @@ def test_nobody_is_shown_anything_where_nobody_listens(trainer):
 
 
 def test_a_page_left_open_does_not_fill_the_memory(trainer):
-    from playground.frames import Curve
-    from playground.training import forget_history
+    from playground_page.frames import Curve
+    from playground_page.training import forget_history
 
     from tinygrad_mnist.train import History
 
@@ -442,7 +442,7 @@ def test_a_page_left_open_does_not_fill_the_memory(trainer):
 
 
 def test_work_is_due_again_when_it_was_a_small_share_of_the_time(monkeypatch):
-    from playground import pace
+    from playground_page import pace
 
     clock = {"wall": 100.0, "worked": 50.0}
     monkeypatch.setattr(pace.time, "perf_counter", lambda: clock["wall"])
@@ -466,7 +466,7 @@ def test_work_is_due_again_when_it_was_a_small_share_of_the_time(monkeypatch):
 
 
 def test_a_new_training_shows_much_at_first(monkeypatch):
-    from playground import pace
+    from playground_page import pace
 
     clock = {"wall": 100.0, "worked": 0.0}
     monkeypatch.setattr(pace.time, "perf_counter", lambda: clock["wall"])
@@ -493,7 +493,7 @@ def test_a_new_training_shows_much_at_first(monkeypatch):
 
 
 def test_the_plane_is_what_the_model_answers_there(trainer):
-    from playground.frames import GRID, REACH, UNIT_GRID
+    from playground_page.frames import GRID, REACH, UNIT_GRID
 
     step(trainer, 20)
     frame = trainer.hub.newest["frame"]
@@ -517,8 +517,8 @@ def test_points_are_what_it_learns_from_and_what_is_held_out(trainer):
 
 @pytest.mark.parametrize("name", ["spirals", "circles", "moons", "xor"])
 def test_plane_data_are_two_classes_within_sight(name):
-    from playground.data import make_plane
-    from playground.frames import REACH
+    from playground_page.data import make_plane
+    from playground_page.frames import REACH
 
     data = make_plane(name, 0)
     inputs = np.concatenate([data.train.inputs, data.test.inputs])
@@ -558,7 +558,7 @@ def test_scores_of_digits_are_what_the_model_gets_right_and_wrong(on_digits):
 
 
 def test_the_worst_mistakes_are_wrong_and_the_surest_come_first():
-    from playground.frames import WORST, find_worst
+    from playground_page.frames import WORST, find_worst
 
     rng = np.random.default_rng(0)
     outputs, labels = rng.normal(size=(40, 10)).astype(np.float32), rng.integers(0, 10, 40)

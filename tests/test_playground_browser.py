@@ -37,8 +37,8 @@ def server(examples):
 @pytest.fixture(scope="module")
 def exported(examples, digits, tmp_path_factory):
     """A page as `--export` writes it, the model in it, and the data."""
-    from playground.export import train_small, write_page
-    from playground.server import load_digits
+    from playground_page.export import train_small, write_page
+    from playground_page.server import load_digits
 
     data = load_digits(digits)
     model, accuracy = train_small(data)
@@ -58,9 +58,9 @@ def test_the_exported_page_is_small_and_asks_nobody(exported):
 
 
 def test_a_model_of_other_layers_cannot_be_exported(tmp_path):
-    from playground.checks import RequestError
-    from playground.export import pack_layers
-    from playground.saved import open_run
+    from playground_page.export import pack_layers
+    from playground_page.saved import open_run
+    from runner.web import RequestError
 
     with pytest.raises(
         RequestError, match="dense layers and activations alone, got one with Conv2d"
@@ -351,7 +351,7 @@ def test_the_keyboard_takes_draws_and_reads(page, reader):
 
 
 def test_a_saved_model_of_other_classes_in_the_browser(page, tmp_path, digits):
-    from playground.saved import open_run
+    from playground_page.saved import open_run
 
     folder = a_run("letters", tmp_path)
     with serving(saved=open_run(folder)[0], name="<run>", mnist=digits) as server:
@@ -566,7 +566,7 @@ def test_the_exported_page_answers_as_the_model_does_without_a_server(page, expo
 
 
 def test_a_unit_of_the_exported_page_is_excited_as_the_server_does_it(page, exported):
-    from playground.inside import Reader, look_at_unit
+    from playground_page.inside import Reader, look_at_unit
 
     path, model, _ = exported
     page.goto(path.as_uri())
@@ -579,9 +579,9 @@ def test_a_unit_of_the_exported_page_is_excited_as_the_server_does_it(page, expo
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "gelu"])
 def test_the_exported_page_knows_every_activation(page, examples, digits, activation, tmp_path):
-    from playground.export import write_page
-    from playground.server import load_digits
-    from playground.training import ACTIVATIONS
+    from playground_page.export import write_page
+    from playground_page.server import load_digits
+    from playground_page.training import ACTIVATIONS
 
     data = load_digits(digits)
     model = nn.Sequential(

@@ -41,7 +41,7 @@ def server(examples):
 
 @pytest.fixture
 def trainer(examples):
-    from playground.training import Trainer
+    from playground_page.training import Trainer
 
     trainer = Trainer(Silent())
     yield trainer
@@ -118,8 +118,8 @@ def test_a_unit_of_the_first_layer_shows_its_weights_and_what_excites_it(on_digi
 
 def test_looking_inside_leaves_the_training_alone(trainer, digits):
     """Dropout goes on in the model that trains, whatever others do with copies of it."""
-    from playground.inside import Reader, look
-    from playground.settings import read_settings
+    from playground_page.inside import Reader, look
+    from playground_page.settings import read_settings
 
     settings = read_settings({"data": "mnist", "hidden": [8], "dropout": 0.5, "batch": 10})
     trainer.mnist = digits
@@ -138,7 +138,7 @@ def test_looking_inside_leaves_the_training_alone(trainer, digits):
 
 
 def test_a_snapshot_is_a_copy_also_while_the_network_learns(trainer):
-    from playground.settings import read_settings
+    from playground_page.settings import read_settings
 
     trainer.reset(read_settings({"data": "moons", "hidden": [8] * 5, "dropout": 0.2, "speed": 0}))
     trainer.start()
@@ -165,7 +165,7 @@ def test_held_out_digits_come_by_number(on_digits):
 
 @pytest.mark.parametrize("kind", ["mlp", "mse", "cnn", "letters"])
 def test_a_saved_model_is_looked_into(kind, tmp_path, digits):
-    from playground.saved import open_run
+    from playground_page.saved import open_run
     from runner.data import prepare_inputs
     from runner.models import load_model
 
@@ -209,7 +209,7 @@ def test_a_saved_model_is_looked_into(kind, tmp_path, digits):
     ],
 )
 def test_an_expression_has_its_value_and_its_gradients(text, values, result, gradients):
-    from playground.expression import read_expression
+    from playground_page.expression import read_expression
 
     expression = read_expression(text)
     assert expression.variables == list(values)
@@ -261,8 +261,8 @@ def test_an_expression_has_its_value_and_its_gradients(text, values, result, gra
     ],
 )
 def test_what_is_not_listed_is_refused(text, words):
-    from playground.checks import RequestError
-    from playground.expression import read_expression
+    from playground_page.expression import read_expression
+    from runner.web import RequestError
 
     with pytest.raises(RequestError) as error:
         read_expression(text)
@@ -270,16 +270,16 @@ def test_what_is_not_listed_is_refused(text, words):
 
 
 def test_a_deep_nest_of_parentheses_is_refused_or_read():
-    from playground.checks import RequestError
-    from playground.expression import read_expression
+    from playground_page.expression import read_expression
+    from runner.web import RequestError
 
     with contextlib.suppress(RequestError):
         assert read_expression("(" * 99 + "a" + ")" * 99).variables == ["a"]
 
 
 def test_every_function_of_an_expression_has_a_rule_in_words():
-    from playground.expression import FUNCTIONS, read_expression
-    from playground.steps import trace_expression
+    from playground_page.expression import FUNCTIONS, read_expression
+    from playground_page.steps import trace_expression
 
     texts = [f"{name}({', '.join('ab'[:count])})" for name, (_, count) in FUNCTIONS.items()]
     for text in [*texts, "a + b", "a - b", "a * b", "a / b", "a ** b", "-a"]:

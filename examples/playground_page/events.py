@@ -4,7 +4,7 @@ import json
 import threading
 from contextlib import contextmanager
 
-from .checks import RequestError
+from runner.web import RequestError
 
 MOST_PAGES = 16
 SILENCE = 10.0  # seconds, after which a sign of life shows whether a page is still there

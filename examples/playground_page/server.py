@@ -2,21 +2,16 @@
 
 from pathlib import Path
 
-from .checks import (
-    RequestError,
-    read_choice,
-    read_number,
-    read_pixels,
-    read_whole,
-)
+from runner.web import LocalServer, RequestError, read_pixels
+
+from .checks import read_choice, read_number, read_whole
 from .data import load_data
 from .events import Hub
 from .expression import read_expression
-from .inside import Reader, look, look_at_unit
+from .inside import SIDE, Reader, look, look_at_unit
 from .settings import PRESETS, read_rate, read_settings, read_speed
 from .steps import trace_expression, trace_model
 from .training import Trainer
-from .web import LocalServer
 
 PAGE = Path(__file__).with_name("page.html")
 
@@ -43,7 +38,8 @@ class Playground(LocalServer):
         self.hub = Hub()
         self.trainer = Trainer(self.hub, mnist)
         page = PAGE.read_text(encoding="utf-8")
-        super().__init__({"/": page}, answers, {"/events": self.hub.stream}, host, port)
+        streams = {"/events": self.hub.stream}
+        super().__init__({"/": page}, answers, streams, host=host, port=port)
         if saved is not None:
             self.hub.publish("saved", {"name": name})
 
@@ -85,7 +81,7 @@ class Playground(LocalServer):
 
     def _look(self, body):
         chosen = None if body.get("digit") is None else read_whole(body, "digit", 0, 999)
-        return look(self._find_reader(body), read_pixels(body), chosen)
+        return look(self._find_reader(body), read_pixels(body, SIDE), chosen)
 
     def _look_at_unit(self, body):
         layer, unit = read_whole(body, "layer", 0, 99), read_whole(body, "unit", 0, 10**6)

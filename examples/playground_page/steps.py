@@ -1,11 +1,10 @@
 """A graph as a picture, and the walk backward through it, one node at a time."""
 
 import numpy as np
+from runner.web import RequestError
 
 from tinygrad_mnist import from_numpy, plots, softmax_cross_entropy
 from tinygrad_mnist.graph import Watch, watching
-
-from .checks import RequestError
 
 # What an operation does with the gradient that arrives, in one sentence.
 RULES = {

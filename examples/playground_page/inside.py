@@ -3,13 +3,14 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from runner.web import RequestError
 
 from tinygrad_mnist import GraphError, Tensor, from_numpy, grad, nn, no_grad, softmax
 
-from .checks import SIDE, RequestError
 from .data import as_rows
 
 ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.LeakyReLU)
+SIDE = 28  # pixels of a digit
 STEPS = 60  # of the search for an exciting image
 
 

@@ -11,11 +11,10 @@ import re
 from dataclasses import dataclass, field
 
 import numpy as np
+from runner.web import RequestError
 
 import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor
-
-from .checks import RequestError
 
 LONGEST, MOST_OPERATIONS, MOST_VARIABLES = 200, 40, 8
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,9}", re.ASCII)

@@ -1,4 +1,4 @@
-"""A local server that answers its own page and nobody else.
+"""A local server that answers its own page and nobody else; draw_digit.py and playground.py run it.
 
 Any site that is open in the same browser could ask this server something, so three rules hold:
 
@@ -10,8 +10,10 @@ Any site that is open in the same browser could ask this server something, so th
 The page itself may run its own script and no other, and may talk to this server alone.
 """
 
+import argparse
 import base64
 import contextlib
+import errno
 import hashlib
 import hmac
 import ipaddress
@@ -19,16 +21,51 @@ import json
 import os
 import re
 import secrets
+import signal
 import socket
 import sys
+import threading
 import traceback
+import webbrowser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from .checks import RequestError, read_object
+import numpy as np
 
-LARGEST = 16_384  # bytes of a request
 LOCAL = ("127.0.0.1", "localhost")
+
+
+class RequestError(Exception):
+    """What is wrong with a request, in words for the page, and its HTTP status."""
+
+    def __init__(self, message, status=400):
+        super().__init__(message)
+        self.status = status
+
+
+def read_object(body):
+    """Return the JSON object in the bytes of a request."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        raise RequestError(
+            f"expected a JSON object, got {len(body)} bytes that are not JSON"
+        ) from None
+    if not isinstance(content, dict):
+        raise RequestError(f"expected a JSON object, got {type(content).__name__}")
+    return content
+
+
+def read_pixels(content, side):
+    """Return the drawing of the object, uint8 of shape (side, side): 0 is the ground, 255 ink."""
+    pixels = content.get("pixels")
+    expected = f"pixels: expected {side * side} whole numbers from 0 to 255"
+    if not isinstance(pixels, list) or len(pixels) != side * side:
+        got = len(pixels) if isinstance(pixels, list) else repr(pixels)
+        raise RequestError(f"{expected}, got {got}")
+    if not all(type(value) is int and 0 <= value <= 255 for value in pixels):
+        raise RequestError(f"{expected}, got other values")
+    return np.array(pixels, np.uint8).reshape(side, side)
 
 
 def make_policy(page, may_ask="'self'"):
@@ -108,10 +145,11 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdecimal()):
             raise RequestError(f"expected a Content-Length, got {length!r}", 411)
-        if len(length) > 9 or int(length) > LARGEST:
+        largest = self.server.largest
+        if len(length) > 9 or int(length) > largest:
             # A client that is still sending does not listen: take some more before the answer.
-            self.rfile.read(min(int(length[:9]), 16 * LARGEST))
-            raise RequestError(f"expected at most {LARGEST} bytes, got {length}", 413)
+            self.rfile.read(min(int(length[:9]), 16 * largest))
+            raise RequestError(f"expected at most {largest} bytes, got {length}", 413)
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             raise RequestError(f"expected {length} bytes, got {len(body)}")
@@ -142,14 +180,16 @@ class LocalServer(ThreadingHTTPServer):
 
     `pages` maps paths to HTML. `answers` maps paths to functions that take the JSON object of a
     request and return that of the answer. `streams` maps paths to functions that return the parts
-    of an event stream. There is a thread for each request, because a browser opens connections
-    that it does not use at once, and a stream lasts as long as its page.
+    of an event stream. A request may have `largest` bytes. There is a thread for each request,
+    because a browser opens connections that it does not use at once, and a stream lasts as long as
+    its page.
     """
 
     allow_reuse_address = os.name != "nt"  # where it would let two servers share a port
 
-    def __init__(self, pages, answers, streams, host=None, port=0):
+    def __init__(self, pages, answers, streams, *, host=None, port=0, largest=16_384):
         self.pages, self.answers, self.streams = pages, answers, streams
+        self.largest = largest
         self.policy = make_policy("".join(pages.values())) + "; frame-ancestors 'none'"
         self.is_open = host is not None
         self.token = secrets.token_urlsafe(12) if self.is_open else ""
@@ -190,3 +230,47 @@ def find_own_address():
         except OSError:
             return LOCAL[0]
         return probe.getsockname()[0]
+
+
+# ---- A program that serves a page until Ctrl-C
+
+
+def add_flags(parser):
+    """Add the flags --port and --no-browser to a program's parser."""
+    parser.add_argument(
+        "--port",
+        type=read_port,
+        default=8000,
+        help="where to listen (default: 8000; 0: any free one)",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+
+
+def read_port(text):
+    """Return the number of a port."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 65535, got {text}")
+    return int(text)
+
+
+def refuse_port(parser, port, error):
+    """End the program if the port is the reason why the server could not listen."""
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        parser.error(
+            f"--port: expected a free one, got {port}: {error.strerror}; try --port {port + 1} or 0"
+        )
+
+
+def serve_until_stopped(server, name, *, opens_browser):
+    """Print the server's address, open it in the browser, and serve it until Ctrl-C."""
+    # Where a shell starts a program in the background, it lets the program ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with server:
+        try:
+            print(f"{name} at {server.url} (Ctrl-C ends it)", flush=True)
+            if opens_browser:
+                # In a thread, because a browser in the terminal returns only when it is closed.
+                threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()

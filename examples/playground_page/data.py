@@ -5,11 +5,10 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
+from runner.web import RequestError
 
 from tinygrad_mnist import DataError
 from tinygrad_mnist.datasets import load_mnist, normalize, read_csv
-
-from .checks import RequestError
 
 POINTS = 400  # of a plane data set; a third of them are held out
 NOISE = 0.08

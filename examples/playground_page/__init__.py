@@ -1,7 +1,6 @@
-"""What playground.py is made of, one purpose a file.
+"""What playground.py is made of, one purpose a file; the server is ../runner/web.py.
 
 - page.html: the page itself: its text, its style and its script
-- web.py: a local server that answers its own page and nobody else
 - server.py: which address of the page asks for what
 - events.py: news for every connected page, as server-sent events
 - checks.py: what a page may ask for, checked before anything is done

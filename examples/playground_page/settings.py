@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from .checks import RequestError, read_choice, read_number, read_whole
+from runner.web import RequestError
+
+from .checks import read_choice, read_number, read_whole
 
 PLANES = ("spirals", "circles", "moons", "xor")
 DIGITS = ("sample", "mnist")

@@ -4,13 +4,12 @@ import base64
 import json
 
 import numpy as np
+from runner.web import RequestError, make_policy
 
 from tinygrad_mnist import nn, optim, softmax_cross_entropy
 from tinygrad_mnist.train import evaluate, fit
 
-from .checks import RequestError
 from .frames import encode_bytes
-from .web import make_policy
 
 MARK = "<!-- The exported model stands here. -->"
 TOP = '<meta charset="utf-8">'
