@@ -245,7 +245,7 @@ def test_digits_show_weights_confusion_and_mistakes_that_lead_inside(page, reade
     assert page.locator("#plane").is_hidden()
     worst = page.evaluate("scores.worst[2]")
     button = page.locator("#worst button").nth(2)
-    said = f"a {worst['label']}, said {worst['answer']}, {round(100 * worst['sure'])}%"
+    said = f"a {worst['label']}, read as {worst['answer']}: {round(100 * worst['sure'])}%"
     assert button.inner_text().strip() == said
     button.click()
     until(page, "view === 'inside' && seenBy && image && seenBy.answer !== null")
@@ -431,14 +431,14 @@ def test_the_gradient_flows_back_through_an_expression(page, server):
     page.click("#next")
     assert page.evaluate(texts, "add") == ["add", "value -5.538", "gradient 1"]
     page.click("#next")
-    assert "A sum hands the gradient on unchanged" in text_of(page, "story")
+    assert "A sum passes the gradient on unchanged" in text_of(page, "story")
     assert page.locator("#drawing .gets").count() == 2
     assert page.locator("#drawing path.flows").count() == 4  # two arrows, each a line and a head
     assert page.evaluate(texts, "a") == ["a", "value 2"]
     page.focus("#cursor")
     page.keyboard.press("End")
     assert page.evaluate(texts, "c") == ["c", "value 0.5", "gradient 0.7864"]
-    assert "The walk is done" in text_of(page, "story")
+    assert "The backward pass is done" in text_of(page, "story")
     assert page.locator("#next").is_disabled()
 
     page.fill("#variables input[name=a]", "10")

@@ -20,6 +20,8 @@ class Reader(NamedTuple):
     model: Any
     prepare: Any = as_rows
     find_probabilities: Any = lambda outputs: softmax(Tensor(outputs)).numpy()
+    names: Any = None
+    """The names of the classes, where they are not just the digits."""
 
 
 def look(reader, image, chosen=None):
@@ -40,6 +42,7 @@ def look(reader, image, chosen=None):
         "chosen": chosen,
         "slopes": as_numbers(slopes),
         "layers": layers,
+        "names": reader.names,
     }
 
 

@@ -17,5 +17,6 @@ def open_run(path):
         nn.Sequential(*layers).eval(),
         lambda images: prepare_inputs(images, settings),
         lambda outputs: find_probabilities(outputs, settings),
+        settings.get("class_names"),
     )
     return reader, settings

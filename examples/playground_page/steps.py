@@ -6,30 +6,32 @@ from runner.web import RequestError
 from tinygrad_mnist import from_numpy, plots, softmax_cross_entropy
 from tinygrad_mnist.graph import Watch, watching
 
+from .frames import encode_bytes
+
 # What an operation does with the gradient that arrives, in one sentence.
 RULES = {
-    "abs": "The slope of abs is 1 above 0 and -1 below, so the gradient keeps or turns its sign.",
-    "add": "A sum hands the gradient on unchanged to each of its parts.",
+    "abs": "The slope of abs is 1 above 0 and -1 below, so the gradient keeps or flips its sign.",
+    "add": "A sum passes the gradient on unchanged to each of its terms.",
     "cos": "The slope of cos is -sin.",
-    "divide": "The slope of a/b is 1/b by a, and -a/b² by b.",
+    "divide": "The slope of a/b with respect to a is 1/b; with respect to b it is -a/b².",
     "exp": "The slope of exp is exp itself.",
     "gelu": "The gradient is multiplied by the slope of GELU.",
     "linear": "The gradient goes back through the weights to the inputs; each weight gets its "
     "input times the gradient, and each bias the gradient.",
     "log": "The slope of log(x) is 1/x.",
-    "maximum": "The larger input gets the whole gradient, the other one nothing.",
-    "minimum": "The smaller input gets the whole gradient, the other one nothing.",
-    "multiply": "The slope of a product by one factor is the other factor.",
-    "negative": "The gradient changes its sign.",
-    "power": "The slope of a**n by a is n·a**(n-1).",
+    "maximum": "The larger input gets the whole gradient, the other one gets nothing.",
+    "minimum": "The smaller input gets the whole gradient, the other one gets nothing.",
+    "multiply": "The slope of a product with respect to one factor is the other factor.",
+    "negative": "The gradient flips its sign.",
+    "power": "The slope of a**n with respect to a is n·a**(n-1).",
     "relu": "Where the input was above 0 the gradient passes, elsewhere it stops.",
     "sigmoid": "The slope of the sigmoid s is s·(1 - s).",
     "sin": "The slope of sin is cos.",
-    "cross_entropy_of_labels": "Each output gets its probability, less 1 for the true class.",
+    "cross_entropy_of_labels": "Each output gets its probability, minus 1 for the true class.",
     "softplus": "The slope of softplus is the sigmoid.",
     "sqrt": "The slope of the square root r is 1/(2r).",
     "square": "The slope of a² is 2a.",
-    "subtract": "The first part gets the gradient unchanged, the second one with its sign turned.",
+    "subtract": "The first term gets the gradient unchanged, the second one with its sign flipped.",
     "tanh": "The slope of tanh is 1 - tanh².",
 }
 
@@ -89,7 +91,12 @@ def trace_model(snapshot, number):
         loss = softmax_cross_entropy(snapshot.model(from_numpy(x)), label)
         loss.backward()
     names = {**dict(snapshot.model.named_parameters()), "example": x}
-    return {**make_picture(loss, names, watch), "label": int(label[0])}
+    images = snapshot.data.images
+    return {
+        **make_picture(loss, names, watch),
+        "label": int(label[0]),
+        "image": None if images is None else encode_bytes(images[number]),
+    }
 
 
 def make_picture(result, names, watch):
