@@ -223,7 +223,7 @@ def test_the_rate_changes_while_it_runs_and_settings_start_over(page, server):
 
 
 @pytest.fixture(scope="module")
-def reader(examples):
+def reader(examples, browser):  # the browser first: without it, nothing need be learned
     """A server whose network has learned real digits."""
     with serving() as server:
         status, _, content = ask(server, "/reset", {"data": "sample"})

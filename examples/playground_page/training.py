@@ -25,7 +25,7 @@ OPTIMIZERS = {
     "rmsprop": optim.RMSprop,
 }
 # How many there may be a second, and which share of the training thread's time they may take.
-FRAMES, SCORES = (20, 0.012), (10, 0.015)
+FRAMES, SCORES = (20, 0.008), (10, 0.008)
 ENDLESS = 10**9  # epochs
 
 
