@@ -45,7 +45,7 @@ def export(options):
     page = PAGE.read_text(encoding="utf-8")
     if options.model is None:
         model, accuracy = train_small(data)
-        about = f"A small network, right about {accuracy:.1%} of the digits that it had not seen."
+        about = f"A small network, which reads {accuracy:.1%} of the held-out digits correctly."
         text = write_page(page, model, data, about=about)
     else:
         reader, settings = open_run(options.model)

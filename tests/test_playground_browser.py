@@ -117,7 +117,8 @@ def page(browser):
     page.on("pageerror", lambda error: troubles.append(str(error)))
 
     def hear(said):
-        if said.type == "error" and "status of 400" not in said.text:  # which the page has to tell
+        # A refusal (400) is for the page to tell, and a server may end before its page does.
+        if said.type == "error" and not re.search(r"status of 400|net::ERR_", said.text):
             troubles.append(said.text)
 
     page.on("console", hear)

@@ -117,7 +117,7 @@ def encode_signed(values, axis=None):
     finite = np.nan_to_num(values)
     most = np.abs(finite).max(axis=axis, keepdims=True)
     scale = 127 / np.where(most > 0, most, 1)
-    return base64.b64encode((finite * scale).astype(np.int8).tobytes()).decode()
+    return base64.b64encode(np.rint(finite * scale).astype(np.int8).tobytes()).decode()
 
 
 class Curve:
