@@ -15,8 +15,8 @@ from runner.web import RequestError, add_flags, refuse_port, serve_until_stopped
 from tinygrad_mnist import CheckpointError, DataError
 
 WARNING = """\
-warning: --host opens this page to the network. Whoever has the address with its token can use it,
-and this machine's time. The connection is not encrypted. Ctrl-C ends it."""
+warning: --host opens this page to the network. Anyone who has the address with its token can use
+the page and this machine's processor. The connection is not encrypted. Ctrl-C ends it."""
 
 
 def parse(arguments):
@@ -24,10 +24,10 @@ def parse(arguments):
     parser.add_argument(
         "model", type=Path, nargs="?", help="a saved model to look inside: a run's folder"
     )
-    parser.add_argument("--data", help="where MNIST lies, if it is not in a usual place")
+    parser.add_argument("--data", help="the path of MNIST, if it is not in a usual place")
     add_flags(parser)
     parser.add_argument(
-        "--host", help="listen to the local network, too: an address of this machine, or 0.0.0.0"
+        "--host", help="open it to the local network, too: an address of this machine, or 0.0.0.0"
     )
     parser.add_argument(
         "--export",

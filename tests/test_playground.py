@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import json
 import re
 import signal
 import socket
@@ -331,8 +330,8 @@ def test_it_pauses_goes_on_and_learns(trainer):
     trainer.start()
     wait_until(lambda: trainer.step > 50)
     trainer.pause()
-    wait_until(lambda: trainer.hub.newest["frame"]["step"] > 50)
     paused = trainer.step
+    assert trainer.hub.newest["frame"]["step"] == trainer.hub.newest["scores"]["step"] == paused
     weights = weights_of(trainer.model)
     time.sleep(0.1)
     assert trainer.step == paused
@@ -341,7 +340,6 @@ def test_it_pauses_goes_on_and_learns(trainer):
     trainer.start()
     wait_until(lambda: trainer.step > paused + 500)
     trainer.pause()
-    wait_until(lambda: trainer.hub.newest["scores"]["step"] == trainer.step)
     after = trainer.hub.newest["scores"]["test"]
     assert after["loss"] < before["loss"] / 2
     assert after["accuracy"] > 0.95
@@ -371,10 +369,10 @@ def test_it_waits_between_steps_when_it_is_to_go_slowly(trainer):
     trainer.set_speed(0)  # wakes it at once
     wait_until(lambda: trainer.step > 100)
     trainer.set_speed(2)
-    now = trainer.step
+    now, started = trainer.step, time.monotonic()
     time.sleep(0.2)
-    assert trainer.step <= now + 2
     trainer.pause()
+    assert trainer.step <= now + 2 + 2 * (time.monotonic() - started)
 
 
 def test_weights_that_explode_are_told_and_reset_mends_it(trainer):
@@ -541,7 +539,6 @@ def on_digits(examples, digits):
         get(server, "/start")
         wait_until(lambda: server.trainer.step > 60)
         get(server, "/pause")
-        wait_until(lambda: json.loads(server.hub.newest["scores"].split("data: ")[1])["step"] == server.trainer.step)  # fmt: skip
         yield server
 
 

@@ -1,7 +1,6 @@
 """What the playground tells of the inside of a network, and of a graph."""
 
 import contextlib
-import json
 import re
 
 import numpy as np
@@ -56,7 +55,6 @@ def on_digits(examples, digits):
         get(server, "/start")
         wait_until(lambda: server.trainer.step > 60)
         get(server, "/pause")
-        wait_until(lambda: json.loads(server.hub.newest["scores"].split("data: ")[1])["step"] == server.trainer.step)  # fmt: skip
         yield server
 
 
@@ -147,7 +145,6 @@ def test_a_snapshot_is_a_copy_also_while_the_network_learns(trainer):
         snapshot = trainer.snapshot()
         assert not any(module.training for module in snapshot.model.modules())
     trainer.pause()
-    wait_until(lambda: trainer.hub.newest["scores"]["step"] == trainer.step)
     snapshot = trainer.snapshot()
     for copied, live in zip(snapshot.model.parameters(), trainer.model.parameters(), strict=True):
         np.testing.assert_array_equal(copied.data, live.data)

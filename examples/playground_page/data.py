@@ -1,4 +1,4 @@
-"""Points on the plane, and digits: what a model learns from, and what it is tried on."""
+"""Points on the plane, and digits: what a model learns from, and what it is tested on."""
 
 import importlib.resources
 import warnings

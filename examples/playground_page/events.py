@@ -1,4 +1,4 @@
-"""News for every connected page, as server-sent events, of which a slow page misses some."""
+"""Server-sent events for every connected page; a slow page misses the older ones."""
 
 import json
 import threading
@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from runner.web import RequestError
 
 MOST_PAGES = 16
-SILENCE = 10.0  # seconds, after which a sign of life shows whether a page is still there
+SILENCE = 10.0  # seconds without events; then a comment is sent, which fails if the page is gone
 
 
 class Mailbox:
-    """What one page has still to be told: the newest event of each kind, and no more than that.
+    """The events that one page has not received yet: only the newest of each kind.
 
-    Whoever publishes never waits for a page. A page that is slow finds the newest events when it
-    is ready for them, and those that they replaced are dropped. The state comes first, because the
-    others make no sense without it.
+    A new event replaces an older one of its kind. Therefore publishing never waits for a slow page,
+    and a slow page never fills the memory. The state comes first, because the other events make
+    no sense without it.
     """
 
     def __init__(self, events):
@@ -34,7 +34,7 @@ class Mailbox:
             self.changed.notify()
 
     def take(self, timeout):
-        """Wait for events and return their texts; none after `timeout` seconds of silence."""
+        """Wait for events and return their texts; return [] after `timeout` seconds without any."""
         with self.changed:
             self.changed.wait_for(lambda: self.waiting or self.closed, timeout)
             taken, self.waiting = self.waiting, {}
@@ -42,7 +42,7 @@ class Mailbox:
 
 
 class Hub:
-    """Publishes events to all pages; a new page gets the newest of each kind first."""
+    """Sends events to all pages; a new page first gets the newest event of each kind."""
 
     def __init__(self):
         self.newest = {}
@@ -62,7 +62,7 @@ class Hub:
                 box.put(kind, text)
 
     def forget(self, *kinds):
-        """Let no new page get the newest events of these kinds: they are out of date."""
+        """Drop the newest events of these kinds, so that no new page gets them."""
         with self.lock:
             for kind in kinds:
                 self.newest.pop(kind, None)

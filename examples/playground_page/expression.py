@@ -1,8 +1,8 @@
 """An expression like a*b + tanh(c), read without running it as Python.
 
-Python's own parser makes a tree of the text. From there on, only what the tables below list is
-taken: numbers, names of variables, operators and functions of this library. Anything else is an
-error, and no part of the text is ever evaluated.
+Python's own parser turns the text into a tree. After that, only what the tables below list is
+accepted: numbers, names of variables, operators and functions of this library. Anything else is an
+error, and no part of the text is ever run as Python.
 """
 
 import ast

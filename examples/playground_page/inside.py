@@ -103,8 +103,8 @@ def find_exciting(reader, layers, unit):
     """Return an image (28, 28), from 0 to 1, that excites a unit as much as a search can find.
 
     The search climbs along the gradient by the pixels. After each step it smooths the image a
-    little, because strokes are wider than a pixel. Before a rectifier there is a slope everywhere,
-    so it climbs towards what goes into a last activation.
+    little, because strokes are wider than a pixel. If the last layer is an activation, the search
+    excites its input instead, because a ReLU has no slope below zero.
     """
     before = layers[:-1] if isinstance(layers[-1], ACTIVATIONS) else layers
 
@@ -119,7 +119,7 @@ def find_exciting(reader, layers, unit):
     for _ in range(STEPS):
         try:
             slope = climb(x)
-        except GraphError:  # no path from the pixels: nothing excites it
+        except GraphError:  # the unit does not depend on the pixels
             break
         most = float(np.abs(slope).max())
         if not most > 0:

@@ -1,16 +1,16 @@
-"""How fast training goes, and how much of its time the page may take."""
+"""How many steps training takes per second, and how much of its time the page may use."""
 
 import time
 
-CREDIT = 3.0  # seconds of work that are paid for in advance: a new training shows much at first
+CREDIT = 3.0  # seconds that are paid in advance, so that a new training shows much at first
 
 
 class Turn:
-    """Says when something is due that shall take a small share of the thread's time.
+    """Decides when to do extra work, so that it takes only a small share of a thread's time.
 
-    Work that took 2 milliseconds has been paid for when the thread has worked 100 milliseconds
-    more, at a share of 2 %. What counts is the time on the processor, because other programs may
-    hold the thread up, and waiting costs nothing.
+    With a share of 2 %, work that took 2 milliseconds may be done again when the thread has run for
+    100 milliseconds more. Only processor time counts, because waiting costs nothing and other
+    programs may hold the thread up.
     """
 
     def __init__(self, a_second, share):
@@ -19,13 +19,13 @@ class Turn:
         self.credit = CREDIT
 
     def is_due(self, waits=False):
-        """Whether it is time; a thread that waits between its steps has time to spare."""
+        """Whether to do the work now; a thread that `waits` between steps has time to spare."""
         now = time.perf_counter()
         if now < self.next:
             return False
         if waits or time.thread_time() >= self.paid_at:
             return True
-        self.next = now + 0.01  # to ask the system takes some microseconds itself
+        self.next = now + 0.01  # asking for the thread's time costs some microseconds itself
         return False
 
     def take(self, work):
@@ -40,7 +40,7 @@ class Turn:
 
 
 class Pace:
-    """Counts steps: how many there are a second, and the mean loss since it was last asked."""
+    """Counts steps per second, and averages the loss since the last frame."""
 
     def __init__(self):
         self.speed = 0.0  # steps a second, measured over the last half second or more
@@ -49,7 +49,7 @@ class Pace:
         self.start()
 
     def start(self):
-        """Begin to measure, after a time that does not count."""
+        """Start measuring anew, after a time that does not count."""
         self.since, self.steps = time.perf_counter(), 0
 
     def count(self, loss):
@@ -63,7 +63,7 @@ class Pace:
             self.start()
 
     def plan(self, speed):
-        """Set when the next step is due, at so many steps a second; lateness is not made up for."""
+        """Set when the next step is due at `speed` steps a second; lost time is not made up for."""
         now = time.perf_counter()
         self.due = max(self.due + 1 / speed, now)
 

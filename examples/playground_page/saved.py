@@ -1,4 +1,4 @@
-"""A model that mnist_mlp.py or mnist_cnn.py saved, for this page."""
+"""Opens a model that mnist_mlp.py or mnist_cnn.py saved."""
 
 from runner.augment import Distort
 from runner.data import prepare_inputs
@@ -12,7 +12,7 @@ from .inside import Reader
 def open_run(path):
     """Return the Reader of a run's folder, or of its model.safetensors, and the run's settings."""
     model, settings = load_model(path)
-    layers = [layer for layer in model if not isinstance(layer, Distort)]  # idle out of training
+    layers = [layer for layer in model if not isinstance(layer, Distort)]  # acts in training alone
     reader = Reader(
         nn.Sequential(*layers).eval(),
         lambda images: prepare_inputs(images, settings),

@@ -1,4 +1,4 @@
-"""The playground's server: which address of the page asks for what."""
+"""The playground's server: which function answers which request."""
 
 from pathlib import Path
 

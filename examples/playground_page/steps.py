@@ -1,4 +1,4 @@
-"""A graph as a picture, and the walk backward through it, one node at a time."""
+"""A graph as a picture, and the backward pass through it, one node at a time."""
 
 import numpy as np
 from runner.web import RequestError
@@ -37,7 +37,7 @@ RULES = {
 
 
 class Steps(Watch):
-    """Writes down what each node of the walk back receives and sends.
+    """Writes down what each node receives and sends in the backward pass.
 
     A gradient that comes over several paths is the sum of all that has arrived, as in the engine.
     """
@@ -65,7 +65,7 @@ class Steps(Watch):
 
 
 def describe(array):
-    """Return a gradient in a few letters: its value, or the least and the greatest."""
+    """Return a gradient as short text: its value, or its smallest and its largest."""
     if np.size(array) == 1:
         return f"{float(np.ravel(array)[0]):.4g}"
     return f"{array.min():.3g} … {array.max():.3g}"

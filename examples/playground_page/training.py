@@ -24,7 +24,7 @@ OPTIMIZERS = {
     "adam": optim.Adam,
     "rmsprop": optim.RMSprop,
 }
-# How many there may be a second, and which share of the training thread's time they may take.
+# How many there may be per second, and what share of the training thread's time they may take.
 FRAMES, SCORES = (20, 0.008), (10, 0.008)
 ENDLESS = 10**9  # epochs
 
@@ -61,23 +61,25 @@ class Trainer:
 
     def __init__(self, hub, mnist=None):
         self.hub, self.mnist = hub, mnist
-        self.commands = threading.RLock()  # held by who changes the training
+        self.commands = threading.RLock()  # held while a request changes the training
         self.changed = threading.Condition()  # guards what follows, up to `error`
         self.allowed = 0.0  # steps that the thread may take; infinity while it runs
         self.ending = False
+        self.is_idle = False  # whether the thread waits for steps that it may take
         self.rate, self.speed = 0.0, 0
         self.thread = None
         self.error = ""
-        self.run = 0  # counts the starts from scratch, to tell late events of an old model
+        self.run = 0  # counts new models, so that a page can drop late events of an old one
         self.reset(PRESETS["spirals"])
 
     # ---- what a page may ask for
 
     def reset(self, settings):
-        """Start over with a new model, paused; if the data are not to be had, nothing changes."""
+        """Start over with a new model, paused. If the data cannot be loaded, nothing changes."""
         with self.commands:
             data = load_data(settings, self.mnist)
             self._end_thread()
+            self.is_idle = False
             self.settings, self.data, self.model = settings, data, build(settings)
             self.parameters = list(self.model.parameters())
             self.optimizer = OPTIMIZERS[settings.optimizer](self.parameters, settings.rate)
@@ -105,11 +107,11 @@ class Trainer:
         self._allow(math.inf)
 
     def pause(self):
-        """Stop after the present step."""
+        """Stop after the present step, and return then."""
         self._allow(0.0)
 
     def take_step(self):
-        """Take one step, and pause."""
+        """Take one step, pause, and return then."""
         self._allow(1.0)
 
     def set_rate(self, rate):
@@ -129,8 +131,8 @@ class Trainer:
     def snapshot(self):
         """Return a copy of the model for other threads.
 
-        Training may go on during the copy. Then some arrays are a step newer than others, which
-        does not matter to somebody who looks at it.
+        Training may go on during the copy. Then some arrays are one step newer than others, which
+        does not matter for a look at them.
         """
         with self.commands:
             model = build(self.settings).eval()
@@ -154,11 +156,15 @@ class Trainer:
                 return  # there is nothing to go on with; the page says so
             with self.changed:
                 self.allowed = steps
+                self.is_idle = self.is_idle and not steps
                 self.changed.notify_all()
                 self._publish_state()
             if steps and self.thread is None:
                 self.thread = threading.Thread(target=self._train, name="training", daemon=True)
                 self.thread.start()
+            if steps < math.inf and self.thread is not None:
+                with self.changed:
+                    self.changed.wait_for(lambda: self.is_idle or self.error)
 
     def _end_thread(self):
         if self.thread is not None:
@@ -172,7 +178,7 @@ class Trainer:
 
     def _train(self):
         try:
-            # a rate that is too high lets numbers overflow, which the loss says in the end
+            # If the rate is too high, numbers overflow. In the end, `fit` reports that by the loss.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 fit(
                     self.model,
@@ -225,6 +231,8 @@ class Trainer:
         self._publish_frame()
         self._publish_scores()
         self._publish_state()
+        self.is_idle = True
+        self.changed.notify_all()
         self.changed.wait_for(lambda: self.allowed > 0 or self.ending)
         self.pace.start()
 
@@ -242,9 +250,10 @@ class Trainer:
     def _fail(self, message):
         with self.changed:
             self.error, self.allowed = message, 0.0
+            self.changed.notify_all()
             self._publish_state()
 
-    # ---- what it tells
+    # ---- events for the pages
 
     def _publish_frame(self):
         frame = {

@@ -80,7 +80,7 @@ def make_policy(page, may_ask="'self'"):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request; what there is at which path, the server says."""
+    """Answers one request; the server holds the tables of what there is at each path."""
 
     timeout = 30  # seconds that a silent client may keep its thread
 
