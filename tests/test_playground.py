@@ -463,6 +463,25 @@ def test_work_is_due_again_when_it_was_a_small_share_of_the_time(monkeypatch):
     assert turn.is_due()
 
 
+def test_late_steps_are_made_up_for_and_a_thread_that_is_too_slow_is_never_on_time(monkeypatch):
+    from playground_page import pace
+
+    clock = {"wall": 100.0}
+    monkeypatch.setattr(pace.time, "perf_counter", lambda: clock["wall"])
+
+    def run(*lengths):  # of steps, of which there should be 20 a second
+        measured, on_time = pace.Pace(), []
+        measured.resume()
+        for seconds in lengths:
+            clock["wall"] = max(clock["wall"], measured.due) + seconds
+            on_time.append(measured.is_on_time(speed=20))
+            measured.plan(speed=20)
+        return on_time
+
+    assert run(0.01, 0.01, 0.12, 0.01, 0.01, 0.01, 0.01) == [True, True, False, False, True, True, True]  # fmt: skip
+    assert not any(run(*[0.06] * 30, *[0.04, 0.06, 0.06] * 30)[1:])
+
+
 def test_a_new_training_shows_much_at_first(monkeypatch):
     from playground_page import pace
 

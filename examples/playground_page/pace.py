@@ -2,6 +2,7 @@
 
 import time
 
+LATEST = 0.25  # seconds of being late that later steps make up for
 CREDIT = 3.0  # seconds that are paid in advance, so that a new training shows much at first
 
 
@@ -19,7 +20,7 @@ class Turn:
         self.credit = CREDIT
 
     def is_due(self, waits=False):
-        """Whether to do the work now; a thread that `waits` between steps has time to spare."""
+        """Whether to do the work now; a thread that `waits` between its steps has time to spare."""
         now = time.perf_counter()
         if now < self.next:
             return False
@@ -63,9 +64,20 @@ class Pace:
             self.start()
 
     def plan(self, speed):
-        """Set when the next step is due at `speed` steps a second; lost time is not made up for."""
-        now = time.perf_counter()
-        self.due = max(self.due + 1 / speed, now)
+        """Set when the next step is due at `speed` steps a second.
+
+        If steps or the page's pictures were slow, the next steps make up for it, a little.
+        """
+        self.due = max(self.due + 1 / speed, time.perf_counter() - LATEST)
+
+    def is_on_time(self, speed):
+        """Whether a thread that has just taken a step will wait for the next one."""
+        return self.due + 1 / speed > time.perf_counter()
+
+    def resume(self):
+        """Begin to measure and to plan anew, after a pause."""
+        self.start()
+        self.due = self.since
 
     def take_loss(self):
         """Return the mean loss of the steps since the last call; None if there were none."""

@@ -220,11 +220,12 @@ class Trainer:
         """Publish what is due, unless nobody looks."""
         if not self.hub.has_listeners:
             return
-        waits = self.speed > 0
-        if self.frame_turn.is_due(waits):
-            self.frame_turn.take(self._publish_frame)
-        if self.scores_turn.is_due(waits):
-            self.scores_turn.take(self._publish_scores)
+        for turn, publish in (
+            (self.frame_turn, self._publish_frame),
+            (self.scores_turn, self._publish_scores),
+        ):
+            if turn.is_due(self.speed > 0 and self.pace.is_on_time(self.speed)):
+                turn.take(publish)
 
     def _wait_while_paused(self):
         """Show the model as it is now, and wait until there is a step to take."""
@@ -234,7 +235,7 @@ class Trainer:
         self.is_idle = True
         self.changed.notify_all()
         self.changed.wait_for(lambda: self.allowed > 0 or self.ending)
-        self.pace.start()
+        self.pace.resume()
 
     def _wait_for_turn(self):
         """Wait until the next step is due at this speed, or something has changed."""

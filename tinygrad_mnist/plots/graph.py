@@ -251,8 +251,8 @@ def graph_svg(
     """Return the picture of `graph_figure` as SVG text, made without matplotlib.
 
     Each box is a `<g>` of the class `operation`, `leaf`, `constant` or `module`, whose `data-node`
-    is the number of its node: a page can find it again. The paths of
-    an arrow are of the class `arrow`, with the numbers of its ends in `data-from` and `data-to`.
+    is the number of its node, so that a page can find it again. The paths of an arrow are of the
+    class `arrow`, with the numbers of its ends in `data-from` and `data-to`.
 
     Parameters
     ----------
