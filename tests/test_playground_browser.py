@@ -465,7 +465,7 @@ def test_the_gradient_flows_back_through_the_network_that_learns(page, server):
     page.click("#of-model")
     until(page, "graph.answer.label !== undefined")
     drawn = page.locator("#drawing").inner_html()
-    for name in ("0.weight", "4.bias", "example", "tanh", "cross_entropy_of_labels"):
+    for name in ("0.weight", "4.bias", "example", "tanh", "softmax_cross_entropy_of_labels"):
         assert f">{name}<" in drawn
     page.fill("#example", "5")
     page.keyboard.press("Enter")

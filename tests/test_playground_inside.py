@@ -324,7 +324,7 @@ def test_the_graph_of_a_model_has_its_parameters_and_their_gradients(on_digits):
         assert f"gradient {p.grad.min():.3g} … {p.grad.max():.3g}" in traced["svg"]
     assert ">example<" in traced["svg"]
     assert [one["name"] for one in traced["steps"]] == [
-        "cross_entropy_of_labels", "linear", "relu", "linear", "relu", "linear",
+        "softmax_cross_entropy_of_labels", "linear", "relu", "linear", "relu", "linear",
     ]  # fmt: skip
     assert all(one["rule"] for one in traced["steps"])
 
@@ -332,4 +332,4 @@ def test_the_graph_of_a_model_has_its_parameters_and_their_gradients(on_digits):
 def test_the_graph_of_a_model_on_the_plane(server):
     get(server, "/reset", {"data": "xor", "hidden": []})
     traced = get(server, "/graph", {"of": "model", "example": 0})
-    assert [one["name"] for one in traced["steps"]] == ["cross_entropy_of_labels", "linear"]
+    assert [one["name"] for one in traced["steps"]] == ["softmax_cross_entropy_of_labels", "linear"]
