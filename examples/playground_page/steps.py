@@ -27,7 +27,8 @@ RULES = {
     "relu": "Where the input was above 0 the gradient passes, elsewhere it stops.",
     "sigmoid": "The slope of the sigmoid s is s·(1 - s).",
     "sin": "The slope of sin is cos.",
-    "softmax_cross_entropy_of_labels": "Each output gets its probability, minus 1 for the true class.",
+    "softmax_cross_entropy_of_labels": "Each output gets its probability, "
+    "minus 1 for the true class.",
     "softplus": "The slope of softplus is the sigmoid.",
     "sqrt": "The slope of the square root r is 1/(2r).",
     "square": "The slope of a² is 2a.",
