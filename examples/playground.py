@@ -56,6 +56,7 @@ def export(options):
             about=f"The model in {options.model}.",
             pixels=settings["pixels"],
             outputs="share" if settings["loss"] == "mse" else "softmax",
+            names=reader.names,
         )
     options.export.write_text(text, encoding="utf-8")
     print(f"{options.export}: {len(text.encode()):,} bytes; open it in a browser")

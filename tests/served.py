@@ -136,7 +136,7 @@ def a_run(kind, folder):
     elif kind == "mse":
         settings.update(loss="mse", activation="sigmoid", pixels=[0.01, 1.0], augment=False)
     elif kind == "letters":
-        settings.update(classes=26)
+        settings.update(classes=26, class_names=[*"ABCDEFGHIJKLMNOPQRSTUVWXYZ"])
     model = build(settings, 0)
     checkpoint.save(folder / "model.safetensors", model, metadata={"settings": settings})
     return folder

@@ -41,7 +41,7 @@ def train_small(data):
     return model, evaluate(model, softmax_cross_entropy, data.test).accuracy
 
 
-def write_page(page, model, data, *, about, pixels=(0.0, 1.0), outputs="softmax"):
+def write_page(page, model, data, *, about, pixels=(0.0, 1.0), outputs="softmax", names=None):
     """Return the page with a perceptron in it, and with some digits to look at.
 
     Parameters
@@ -58,11 +58,14 @@ def write_page(page, model, data, *, about, pixels=(0.0, 1.0), outputs="softmax"
         What the model takes for the ground and for the ink.
     outputs : {"softmax", "share"}
         How its outputs become probabilities.
+    names : list of str, optional
+        The names of the classes, where they are not just the digits.
     """
     content = {
         "about": about,
         "pixels": list(pixels),
         "outputs": outputs,
+        "names": names,
         "layers": pack_layers(model),
         "digits": [
             {"pixels": encode_bytes(image), "label": int(label)}
