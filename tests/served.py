@@ -1,4 +1,4 @@
-"""A playground that is served, and what its tests ask of it."""
+"""Pages that are served to a browser, and what their tests ask of them."""
 
 import contextlib
 import http.client
@@ -8,20 +8,22 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers import ROOT
 
 from tinygrad_mnist import checkpoint
 
+CHROMIUM = Path("/usr/bin/chromium")
 PAGE = (ROOT / "examples" / "playground_page" / "page.html").read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager
-def serving(**options):
-    from playground_page.server import Playground
-
-    with Playground(**options) as server:
+def in_thread(server):
+    """Serve in a thread of its own."""
+    with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -29,6 +31,36 @@ def serving(**options):
         finally:
             server.shutdown()
             thread.join()
+
+
+def serving(**options):
+    """Serve a playground."""
+    from playground_page.server import Playground
+
+    return in_thread(Playground(**options))
+
+
+@contextlib.contextmanager
+def a_browser():
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="drives the browser: pip install 'tinygrad-mnist[browser]'"
+    )
+    if not CHROMIUM.exists():
+        pytest.skip(f"needs Chromium as {CHROMIUM}")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--headless"]
+        )
+        yield browser
+        browser.close()
+
+
+def until(page, expression, argument=None):
+    """Wait for a truth of the page; playwright's own way needs eval, which the policy forbids."""
+    deadline = time.monotonic() + 30
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(10)
 
 
 def ask(server, path, body=None, method="POST", raw=None, **headers):
@@ -143,9 +175,10 @@ def a_run(kind, folder):
 
 
 @contextlib.contextmanager
-def start(*arguments):
+def start(program, *arguments):
+    """Start a program of the examples that serves a page."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1"}  # fmt: skip
-    command = [sys.executable, str(ROOT / "examples" / "playground.py"), *map(str, arguments)]
+    command = [sys.executable, str(ROOT / "examples" / program), *map(str, arguments)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # fmt: skip
         try:
             yield process

@@ -3,27 +3,21 @@
 import contextlib
 import http.client
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import threading
-import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import ROOT
+from served import a_browser, in_thread, start, until
 
 import tinygrad_mnist as tg
 from tinygrad_mnist import DataError, checkpoint, optim
 from tinygrad_mnist.datasets import load_mnist
 from tinygrad_mnist.train import fit, predict
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,19 +47,11 @@ def a_model(kind, folder):
     return save(folder, build(settings, 0), settings)
 
 
-@contextlib.contextmanager
 def serving(folder):
     from draw_digit import Server
     from runner.models import load_model
 
-    with Server(*load_model(folder), folder) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return in_thread(Server(*load_model(folder), folder))
 
 
 @pytest.fixture(scope="module")
@@ -244,30 +230,12 @@ def test_a_body_that_ends_early_is_named_and_a_client_that_leaves_disturbs_nobod
     assert "Traceback" not in capfd.readouterr().err
 
 
-def start(*arguments):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "PYTHONWARNINGS": "error",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-    command = [
-        sys.executable,
-        str(ROOT / "examples" / "draw_digit.py"),
-        "--no-browser",
-        *map(str, arguments),
-    ]
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_the_program_prints_its_address_names_a_taken_port_and_ends_quietly(tmp_path):
     folder = a_model("mlp", tmp_path)
-    with start(folder, "--port", 0) as first:
+    with start("draw_digit.py", "--no-browser", folder, "--port", 0) as first:
         address = re.search(r"http://127\.0\.0\.1:(\d+)/", first.stdout.readline())
-        with start(folder, "--port", address[1]) as second:
+        with start("draw_digit.py", "--no-browser", folder, "--port", address[1]) as second:
             _, errors = second.communicate(timeout=30)
         assert second.returncode == 2
         assert (
@@ -288,7 +256,7 @@ def test_the_program_prints_its_address_names_a_taken_port_and_ends_quietly(tmp_
     ],
 )
 def test_wrong_flags_say_what_was_expected(arguments, words):
-    with start(*arguments) as process:
+    with start("draw_digit.py", "--no-browser", *arguments) as process:
         _, errors = process.communicate(timeout=30)
     assert process.returncode
     assert words in errors
@@ -327,17 +295,8 @@ def reader(examples, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="drives the browser: pip install 'tinygrad-mnist[browser]'"
-    )
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs Chromium as {CHROMIUM}")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--headless"]
-        )
+    with a_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -370,14 +329,6 @@ def ink_on(page, canvas):
 
 def shown_on(page):
     return page.locator("#bars em").all_inner_texts()
-
-
-def until(page, expression, argument=None):
-    """Wait for a truth of the page; playwright's wait_for_function would need eval, which the page's policy forbids."""
-    deadline = time.monotonic() + 30
-    while not page.evaluate(expression, argument):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(10)
 
 
 def test_a_stroke_in_the_browser_is_a_one_and_clear_is_blank(page, reader):

@@ -604,9 +604,9 @@ def test_weights_are_shown_on_one_scale(on_digits):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_the_program_prints_its_address_names_a_taken_port_and_ends_quietly():
-    with start("--no-browser", "--port", 0) as first:
+    with start("playground.py", "--no-browser", "--port", 0) as first:
         address = re.search(r"http://127\.0\.0\.1:(\d+)/ ", first.stdout.readline())
-        with start("--no-browser", "--port", address[1]) as second:
+        with start("playground.py", "--no-browser", "--port", address[1]) as second:
             _, errors = second.communicate(timeout=60)
         assert second.returncode == 2
         assert f"--port: expected a free one, got {address[1]}: Address already in use; try --port" in errors  # fmt: skip
@@ -618,7 +618,7 @@ def test_the_program_prints_its_address_names_a_taken_port_and_ends_quietly():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_host_opens_it_with_a_warning_and_a_token():
-    with start("--no-browser", "--port", 0, "--host", "127.0.0.1") as process:
+    with start("playground.py", "--no-browser", "--port", 0, "--host", "127.0.0.1") as process:
         assert re.search(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{16} ", process.stdout.readline())
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
@@ -638,7 +638,7 @@ def test_a_host_opens_it_with_a_warning_and_a_token():
 def test_wrong_flags_say_what_was_expected(arguments, words, digits):
     if "--export" in arguments:
         arguments = ["--data", digits, *arguments[2:]]
-    with start("--no-browser", *arguments) as process:
+    with start("playground.py", "--no-browser", *arguments) as process:
         _, errors = process.communicate(timeout=120)
     assert process.returncode
     assert words in errors

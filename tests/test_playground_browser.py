@@ -2,13 +2,11 @@
 
 import json
 import re
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import ROOT
-from served import PAGE, a_run, ask, get, serving, start, wait_until
+from served import PAGE, a_browser, a_run, ask, get, serving, start, until, wait_until
 
 import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor, nn
@@ -20,9 +18,6 @@ def examples():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "examples"))
         yield
-
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture
@@ -72,7 +67,7 @@ def test_a_model_of_other_layers_cannot_be_exported(tmp_path):
 
 
 def test_a_saved_run_is_exported(tmp_path, digits):
-    with start("--data", digits, "--export", tmp_path / "page.html", a_run("mse", tmp_path)) as process:  # fmt: skip
+    with start("playground.py", "--data", digits, "--export", tmp_path / "page.html", a_run("mse", tmp_path)) as process:  # fmt: skip
         output, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
     assert "bytes; open it in a browser" in output
@@ -97,17 +92,8 @@ def test_the_page_of_the_manual_is_made_of_the_present_page():
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="drives the browser: pip install 'tinygrad-mnist[browser]'"
-    )
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs Chromium as {CHROMIUM}")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--headless"]
-        )
+    with a_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -126,14 +112,6 @@ def page(browser):
     yield page
     page.close()
     assert not troubles
-
-
-def until(page, expression, argument=None):
-    """Wait for a truth of the page; playwright's own way needs eval, which the policy forbids."""
-    deadline = time.monotonic() + 30
-    while not page.evaluate(expression, argument):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(10)
 
 
 def text_of(page, name):
