@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from runner.data import prepare_inputs
+from runner.data import list_classes, prepare_inputs
 from runner.models import find_probabilities, load_model
 from runner.photo import SeveralDigitsError, cut_digit
 from runner.web import LocalServer, add_flags, read_pixels, refuse_port, serve_until_stopped
@@ -72,11 +72,10 @@ class Server(LocalServer):
     def __init__(self, model, settings, name, port=0):
         self.model = model, settings
         page = PAGE.read_text(encoding="utf-8")
-        names = [str(i) for i in range(settings["classes"])]
         for field, value in (
             ("{{model}}", html.escape(str(name))),
             ("{{side}}", str(SIDE)),
-            ("{{classes}}", json.dumps(names).replace("<", r"\u003c")),
+            ("{{classes}}", json.dumps(list_classes(settings)).replace("<", r"\u003c")),
         ):
             page = page.replace(field, value)
         super().__init__({"/": page}, {"/predict": self._predict}, {}, port=port, largest=LARGEST)

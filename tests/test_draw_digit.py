@@ -37,13 +37,13 @@ def a_model(kind, folder):
     from runner.models import build
     from runner.recipes import DEFAULT
 
-    settings = {**DEFAULT, "recipe": None, "classes": 10, "hidden": [16, 8]}
+    settings = {**DEFAULT, "recipe": None, "classes": 10, "class_names": None, "hidden": [16, 8]}
     if kind == "cnn":
         settings.update(recipe="cnn")
     if kind == "mse":
         settings.update(loss="mse", activation="sigmoid", hidden=[12])
     if kind == "letters":
-        settings.update(classes=26)
+        settings.update(classes=26, class_names=[*"<ABCDEFGHIJKLMNOPQRSTUVWXY"])
     return save(folder, build(settings, 0), settings)
 
 
@@ -270,7 +270,8 @@ def reader(examples, tmp_path_factory):
     from runner.models import build
     from runner.recipes import DEFAULT
 
-    settings = {**DEFAULT, "recipe": None, "classes": 10, "hidden": [48, 24], "dropout": 0.0}
+    settings = {**DEFAULT, "recipe": None, "classes": 10, "class_names": None}
+    settings.update(hidden=[48, 24], dropout=0.0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it may be the sample

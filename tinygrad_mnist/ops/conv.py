@@ -182,9 +182,14 @@ def _check_convolution(
     kernel = ", ".join(f"K{side}" if ndim > 3 else "K" for side in sizes.split(", "))
     channels = "C" if groups == 1 else f"C / {groups}"
     if weight.ndim != ndim or x.ndim != ndim or x.shape[1] != groups * weight.shape[1]:
+        hint = ""
+        if x.ndim == ndim - 1 and weight.ndim == ndim and groups * weight.shape[1] == 1:
+            hint = "; give the one channel an axis, by np.expand_dims(x, 1)"
+        elif x.ndim == weight.ndim == ndim and x.shape[-1] == groups * weight.shape[1]:
+            hint = "; put the channels second, by np.moveaxis(x, -1, 1)"
         raise ShapeError(
             f"{op}: expected x (N, C, {sizes}) and weight (O, {channels}, {kernel}), got {x.shape} "
-            f"and {weight.shape}"
+            f"and {weight.shape}{hint}"
         )
     if weight.shape[0] % groups:
         raise ShapeError(
