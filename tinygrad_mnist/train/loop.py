@@ -238,9 +238,10 @@ def _learn(run: Run, share: Share, weight: float, tally: Tally) -> float:
     value = scorer.compute_loss(outputs, share.targets)
     number = float(value.item())
     if not math.isfinite(number):
-        raise AnomalyError(
-            f"fit: the loss is {number} after {tally.examples} examples of this epoch; {_ADVICE}"
-        )
+        about = f"the loss is {number} after {tally.examples} examples of this epoch"
+        if not all(np.isfinite(x).all() for x in share.inputs):
+            raise AnomalyError(f"fit: {about}, because its inputs are not all finite")
+        raise AnomalyError(f"fit: {about}; {_ADVICE}")
     scorer.add(tally, number, share.own, outputs, share.targets)
     if not run._checked:
         run._checked = True
