@@ -690,6 +690,14 @@ def test_shared_modules_are_shown_each_time_and_counted_once():
     assert model.summary(X).splitlines()[-1] == "6 parameters, 6 of them trained, 24 bytes"
 
 
+def test_a_sequential_shows_its_functions_too():
+    model = nn.Sequential(nn.ReLU(), tg.tanh, nn.Sequential(lambda x: x, np.square))
+    assert repr(model) == (
+        "Sequential(\n  (0): ReLU()\n  (1): tanh\n  (2): Sequential(\n    (0): <lambda>\n"
+        "    (1): ufunc\n  )\n)"
+    )
+
+
 def test_a_module_that_shows_itself():
     class Named(nn.Module):
         def __repr__(self):

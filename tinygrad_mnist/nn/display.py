@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from html import escape
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..tensor import Tensor
+from .holder import Holder
 
 __all__ = ["Text", "describe", "html", "summary", "tree"]
 
@@ -35,7 +37,11 @@ def tree(root: Any) -> str:
             lines.append(item)
             continue
         indent, label, module = item
-        kind, children = type(module).__name__, module._children()
+        if not isinstance(module, Holder):  # a function in a Sequential, such as tanh
+            is_named = isinstance(module, FunctionType)
+            lines.append(f"{indent}{label}{module.__name__ if is_named else type(module).__name__}")
+            continue
+        kind, children = type(module).__name__, module._shown()
         if type(module).__repr__ is not type(root).__repr__:  # a class that shows itself
             lines.append(f"{indent}{label}{module!r}".replace("\n", f"\n{indent}"))
         elif not children:

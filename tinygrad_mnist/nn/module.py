@@ -286,6 +286,10 @@ class Module(Holder):
         """Return the modules right below this one, with their names, shared ones each time."""
         return [(path, value) for path, *_, value in entries(self) if isinstance(value, Module)]
 
+    def _shown(self) -> list[tuple[str, Any]]:
+        """Return what `repr` shows below this module, with names."""
+        return list(self._children())
+
     def _own_parameters(self) -> list[Tensor]:
         """Return the parameters that this module holds itself, not through a sub-module."""
         return [value for path, *_, value in entries(self) if is_parameter(value)]

@@ -43,6 +43,10 @@ class Sequential(Module):
         attributes = list(vars(self).items())  # at once: another thread may call train() meanwhile
         return iter([layer for name, layer in attributes if name.isdigit()])
 
+    def _shown(self) -> list[tuple[str, Any]]:
+        """Return the layers, with their positions: functions, which hold nothing, too."""
+        return [(str(i), layer) for i, layer in enumerate(self)]
+
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
