@@ -37,9 +37,9 @@ def tree(root: Any) -> str:
             lines.append(item)
             continue
         indent, label, module = item
-        if not isinstance(module, Holder):  # a function in a Sequential, such as tanh
-            is_named = isinstance(module, FunctionType)
-            lines.append(f"{indent}{label}{module.__name__ if is_named else type(module).__name__}")
+        if not _is_module(module):  # a function in a Sequential, such as tanh
+            name = module.__name__ if isinstance(module, FunctionType) else type(module).__name__
+            lines.append(f"{indent}{label}{name}")
             continue
         kind, children = type(module).__name__, module._shown()
         if type(module).__repr__ is not type(root).__repr__:  # a class that shows itself
@@ -54,6 +54,10 @@ def tree(root: Any) -> str:
             todo.append(f"{indent})")
             todo += [(indent + "  ", f"({name}): ", child) for name, child in reversed(children)]
     return "\n".join(lines)
+
+
+def _is_module(layer: Any) -> bool:
+    return isinstance(layer, Holder)
 
 
 class _Layer(NamedTuple):
