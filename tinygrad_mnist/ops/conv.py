@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arrays import Array, add_into, add_up, floating, is_array, values
+from ..arrays import Array, Recorded, add_into, add_up, floating, is_array, values
 from ..errors import ShapeError, check_size
 from ..graph import Forward, Grads, Needs
 from ..pool import empty
@@ -124,6 +124,8 @@ class Windows:
 
 def _empty(like: Array, shape: tuple[int, ...]) -> Array:
     """Return an uninitialised array, in memory that was used before: new memory is slow."""
+    if isinstance(like, Recorded):
+        return np.empty_like(like, shape=shape, order="C")
     out = empty(shape, like.dtype)
     return out if type(like) is type(out) else out.view(type(like))
 
@@ -383,7 +385,7 @@ def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -
         if windows.padding != (0, 0):  # a window of minus infinities does not tie with the padding
             real = windows.views(np.ones_like(values(x), dtype=bool))
             ties = [tie & pixels for tie, pixels in zip(ties, real, strict=True)]
-        share = g.transpose(_INSIDE) / np.add.reduce(ties, dtype=x.dtype)
+        share = g.transpose(_INSIDE) / np.stack(ties).sum(axis=0, dtype=x.dtype)
         return (_add_windows(share, (share * tie for tie in ties), windows),)
 
     return y.transpose(_OUTSIDE), vjp

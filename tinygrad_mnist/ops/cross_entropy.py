@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, choose, is_array, keep_where, values
+from ..arrays import Array, choose, is_array, is_finite, keep_where, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
@@ -102,7 +102,7 @@ def _reduce(losses_of: Any, logits: Array, log_p: Array, scale: float, reduction
     """Return the loss, as a value: no vjp needs the way to it."""
     losses = losses_of(values(log_p))
     y = losses.sum() / scale
-    if not math.isfinite(y):
+    if not is_finite(y):
         losses, y = _bound(losses_of, values(logits).T, values(log_p), scale)
     return losses if reduction == "none" else np.asanyarray(y)
 
@@ -229,7 +229,7 @@ def _of_labels(
         factor = weight[labels] if kept is None else weight[labels] * kept
     scale = 1.0
     if reduction == "mean":  # as in PyTorch: over the weights of the labels
-        scale = len(labels) if factor is None else float(factor.sum())
+        scale = len(labels) if factor is None else factor.sum().item()
     if not smoothing:
         return apply(
             _cross_entropy_of_labels,

@@ -36,7 +36,7 @@ def _reflected(
 def _compare(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
     def compare(x: Any, y: TensorLike) -> Tensor:
         """Compare elementwise; the result is a constant of bools."""
-        return from_numpy(np.asarray(ufunc(unwrap(x), unwrap(y))))
+        return from_numpy(np.asanyarray(ufunc(unwrap(x), unwrap(y))))
 
     return compare
 
@@ -44,14 +44,14 @@ def _compare(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
 def _logical(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
     def combine(x: Any, y: TensorLike) -> Tensor:
         """Combine bools (or the bits of integers) elementwise; the result is a constant."""
-        return from_numpy(np.asarray(ufunc(unwrap(x), unwrap(y))))
+        return from_numpy(np.asanyarray(ufunc(unwrap(x), unwrap(y))))
 
     return combine
 
 
 def _invert(x: Any) -> Tensor:
     """Return the opposite of bools (or of the bits of integers); the result is a constant."""
-    return from_numpy(np.asarray(np.invert(unwrap(x))))
+    return from_numpy(np.asanyarray(np.invert(unwrap(x))))
 
 
 def _assign(op: Callable[[TensorLike, TensorLike], Tensor], sign: str) -> Any:
