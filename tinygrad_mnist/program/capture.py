@@ -160,6 +160,8 @@ def _lend(recording_: Recording, found: Found, stack: ExitStack) -> dict[int, An
     lent: dict[int, Any] = {}
     for name, tensor in found.tensors:
         traced = _as_state(recording_, tensor.data, name)
+        if tensor.node is not None and traced.value is not None:
+            tape.of_nodes[tensor.node] = traced.value
         stack.callback(exchange, tensor, exchange(tensor, traced))
     for i, slot in enumerate(found.arrays):
         lent[i] = _as_state(recording_, slot.thing, slot.name)

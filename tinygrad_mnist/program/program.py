@@ -133,6 +133,7 @@ class Program:
         settings = {v: setting for v, setting in recording.settings.items() if v in numbers}
         self.source, self._where = write(
             lines,
+            recording.recorder.operations,
             recording.arguments,
             list(others),
             {value: setting.read() for value, setting in settings.items()},

@@ -82,6 +82,8 @@ class Recorder:
         self._homes: dict[int, Value] = {}  # by the id of the array that owns the memory
         self._viewed: set[Value] = set()  # homes of which there are views
         self._owners: list[Array] = []
+        self.of_nodes: dict[Node, Value] = {}  # what the nodes of the graph stand for
+        self.operations: dict[str, str] = {}  # by their kernels' names
 
     # Values
 
@@ -296,14 +298,14 @@ class _Names(Watch):
 
     def __init__(self, recorder: Recorder, outer: Watch | None) -> None:
         self.recorder, self.outer = recorder, outer
-        self.values: dict[Node, Value] = {}
 
     def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
         if isinstance(y, Traced) and y.value is not None:
             if y.value.role == "computed":
                 y.value.hint = f"result of {op_name(kernel)}"
+                self.recorder.operations[op_name(kernel)] = find_place().section
             if node is not None:
-                self.values[node] = y.value
+                self.recorder.of_nodes[node] = y.value
         elif node is not None:
             raise GraphError(
                 f"program: {op_name(kernel)} computed with a parameter that was not found, in "
@@ -318,8 +320,9 @@ class _Names(Watch):
 
     def after_vjp(self, node: Node, gradients: Grads) -> None:
         for parent, gradient in zip(node.parents, gradients, strict=False):
-            if isinstance(gradient, Traced) and gradient.value is not None and parent in self.values:
-                gradient.value.gradient_of = self.values[parent]
+            value = gradient.value if isinstance(gradient, Traced) else None
+            if value is not None and parent in self.recorder.of_nodes:
+                value.gradient_of = self.recorder.of_nodes[parent]
         if self.outer is not None:
             self.outer.after_vjp(node, gradients)
 

@@ -272,7 +272,7 @@ def compile_lines(
         + ("" if setting.index is None else f"[{setting.index}]")
         for value, setting in settings.items()
     ]
-    body += [text for line in first for text in writer.statements(line)]
+    body += dict.fromkeys(text for line in first for text in writer.statements(line))
     main = [text for line in lines for text in writer.statements(line)]
     body += _guarded(main, lines, writer, others)
     for node, value in gradients:

@@ -35,17 +35,23 @@ def drop_unused(lines: list[Line], wanted: Iterable[Value]) -> list[Line]:
 def settings_first(lines: list[Line]) -> tuple[list[Line], list[Line]]:
     """Divide lines into those that depend on hyper-parameters alone, and the others."""
     known: set[Value] = set()
+    asked: dict[tuple[Any, ...], Value] = {}
+    same: dict[Value, Value] = {}
     first, rest = [], []
     for line in lines:
         reads = line.reads()
         if line.form in ("number", "check") and all(
             value.role == "setting" or value in known for value in reads
         ):
-            first.append(line)
+            question = (line.form, line.call, _renamed(line.args, same))
             if line.result is not None:
                 known.add(line.result)
+                same[line.result] = asked.get(question, line.result)
+            if question not in asked:  # an optimizer asks the same for each parameter
+                first.append(replace(line, args=_renamed(line.args, same)))
+                asked[question] = line.result or line.args[0]
         else:
-            rest.append(line)
+            rest.append(replace(line, args=_renamed(line.args, same)))
     return first, rest
 
 
@@ -55,10 +61,10 @@ def settings_first(lines: list[Line]) -> tuple[list[Line], list[Line]]:
 def without_changes(lines: list[Line]) -> tuple[list[Line], dict[Value, Value]]:
     """Return the lines with `a += b` as the definition of a new value, where nobody can tell.
 
-    That is where no view looks at the memory. Also return for each new value the one whose name it
+    That is where no view has been taken of the memory. Also return for each new value the one whose name it
     takes over.
     """
-    viewed = {v.home for line in lines if (v := line.result) is not None and v.home is not v}
+    viewed: set[Value] = set()
     latest: dict[Value, Value] = {}
     earlier: dict[Value, Value] = {}
     found = []
@@ -68,10 +74,17 @@ def without_changes(lines: list[Line]) -> tuple[list[Line], dict[Value, Value]]:
         if target is not None and _is_whole_ufunc(line, target) and target not in viewed:
             new = Value("computed", target.array, target.name)
             new.hint, new.gradient_of = target.hint, target.gradient_of
+            before = latest.get(target, target)
+            if before.hint.startswith("result of"):
+                before.hint = ""  # that, it has become only now
+            before.gradient_of = None
             earlier[new] = latest.get(target, target)
             latest[target] = new
             options = {name: x for name, x in line.options.items() if name != "out"}
             line = replace(line, result=new, changes=(), options=options)
+            new.home = target
+        elif line.result is not None and line.result.home is not line.result:
+            viewed.add(line.result.home)
         found.append(line)
     return found, earlier
 
@@ -101,7 +114,7 @@ _MOST_PARTS = 5
 _VIEWS = ("T", "swapaxes", "transpose")
 
 
-def fold(lines: list[Line], named: set[Value]) -> set[Value]:
+def fold(lines: list[Line], named: set[Value], earlier: dict[Value, Value]) -> set[Value]:
     """Return the values that need no name, because they are written where they are used.
 
     That is what stands in one expression in the source of the library, too, or in a return
@@ -120,7 +133,7 @@ def fold(lines: list[Line], named: set[Value]) -> set[Value]:
         if value is None or value in named or line.form in ("draw", "thaw") or line.changes:
             continue
         places = [lands[u] for u in uses[value]]
-        is_view = value.home is not value
+        is_view = value.home is not value and value not in earlier
         if not (is_view and line.call in _VIEWS):
             if len(places) != 1 or parts[places[0]] + parts[i] > _MOST_PARTS:
                 continue

@@ -32,6 +32,7 @@ class Value:
         self.name = name
         self.hint = ""  # what the kernel calls it
         self.gradient_of: Value | None = None
+        self.is_turned = False  # whether it is the transpose of that gradient
         self.is_scalar = False  # NumPy gives a number, not an array, where it is computed
         self.varies = False  # its shape depends on the numbers in an array
 

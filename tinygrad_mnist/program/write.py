@@ -90,6 +90,8 @@ class Spelling:
         args, form = line.args, line.form
         if form == "function":
             return self.function(line)
+        if line.call == "swapaxes" and len(args[0].shape) == 2:
+            return f"{self.value(args[0], _TIGHT)}.T", _TIGHT
         if form in ("method", "draw"):
             inner = self.arguments(args[1:], line.options)
             return f"{self.value(args[0], _TIGHT)}.{line.call}({inner})", _TIGHT
@@ -254,25 +256,28 @@ class Names:
         self.taken.add(found)
         return found
 
-    def name_results(self, values: list[Value]) -> None:
+    def name_results(self, values: list[Value], latest: dict[Value, Value]) -> None:
         """Name values in the order in which they are computed; those of one kind are numbered."""
         bases = {value: _base(value) for value in values}
-        counts = Counter(base for base in bases.values() if base)
+        counts = Counter(base for v, base in bases.items() if v.hint.startswith("result of"))
         numbers: Counter[str] = Counter()
         later = []
+        first_of = {_last(value, latest): value for value in values}
         for value in values:
             base = bases[value]
             if value.gradient_of is not None:
                 later.append(value)
                 continue
-            if counts[base] > 1 and base in {"z", "h"}:
+            if counts[base] > 1 and base in {"z", "h"} and value.hint.startswith("result of"):
                 self.names[value] = self.free(f"{base}{numbers[base]}")
                 numbers[base] += 1
             else:
                 self.names[value] = self.free(base)
         for value in later:
-            of = self.names.get(value.gradient_of, "") if value.gradient_of else ""
-            self.names[value] = self.free("g" + (of or "x"))
+            assert value.gradient_of is not None
+            of = self.names.get(value.gradient_of, "")
+            of = of or self.names.get(first_of.get(_last(value.gradient_of, latest), value), "x")
+            self.names[value] = self.free(f"g{of}{'T' if value.is_turned else ''}")
 
 
 def _base(value: Value) -> str:
@@ -293,7 +298,9 @@ def _name_constant(array: Array) -> str:
 
 
 def write(
-    lines: list[Line], arguments: list[Value], others: list[Value], defaults: dict[Value, Any],
+    lines: list[Line],
+    operations: dict[str, str],
+    arguments: list[Value], others: list[Value], defaults: dict[Value, Any],
     result: Any,
     gradients: list[Value],
 ) -> tuple[str, dict[int, Line]]:
@@ -302,6 +309,7 @@ def write(
     Parameters
     ----------
     lines : the calls that the program needs
+    operations : for kernels, the names under which users know them
     arguments : the inputs of a step
     others : parameters, state and generators, in the order in which they are found
     defaults : the values of hyper-parameters when the step was captured
@@ -312,19 +320,28 @@ def write(
     numbers = [line for line in first if line.form == "number"]
     lines = drop_unused([*numbers, *rest], [*values_in_result(result), *gradients])
     lines, earlier = without_changes(lines)
+    read = {value for line in lines for value in line.reads()}
+    defaults = {value: number for value, number in defaults.items() if value in read}
     latest = {old: new for new, old in earlier.items()}
     final = {_last(value, latest) for value in (*values_in_result(result), *gradients)}
-    folded = fold(lines, final)
+    folded = fold(lines, final, earlier)
     inside = {line.result: line for line in lines if line.result in folded}
+    firsts = [
+        line.result
+        for line in lines
+        if line.result is not None
+        and line.result not in folded
+        and earlier.get(line.result) in (None, *folded)
+    ]
+    _tell_what_they_are(firsts, latest, inside)
     names = Names([*arguments, *others, *defaults])
     constants = _large_constants(lines)
     for value in constants:
         assert value.array is not None
         names.names[value] = names.free(_name_constant(value.array))
-    chain = [line.result for line in lines if line.result is not None and line.result not in folded]
-    names.name_results([value for value in chain if earlier.get(value) in (None, *folded)])
-    for value in chain:  # what is changed keeps its name
-        if value not in names.names:
+    names.name_results(firsts, latest)
+    for value in (line.result for line in lines):  # what is changed keeps its name
+        if value is not None and value not in names.names and value not in folded:
             names.names[value] = names.names[earlier[value]]
     spelling = Spelling(names.names, inside)
     body: list[str] = []
@@ -347,13 +364,30 @@ def write(
         if (line.place.section, line.place.phase) != (section, phase):
             section, phase = line.place.section, line.place.phase
             if section:
-                body.append(f"    # {_comment(section, phase)}")
+                known = operations.get(section, section)
+                body.append(f"    # {_comment(known, phase)}")
         text = spelling.statement(line, earlier.get(line.result) if line.result else None)
         where[len(top) + len(body) + 1] = line
         body += textwrap.indent(text, "    ").split("\n")
     answer = spell_result(result, lambda value: spelling.names[_last(value, latest)])
     body.append(f"    return {answer}")
     return "\n".join([*top, *body, ""]), where
+
+
+def _tell_what_they_are(
+    firsts: list[Value], latest: dict[Value, Value], inside: dict[Value, Line]
+) -> None:
+    """Let values know what becomes of them by changes in place, or is seen through a transpose."""
+    for value in firsts:
+        last = _last(value, latest)
+        value.gradient_of = value.gradient_of or last.gradient_of
+        if last.hint.startswith("result of"):
+            value.hint = last.hint
+    shown = {_last(first, latest): first for first in firsts}
+    for view, line in inside.items():
+        source = shown.get(line.args[0]) if line.args and isinstance(line.args[0], Value) else None
+        if view.gradient_of is not None and source is not None and line.call == "T":
+            source.gradient_of, source.is_turned = view.gradient_of, True
 
 
 def _last(value: Value, latest: dict[Value, Value]) -> Value:
