@@ -226,7 +226,8 @@ def _of_labels(
         labels = np.where(kept, labels, 0)
     factor = kept
     if weight is not None:
-        factor = weight[labels] if kept is None else weight[labels] * kept
+        each = np.take(weight, labels)
+        factor = each if kept is None else each * kept
     scale = 1.0
     if reduction == "mean":  # as in PyTorch: over the weights of the labels
         scale = len(labels) if factor is None else factor.sum().item()
@@ -239,7 +240,7 @@ def _of_labels(
             scale=scale,
             reduction=reduction,
         )
-    one_hot = np.eye(rows.shape[1], dtype=rows.dtype)[labels]
+    one_hot = np.take(np.eye(rows.shape[1], dtype=rows.dtype), labels, axis=0)
     return apply(
         _cross_entropy_of_probabilities,
         rows,

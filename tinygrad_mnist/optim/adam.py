@@ -50,7 +50,8 @@ class Adam(Optimizer):
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
-        mean, square, steps = state["mean"], state["square"], state["steps"].item()
+        mean, square = state["mean"], state["square"]
+        steps = state["steps"].item()
         beta1, beta2 = self.betas
         scratch = self._buffer(w)
         if self.decoupled and self.weight_decay:

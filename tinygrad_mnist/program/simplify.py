@@ -9,7 +9,7 @@ import numpy as np
 
 from .tape import Line, Value
 
-__all__ = ["drop_unused", "fold", "settings_first", "without_changes"]
+__all__ = ["drop_unused", "fold", "settings_first", "without_changes", "without_setting_checks"]
 
 
 def drop_unused(lines: list[Line], wanted: Iterable[Value]) -> list[Line]:
@@ -53,6 +53,20 @@ def settings_first(lines: list[Line]) -> tuple[list[Line], list[Line]]:
         else:
             rest.append(replace(line, args=_renamed(line.args, same)))
     return first, rest
+
+
+def without_setting_checks(lines: list[Line]) -> list[Line]:
+    """Return the lines without the questions of an optimizer about its hyper-parameters."""
+    known: set[Value] = set()
+    kept = []
+    for line in lines:
+        if line.form == "number" and all(v.role == "setting" or v in known for v in line.reads()):
+            assert line.result is not None
+            known.add(line.result)
+        elif line.form == "check" and line.args[0] in known:
+            continue
+        kept.append(line)
+    return kept
 
 
 # In-place operations, read as if each made a new value under the same name
@@ -110,7 +124,7 @@ def _renamed(thing: Any, latest: dict[Value, Value]) -> Any:
 
 # Expressions: which lines are written inside the line that uses their result
 
-_MOST_PARTS = 5
+_MOST_PARTS = 6
 _VIEWS = ("T", "swapaxes", "transpose")
 
 
@@ -135,7 +149,8 @@ def fold(lines: list[Line], named: set[Value], earlier: dict[Value, Value]) -> s
         places = [lands[u] for u in uses[value]]
         is_view = value.home is not value and value not in earlier
         if not (is_view and line.call in _VIEWS):
-            if len(places) != 1 or parts[places[0]] + parts[i] > _MOST_PARTS:
+            most = _MOST_PARTS if line.form != "number" else 2 * _MOST_PARTS
+            if len(places) != 1 or parts[places[0]] + parts[i] > most:
                 continue
             if not _is_passing(line, value, lines[uses[value][0]]):
                 continue

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from .simplify import drop_unused, fold, settings_first, without_changes
+from .simplify import drop_unused, fold, without_changes, without_setting_checks
 from .tape import Line, Value
 
 __all__ = ["Names", "Spelling", "spell_constant", "spell_result", "values_in_result", "write"]
@@ -316,14 +316,13 @@ def write(
     result : what the step returns, with values in place of arrays
     gradients : those that the step leaves, which have names
     """
-    first, rest = settings_first(lines)
-    numbers = [line for line in first if line.form == "number"]
-    lines = drop_unused([*numbers, *rest], [*values_in_result(result), *gradients])
+    wanted = [*values_in_result(result), *gradients]
+    lines = drop_unused(without_setting_checks(lines), wanted)
     lines, earlier = without_changes(lines)
     read = {value for line in lines for value in line.reads()}
     defaults = {value: number for value, number in defaults.items() if value in read}
     latest = {old: new for new, old in earlier.items()}
-    final = {_last(value, latest) for value in (*values_in_result(result), *gradients)}
+    final = {_last(value, latest) for value in wanted}
     folded = fold(lines, final, earlier)
     inside = {line.result: line for line in lines if line.result in folded}
     firsts = [
