@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 __all__ = [
     "Array", "Recorded", "Rng", "add_into", "add_up", "as_array", "choose", "constants",
-    "copy_of", "dot_over", "floating", "is_array", "is_finite", "keep_where", "max_along", "span",
-    "spread", "sum_over", "unbroadcast", "values",
+    "copy_of", "dot_over", "floating", "is_array", "is_finite", "keep_where", "max_along",
+    "rows_of", "span", "spread", "sum_over", "unbroadcast", "values",
 ]  # fmt: skip
 
 # npt.NDArray[Any] but for the second Any, without which pyright finds no attributes of it
@@ -136,6 +136,12 @@ def is_finite(number: Any) -> bool:
     if isinstance(number, np.ndarray):
         return bool(np.isfinite(number))
     return math.isfinite(number)
+
+
+def rows_of(table: Array, indices: Array) -> Array:
+    """Return table[indices], also where the table is plain and the indices are recorded."""
+    rows: Array = np.asarray(table, like=indices)[indices]
+    return rows
 
 
 def add_up(x: Array, axes: int | tuple[int, ...], keepdims: bool = True) -> Array:

@@ -345,7 +345,8 @@ class Tensor(Methods):
                 "a Tensor that requires grad does not turn into an array by itself; use .numpy()"
             )
         if copy is None:
-            return np.asarray(self._array, dtype)
+            same = dtype is None or np.dtype(dtype) == self._array.dtype
+            return self._array if same else np.asarray(self._array, dtype)
         return np.array(self._array, dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, choose, is_array, is_finite, keep_where, values
+from ..arrays import Array, choose, is_array, is_finite, keep_where, rows_of, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
@@ -226,7 +226,7 @@ def _of_labels(
         labels = np.where(kept, labels, 0)
     factor = kept
     if weight is not None:
-        each = np.take(weight, labels)
+        each = rows_of(weight, labels)
         factor = each if kept is None else each * kept
     scale = 1.0
     if reduction == "mean":  # as in PyTorch: over the weights of the labels
@@ -240,7 +240,7 @@ def _of_labels(
             scale=scale,
             reduction=reduction,
         )
-    one_hot = np.take(np.eye(rows.shape[1], dtype=rows.dtype), labels, axis=0)
+    one_hot = rows_of(np.eye(rows.shape[1], dtype=rows.dtype), labels)
     return apply(
         _cross_entropy_of_probabilities,
         rows,
@@ -284,7 +284,7 @@ def _check_labels(labels: Array, logits: tuple[int, ...], ignore_index: int | No
             raise TypeError(f"{expected}; convert labels with .astype(int)")
         raise ShapeError(expected)
     labels = labels.astype(np.intp, copy=False)
-    counted = labels if ignore_index is None else labels[labels != ignore_index]
+    counted = labels if ignore_index is None else np.where(labels == ignore_index, 0, labels)
     if counted.size and counted.view(np.uintp).max() >= classes:  # below 0 is a huge unsigned one
         wrong = (labels < 0) | (labels >= classes)
         if ignore_index is not None:

@@ -69,6 +69,7 @@ class Snapshot:
         self.generators = {id(s.thing): s.thing for s in found.generators}.values()
         self.draws = [generator.bit_generator.state for generator in self.generators]
         self.settings = [setting.read() for setting in found.settings]
+        self.contents = [(c, c.copy()) for _, c, _ in found.containers]
 
     def restore(self) -> None:
         """Put every array, gradient and generator back into the state that it had."""
@@ -81,6 +82,14 @@ class Snapshot:
             generator.bit_generator.state = state
         for setting, value in zip(self.found.settings, self.settings, strict=True):
             write_setting(setting, value)
+        for container, content in self.contents:
+            if len(container) != len(content):
+                container.clear()
+                (container.update if isinstance(container, dict) else container.extend)(content)
+        for number in self.found.numbers:
+            number.entry.put(number.number)
+        for slot in self.found.held:
+            slot.entry.put(slot.thing)
 
     def read(self) -> list[Array]:
         """Return copies of the present arrays and gradients."""

@@ -201,6 +201,13 @@ class Recorder:
         line.changes = (value,)
         self.lines.append(line)
 
+    def before_change(self, target: Array) -> None:
+        """Keep what a constant holds before a call changes it."""
+        value = self._by_memory.get(_key(target))
+        if value is not None and value.role == "constant" and value in self.constants:
+            value.array = target.copy()
+            del self.constants[value]
+
     def _thaw(self, value: Value, target: Array, line: Line) -> Value:
         """Give the program a copy of a constant that it changes."""
         if value.home is not value or value in self._viewed:
@@ -210,7 +217,13 @@ class Recorder:
             )
         fresh = Value("computed", value.array)
         fresh.hint = line.place.target
-        self._rename(value, fresh, target)
+        assert value.array is not None
+        fresh.array = plain(target)
+        self._by_memory[_key(target)] = fresh
+        self._homes[id(_owner(plain(target)))] = fresh
+        self.values.append(fresh)
+        if isinstance(target, Traced):
+            target.value = fresh
         self.lines.append(Line("thaw", "", (value,), result=fresh, place=line.place))
         line.args = _replaced(line.args, value, fresh)
         return fresh
@@ -263,15 +276,11 @@ class Recorder:
     def finish(self) -> None:
         """Raise a GraphError if a constant was changed where the recorder could not see it."""
         for value, checksum in self.constants.items():
-            if value.home is value and value.array is not None and value not in self._thawed():
-                if _checksum(value.array) != checksum:
-                    raise GraphError(
-                        f"program: an array of shape {value.shape} was changed by plain NumPy "
-                        "while the step was recorded; make it from a recorded one, by zeros_like"
-                    )
-
-    def _thawed(self) -> set[Value]:
-        return {line.args[0] for line in self.lines if line.form == "thaw"}
+            if value.array is not None and _checksum(value.array) != checksum:
+                raise GraphError(
+                    f"program: an array of shape {value.shape} was changed by plain NumPy while "
+                    "the step was recorded; make it from a recorded one, by zeros_like"
+                )
 
 
 def _replaced(args: tuple[Any, ...], old: Value, new: Value) -> tuple[Any, ...]:
@@ -354,6 +363,8 @@ def _call_ufunc(
     name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
     line = Line("function", name, tape.written(inputs), tape.written_options(options))
     line.function = ufunc if method == "__call__" else None
+    for target in out or (inputs[:1] if method == "at" else ()):
+        tape.before_change(target)
     result = run(*map(plain, inputs), **where, **bare)
     if method == "at":
         tape.record_change(line, inputs[0])
@@ -389,11 +400,13 @@ class Traced(Recorded):
         if tape is None or function in _STATIC:
             return run()
         name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
-        if function in _VARYING and in_user_code():
+        if function in _VARYING:
             raise _refuse(f"the shape of what {name} returns")
         line = Line("function", name, tape.written(args), tape.written_options(options))
         line.function = function
         out = line.options.pop("out", None)
+        if function in _IN_PLACE:
+            tape.before_change(args[0])
         result = run()
         if function in _IN_PLACE:
             tape.record_change(line, args[0])
@@ -413,9 +426,7 @@ class Traced(Recorded):
             return result
         line = Line("item", "", (tape.value_of(self), tape.written(index)))
         if any(v.dtype == np.bool_ for v in values_in(line.args[1:])):
-            if in_user_code():
-                raise _refuse("the shape of what a mask takes")
-            line.function = np.nonzero
+            raise _refuse("the shape of what a mask takes")
         return tape.record(line, result)
 
     def __setitem__(self, index: Any, value: Any) -> None:
