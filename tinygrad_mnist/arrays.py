@@ -140,7 +140,9 @@ def is_finite(number: Any) -> bool:
 
 def rows_of(table: Array, indices: Array) -> Array:
     """Return table[indices], also where the table is plain and the indices are recorded."""
-    rows: Array = np.asarray(table, like=indices)[indices]
+    if not isinstance(table, Recorded):
+        table = np.asarray(table, like=indices)
+    rows: Array = table[indices]
     return rows
 
 
@@ -257,7 +259,7 @@ def _all_bits_where(condition: Array, dtype: np.dtype[Any]) -> Array:
 
 def keep_where(g: Array, keep: Array) -> Array:
     """Return g where `keep` is true, else 0; an array in its own memory. `keep` may broadcast."""
-    if not _has_bits(g):
+    if not _has_bits(g) or isinstance(keep, Recorded):
         return np.where(keep, g, 0)
     bits = g.view(_BITS[g.dtype.itemsize])
     bits &= _all_bits_where(keep, g.dtype)
@@ -266,7 +268,8 @@ def keep_where(g: Array, keep: Array) -> Array:
 
 def choose(condition: Array, x: Array, y: Array) -> Array:
     """Return x where a condition is true, else y, as np.where does; all three broadcast."""
-    if not (_has_bits(x) and _has_bits(y) and x.dtype == y.dtype):
+    have_bits = _has_bits(x) and _has_bits(y) and not isinstance(condition, Recorded)
+    if not have_bits or x.dtype != y.dtype:
         return np.where(condition, x, y)
     x_bits, y_bits = x.view(_BITS[x.dtype.itemsize]), y.view(_BITS[x.dtype.itemsize])
     bits = _all_bits_where(condition, x.dtype) & (x_bits ^ y_bits)

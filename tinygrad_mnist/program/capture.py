@@ -62,6 +62,7 @@ class Snapshot:
     def __init__(self, found: Found) -> None:
         self.found = found
         arrays = [t.data for _, t in found.tensors] + [slot.thing for slot in found.arrays]
+        arrays += [array for _, array in found.lasting]
         self.arrays = list({id(a): a for a in arrays if a.nbytes <= _LARGE}.values())
         self.copies = [a.copy() for a in self.arrays]
         nodes = [t.node for _, t in found.tensors if t.node is not None and t.node.is_leaf]
@@ -176,6 +177,8 @@ def _lend(recording_: Recording, found: Found, stack: ExitStack) -> dict[int, An
         lent[i] = _as_state(recording_, slot.thing, slot.name)
         stack.callback(slot.entry.put, slot.thing)
         slot.entry.put(lent[i])
+    for name, array in found.lasting:
+        _as_state(recording_, array, name)
     for setting in found.settings:
         before = setting.read()
         number = tape.add_number("setting", before, setting.name)

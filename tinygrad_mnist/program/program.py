@@ -126,8 +126,7 @@ class Program:
         gradients = [value for _, value in recording.gradients if value is not None]
         wanted = [*values_in_result(recording.result), *gradients]
         lines = drop_unused(recording.recorder.lines, wanted)
-        used = {v.home for line in lines for v in (*line.reads(), *line.changes)}
-        used |= {value.home for value in wanted}
+        used = {v for line in lines for v in (*line.reads(), *line.changes)} | set(wanted)
         numbers = {v for line in lines for v in line.reads()}
         others = {value: thing for value, thing in recording.others.items() if value in used}
         settings = {v: setting for v, setting in recording.settings.items() if v in numbers}
@@ -149,7 +148,7 @@ class Program:
             recording.gradients,
         )
         changed = {v.home for line in lines for v in line.changes}
-        self._changed = [others[value] for value in others if value in changed]
+        self._changed = [others[value] for value in others if value.home in changed]
         self._call = self._make_call(recording)
 
     def _check(self, recording: Recording, trial: Trial) -> None:

@@ -21,6 +21,8 @@ _active: ContextVar["Recorder | None"] = ContextVar("tinygrad_mnist.recorder", d
 
 active = _active.get  # the recorder of this thread, or None
 
+_SMALL = 1 << 20  # bytes of a constant of which a copy is kept
+
 # What depends on shapes and dtypes alone: it runs, and nothing is written down.
 _STATIC = {
     np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.may_share_memory,
@@ -109,8 +111,9 @@ class Recorder:
         owner = _owner(value.array)
         home = self._homes.setdefault(id(owner), value)
         self._owners.append(owner)
-        value.home = home
-        if home is not value:
+        if value.role != "constant" and home.role != "constant":
+            value.home = home
+        if value.home is not value:
             self._viewed.add(home)
         self._by_memory[_key(value.array)] = value
         self.values.append(value)
@@ -127,17 +130,25 @@ class Recorder:
         if value is not None:
             return value
         known = self._by_memory.get(_key(x))
-        if known is not None:
+        if known is not None and (known.role != "constant" or self._is_unchanged(known, x)):
             return known
-        if id(_owner(x)) in self._homes or isinstance(x, Traced):
+        home = self._homes.get(id(_owner(x)))
+        if isinstance(x, Traced) or (home is not None and home.role != "constant"):
             raise GraphError(
                 f"program: an array of shape {x.shape} was made from a recorded one by a call that "
                 f"cannot be followed; index, reshape or transpose instead, in {user_line()}"
             )
         value = Value("constant", x)
         self._remember(value)
-        self.constants[value] = _checksum(x)
+        if x.nbytes <= _SMALL:
+            value.array = x.copy()
+        else:
+            self.constants[value] = _checksum(x)
         return value
+
+    def _is_unchanged(self, constant: Value, x: Array) -> bool:
+        """Return whether a constant is what it was when it was met first, so that it is the same."""
+        return constant in self.constants or constant.array.tobytes() == x.tobytes()  # type: ignore[union-attr]
 
     def written(self, x: Any) -> Any:
         """Return an argument as the tape holds it: values in place of arrays and numbers."""
@@ -195,7 +206,9 @@ class Recorder:
     def record_change(self, line: Line, target: Array) -> None:
         """Write down a line that changes an array."""
         line.place = find_place()
-        value = self.value_of(target)
+        value = target.value if isinstance(target, Traced) else None
+        # Not value_of: the target has changed already, which is no new constant.
+        value = value or self._by_memory.get(_key(target)) or self.value_of(target)
         if value.home.role == "constant":
             value = self._thaw(value, target, line)
         line.changes = (value,)
@@ -210,11 +223,6 @@ class Recorder:
 
     def _thaw(self, value: Value, target: Array, line: Line) -> Value:
         """Give the program a copy of a constant that it changes."""
-        if value.home is not value or value in self._viewed:
-            raise GraphError(
-                f"program: a part of a constant array of shape {value.home.shape} is changed, "
-                f"which cannot be followed; make it with zeros_like, in {user_line()}"
-            )
         fresh = Value("computed", value.array)
         fresh.hint = line.place.target
         assert value.array is not None
@@ -259,7 +267,6 @@ class Recorder:
             line.result = value
             self.lines.append(line)
             return
-        line.options["out"] = self.value_of(target)
         self.record_change(line, target)
         line.options["out"] = line.changes[0]
 
@@ -373,7 +380,7 @@ def _call_ufunc(
         if len(out) > 1:
             raise GraphError(f"program: {name} with several arrays as out, in {user_line()}")
         tape.record_out(line, out[0])
-        return out[0]
+        return out[0] if isinstance(out[0], Traced) else tape.known(out[0])
     return tape.record(line, result)
 
 
@@ -414,7 +421,7 @@ class Traced(Recorded):
         if out is not None:
             target = options["out"][0] if isinstance(options["out"], tuple) else options["out"]
             tape.record_out(line, target)
-            return target
+            return target if isinstance(target, Traced) else tape.known(target)
         return tape.record(line, result)
 
     # Indexing

@@ -131,6 +131,7 @@ class _Writer:
         self.spelling = Spelling(names.names)
         self.scope: dict[str, Any] = {"np": np, "Elsewhere": Elsewhere}
         self.fixed: dict[Value, Array] = {}  # whose memory is the same in each call
+        self.changed: set[Value] = set()  # values that later lines change in place
         for value, array in buffers.arrays.items():
             self.fix(value, array)
         self.body = [text for line in lines for text in self.statements(line)]
@@ -157,6 +158,8 @@ class _Writer:
         if value is None or value not in self.buffers.arrays:
             if line.changes and isinstance(line.function, np.ufunc) and "out" in line.options:
                 return [self.spelling.expression(line)[0]]
+            if value in self.changed and value is not None and value.shape == ():
+                return [f"{self.names.names[value]} = np.asarray({self.spelling.expression(line)[0]})"]
             return [self.spelling.statement(line)]
         return self.into_buffer(line, value)
 
@@ -253,7 +256,8 @@ def compile_lines(
     names = Names([])
     for value in [*arguments, *others, *settings]:
         names.names[value] = names.free(value.name)
-    for value in _constants(lines):
+    constants = [*_constants(lines), *(v for v in (*returned, *lasting) if v.role == "constant")]
+    for value in constants:
         names.names[value] = names.free("k")
     for line in [*first, *lines]:
         if line.result is not None:
@@ -264,7 +268,7 @@ def compile_lines(
         writer.scope[names.names[value]] = thing
         if isinstance(thing, np.ndarray):
             writer.fixed[value] = thing
-    for value in _constants(lines):
+    for value in constants:
         assert value.array is not None
         writer.fix(value, value.array)
     body = [
@@ -273,10 +277,11 @@ def compile_lines(
         for value, setting in settings.items()
     ]
     body += dict.fromkeys(text for line in first for text in writer.statements(line))
+    writer.changed = {value.home for line in lines for value in line.changes}
     main = [text for line in lines for text in writer.statements(line)]
     body += _guarded(main, lines, writer, others)
     for node, value in gradients:
-        body.append(f"{writer.put('node', node)}.grad = {names.names[value] if value else None}")
+        body.append(f"{writer.put('node', node)}.grad = {_gradient(value, names)}")
     answer = spell_result(result, lambda value: _returned(value, names.names[value]))
     body.append(f"return {answer}")
     head = ", ".join(names.names[value] for value in arguments)
@@ -285,6 +290,14 @@ def compile_lines(
     run: Callable[..., Any] = writer.scope["run"]
     run.__doc__ = text
     return run
+
+
+def _gradient(value: Value | None, names: Names) -> str:
+    if value is None:
+        return "None"
+    # Others may write into a gradient, so it must not be a constant.
+    name = names.names[value]
+    return f"{name}.copy()" if value.role == "constant" else f"np.asarray({name})" if value.is_scalar else name
 
 
 def _returned(value: Value, name: str) -> str:

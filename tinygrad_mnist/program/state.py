@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import GraphError
 from ..nn import Module
 from ..optim import Optimizer
@@ -77,6 +78,7 @@ class Found:
     def __init__(self) -> None:
         self.tensors: list[tuple[str, Tensor]] = []
         self.arrays: list[Slot] = []
+        self.lasting: list[tuple[str, Array]] = []  # in tuples and defaults, which stay
         self.own_arrays: list[Slot] = []  # without the slots of optimizers, which stay
         self.generators: list[Slot] = []
         self.numbers: list[Number] = []
@@ -130,8 +132,11 @@ class _Walk:
             found.held.append(Slot(name, entry, thing))
         # Each place of an array or a generator counts, because the step may use any of them.
         if isinstance(thing, np.ndarray):
-            if entry is not None and type(thing) is np.ndarray and thing.dtype.kind in "fciub":
-                found.arrays.append(Slot(name, entry, thing))
+            if type(thing) is np.ndarray and thing.dtype.kind in "fciub":
+                if entry is None:
+                    found.lasting.append((name, thing))
+                else:
+                    found.arrays.append(Slot(name, entry, thing))
             return None
         if _is_generator(thing):
             if entry is not None:

@@ -75,7 +75,10 @@ class Spelling:
     def index(self, index: Any) -> str:
         """Return what stands between square brackets."""
         if isinstance(index, tuple) and index:
-            inner = ", ".join(map(self.index, index))
+            inner = ", ".join(
+                self.argument(part) if isinstance(part, tuple) else self.index(part)
+                for part in index
+            )
             return f"{inner}," if len(index) == 1 else inner
         if isinstance(index, slice):
             start, stop, step = (
@@ -100,6 +103,8 @@ class Spelling:
         if form == "attribute":
             return f"{self.value(args[0], _TIGHT)}.{line.call}", _TIGHT
         if form == "thaw":
+            if args[0].shape == ():
+                return f"np.array({self.value(args[0])})", _TIGHT
             return f"{self.value(args[0], _TIGHT)}.copy()", _TIGHT
         return self.number(line)
 
@@ -334,7 +339,7 @@ def write(
     ]
     _tell_what_they_are(firsts, latest, inside)
     names = Names([*arguments, *others, *defaults])
-    constants = _large_constants(lines)
+    constants = _large_constants(lines, values_in_result(result))
     for value in constants:
         assert value.array is not None
         names.names[value] = names.free(_name_constant(value.array))
@@ -368,7 +373,7 @@ def write(
         text = spelling.statement(line, earlier.get(line.result) if line.result else None)
         where[len(top) + len(body) + 1] = line
         body += textwrap.indent(text, "    ").split("\n")
-    answer = spell_result(result, lambda value: spelling.names[_last(value, latest)])
+    answer = spell_result(result, lambda value: spelling.value(_last(value, latest)))
     body.append(f"    return {answer}")
     return "\n".join([*top, *body, ""]), where
 
@@ -422,13 +427,9 @@ def spell_result(result: Any, name: Any) -> str:
     return _spell_plain(result)
 
 
-def _large_constants(lines: list[Line]) -> list[Value]:
-    found: dict[Value, None] = {}
-    for line in lines:
-        for value in line.reads():
-            if value.role == "constant" and value.shape != ():
-                found[value] = None
-    return list(found)
+def _large_constants(lines: list[Line], others: list[Value]) -> list[Value]:
+    used = [*(value for line in lines for value in line.reads()), *others]
+    return list(dict.fromkeys(v for v in used if v.role == "constant" and v.shape != ()))
 
 
 def _signature(
