@@ -3,13 +3,14 @@
 import os
 import threading
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError, ShapeError
-from ..graph import mark_changed, mode
+from ..graph import mark_all_changed, mode
 from ..tensor import from_numpy, unwrap
 from .capture import Recording, Snapshot, name_examples, record
 from .checks import Trial, bare, check_same_calls
@@ -192,13 +193,9 @@ class Program:
             "ndarray": np.ndarray, "accept": self._accept, "explain": self._explain_change,
             "mode": mode, "captured": self._mode, "acquire": self._lock.acquire,
             "release": self._lock.release, "run": self._run, "step": self._run_step,
-            "Elsewhere": Elsewhere, "mark": mark_changed,
+            "Elsewhere": Elsewhere, "quietly": _make_quiet_context().run,
+            "mark": mark_all_changed([a for a in self._changed if isinstance(a, np.ndarray)]),
         }  # fmt: skip
-        marks = []
-        for i, array in enumerate(self._changed):
-            if isinstance(array, np.ndarray):
-                scope[f"changed{i}"] = array
-                marks.append(f"        mark(changed{i})")
         arguments = ", ".join(heads)
         lines = [
             f"def call({arguments}):",
@@ -206,13 +203,12 @@ class Program:
             f"    if not ({condition}): explain()",
             f"    if mode() is not captured or not acquire(False): return step({arguments})",
             "    try:",
-            f"        result = run({arguments})",
-            *marks,
-            "        return result",
+            f"        return quietly(run, {arguments})",
             "    except Elsewhere:",
             f"        return step({arguments})",
             "    finally:",
             "        release()",
+            "        mark()",
         ]
         exec(compile("\n".join(lines), "<call of a captured step>", "exec"), scope)
         call: Callable[..., Any] = scope["call"]
@@ -313,6 +309,13 @@ class Program:
     def __repr__(self) -> str:
         names = ", ".join(example.name for example in self._examples)
         return f"Program of {getattr(self._step, '__name__', 'a step')}({names})"
+
+
+def _make_quiet_context() -> Context:
+    """Return a context in which NumPy gives no warnings; to enter it takes next to no time."""
+    context = copy_context()
+    context.run(np.seterr, all="ignore")
+    return context
 
 
 def _get(entry: Any) -> Any:

@@ -129,7 +129,7 @@ class _Writer:
     def __init__(self, lines: list[Line], names: Names, buffers: _Buffers) -> None:
         self.names, self.buffers = names, buffers
         self.spelling = Spelling(names.names)
-        self.scope: dict[str, Any] = {"np": np, "Elsewhere": Elsewhere}
+        self.scope: dict[str, Any] = {"np": np, "Elsewhere": Elsewhere, "isfinite": math.isfinite}
         self.fixed: dict[Value, Array] = {}  # whose memory is the same in each call
         self.changed: set[Value] = set()  # values that later lines change in place
         for value, array in buffers.arrays.items():
@@ -148,6 +148,8 @@ class _Writer:
 
     def statements(self, line: Line) -> list[str]:
         value = line.result
+        if line.function is np.isfinite and value is not None and line.args[0].is_scalar:
+            return [f"{self.names.names[value]} = isfinite({self.spelling.value(line.args[0])})"]
         if line.form == "check":
             name = self.names.names[line.args[0]]
             return [f"if {'not ' if line.expected else ''}{name}: raise Elsewhere"]
@@ -307,21 +309,20 @@ def _returned(value: Value, name: str) -> str:
 
 
 def _constants(lines: list[Line]) -> list[Value]:
-    found = {v: None for line in lines for v in line.reads() if v.role == "constant" and v.shape}
+    found = {v: None for line in lines for v in line.reads() if v.role == "constant"}
     return list(found)
 
 
 def _guarded(
     main: list[str], lines: list[Line], writer: _Writer, others: dict[Value, Any]
 ) -> list[str]:
-    """Return the body inside np.errstate, and so that a failed check leaves the state as it was."""
+    """Return the body so that a failed check leaves the state as it was."""
     checks = [i for i, line in enumerate(lines) if line.form == "check"]
     before = lines[: checks[-1]] if checks else []
     changed = {v.home: None for line in before for v in line.changes if v.home.role == "state"}
     drawn = {line.args[0]: None for line in before if line.form == "draw"}
-    inside = ['with np.errstate(all="ignore"):', *(f"    {row}" for row in main or ["pass"])]
     if not changed and not drawn:
-        return inside
+        return main
     names = writer.names.names
     save, restore = [], []
     for i, value in enumerate(changed):
@@ -330,4 +331,5 @@ def _guarded(
     for i, value in enumerate(drawn):
         save.append(f"drawn{i} = {names[value]}.bit_generator.state")
         restore.append(f"    {names[value]}.bit_generator.state = drawn{i}")
-    return [*save, "try:", *(f"    {row}" for row in inside), "except Elsewhere:", *restore, "    raise"]
+    inside = [f"    {row}" for row in main]
+    return [*save, "try:", *inside, "except Elsewhere:", *restore, "    raise"]
