@@ -277,7 +277,7 @@ def _is_ours_or_the_users(kind: type) -> bool:
 
 def _variables(function: types.FunctionType) -> Any:
     """Return what a function reads: variables around it, defaults, and the globals that it names."""
-    if not _is_ours_or_the_users(function) or _is_library(function):  # type: ignore[arg-type]
+    if not _is_ours_or_the_users(function):  # type: ignore[arg-type]
         return iter(())
     found: list[Any] = []
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -289,7 +289,8 @@ def _variables(function: types.FunctionType) -> Any:
     found += [(name, None, part) for name, part in defaults]
     keywords = function.__kwdefaults__ or {}
     found += [(name, Entry(keywords, name), part) for name, part in keywords.items()]
-    names = _names_in(function.__code__)
+    # The library's own globals are functions and constants.
+    names = [] if _is_library(function) else _names_in(function.__code__)
     scope = function.__globals__
     for name in names:
         if name not in scope:
