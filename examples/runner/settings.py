@@ -65,6 +65,12 @@ def make_parser(description):
         "--out", type=Path, help="the folder for what it writes (default: runs/<recipe>)"
     )
     run.add_argument(
+        "--write-numpy",
+        type=Path,
+        metavar="FILE",
+        help="instead of training, write all this as a script of NumPy alone",
+    )
+    run.add_argument(
         "--resume",
         type=Path,
         metavar="RUN",

@@ -276,6 +276,13 @@ class Recorder:
             return False
         return all(value.home is not target for value in line.reads())
 
+    def tell_gradient(self, value: Value, parent: Value) -> None:
+        """Note on the line that computed it that a value is now the gradient of another."""
+        for line in reversed(self.lines):
+            if line.result is value or value in line.changes:
+                line.gradient_of = parent
+                return
+
     def check(self, value: Value, expected: bool) -> None:
         """Write down that a branch of the library was taken because a value was `expected`."""
         self.lines.append(Line("check", "", (value,), place=find_place(), expected=expected))
@@ -338,7 +345,7 @@ class _Names(Watch):
         for parent, gradient in zip(node.parents, gradients, strict=False):
             value = gradient.value if isinstance(gradient, Traced) else None
             if value is not None and parent in self.recorder.of_nodes:
-                value.gradient_of = self.recorder.of_nodes[parent]
+                self.recorder.tell_gradient(value, self.recorder.of_nodes[parent])
         if self.outer is not None:
             self.outer.after_vjp(node, gradients)
 

@@ -79,6 +79,7 @@ def without_changes(lines: list[Line]) -> tuple[list[Line], dict[Value, Value]]:
     takes over.
     """
     viewed: set[Value] = set()
+    hints: dict[Value, str] = {}
     latest: dict[Value, Value] = {}
     earlier: dict[Value, Value] = {}
     found = []
@@ -87,18 +88,20 @@ def without_changes(lines: list[Line]) -> tuple[list[Line], dict[Value, Value]]:
         target = line.changes[0] if line.changes else None
         if target is not None and _is_whole_ufunc(line, target) and target not in viewed:
             new = Value("computed", target.array, target.name)
-            new.hint, new.gradient_of = target.hint, target.gradient_of
+            new.hint = hints.setdefault(target, target.hint)
+            new.gradient_of = line.gradient_of
             before = latest.get(target, target)
             if before.hint.startswith("result of"):
                 before.hint = ""  # that, it has become only now
-            before.gradient_of = None
             earlier[new] = latest.get(target, target)
             latest[target] = new
             options = {name: x for name, x in line.options.items() if name != "out"}
             line = replace(line, result=new, changes=(), options=options)
             new.home = target
-        elif line.result is not None and line.result.home is not line.result:
-            viewed.add(line.result.home)
+        elif line.result is not None:
+            line.result.gradient_of = line.gradient_of
+            if line.result.home is not line.result:
+                viewed.add(line.result.home)
         found.append(line)
     return found, earlier
 
@@ -144,9 +147,11 @@ def fold(lines: list[Line], named: set[Value], earlier: dict[Value, Value]) -> s
     folded: set[Value] = set()
     for i in reversed(range(len(lines))):
         line, value = lines[i], lines[i].result
-        if value is None or value in named or line.form in ("draw", "thaw") or line.changes:
+        if value is None or value in named or line.form == "thaw" or line.changes:
             continue
         places = [lands[u] for u in uses[value]]
+        if line.form == "draw" and any(other.form == "draw" for other in lines[i + 1 : max([*places, i]) + 1]):
+            continue  # the order of draws stays
         is_view = value.home is not value and value not in earlier
         if not (is_view and line.call in _VIEWS):
             most = _MOST_PARTS if line.form != "number" else 2 * _MOST_PARTS

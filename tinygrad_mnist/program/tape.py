@@ -31,7 +31,7 @@ class Value:
         self.home: Value = self  # the value whose memory it shares
         self.name = name
         self.hint = ""  # what the kernel calls it
-        self.gradient_of: Value | None = None
+        self.gradient_of: Value | None = None  # as far as the tape was read
         self.is_turned = False  # whether it is the transpose of that gradient
         self.is_scalar = False  # NumPy gives a number, not an array, where it is computed
         self.varies = False  # its shape depends on the numbers in an array
@@ -79,6 +79,7 @@ class Line:
     place: Place = Place()
     function: Any = None
     expected: bool = True
+    gradient_of: Value | None = None  # of what its result, or what it changes, is the gradient now
 
     def reads(self) -> list[Value]:
         """Return the values among its arguments."""

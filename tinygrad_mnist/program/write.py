@@ -208,6 +208,8 @@ def spell_constant(array: Array) -> str:
     kind = f"np.{array.dtype.name}" if array.dtype.name != "bool" else "bool"
     if array.ndim == 0:
         text = _spell_plain(array.item())
+        if array.dtype.kind == "f" and np.isfinite(array):
+            text = str(array[()])  # the shortest that is this number in its dtype
         return text if array.dtype == np.bool_ else f"{kind}({text})"
     shape = array.shape[0] if array.ndim == 1 else array.shape
     if array.size and (array == array.flat[0]).all() and not np.signbit(np.float64(array.flat[0])):
