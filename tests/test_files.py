@@ -654,7 +654,7 @@ def test_what_a_killed_writer_leaves_is_removed(tmp_path, monkeypatch, locks):
     now = time.time()
     for file, age in ((dead, 60), (living, 60), (old, 7200), *((other, 7200) for other in others)):
         os.utime(file, (now - age, now - age))
-    with living.open("rb+") as writer, files._locked(writer):
+    with living.open("rb+") as writer, files._lock(writer):
         checkpoint.save(path, nn.Linear(1, 1))
         kept = {living, fresh} if locks else {dead, living, fresh}
         assert set(tmp_path.iterdir()) == {path, *kept, *others}

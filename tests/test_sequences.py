@@ -8,6 +8,7 @@ from helpers import ROOT
 
 import tinygrad_mnist as tg
 from tinygrad_mnist import ShapeError, Tensor, nn, optim
+from tinygrad_mnist.ops import recurrent
 from tinygrad_mnist.testing import gradcheck
 
 RECORDED = json.loads((ROOT / "tests" / "recorded" / "torch_layers.json").read_text())
@@ -63,6 +64,34 @@ def test_a_recurrent_layer_goes_on_from_its_last_state(kind, rng):
 )
 def test_recurrent_gradients_to_second_order(layer, rng):
     gradcheck(lambda x: layer(x)[0], rng.standard_normal((3, 2, 2)), order=2, fast=True)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_a_sweep_is_right_to_second_order_in_all_that_it_is_given(kind, bias, backward, rng):
+    """With different steps, weights and states, so that a mistake in the order of steps shows."""
+    gates, sweep = (3, recurrent.gru) if kind == "gru" else (4, recurrent.lstm)
+    shapes = [(3, 2, gates * 2), (2, 2), *[(2, 2)] * (kind == "lstm"), (gates * 2, 2)]
+    if bias:
+        shapes.append((gates * 2,))
+    inputs = [rng.standard_normal(shape) for shape in shapes]
+
+    def f(*inputs):
+        return sweep(*inputs, *([] if bias else [None]), backward=backward)
+
+    gradcheck(f, *inputs)
+    gradcheck(f, *inputs, order=2, fast=True)
+
+
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM])
+def test_a_recurrent_layer_keeps_float16_and_computes_in_float32(kind, rng):
+    layer = kind(3, 4, rng=0)
+    x = rng.standard_normal((30, 2, 3)).astype(np.float16)
+    expected = layer(Tensor(x.astype(np.float32)))[0].numpy()
+    y = layer.astype(np.float16)(Tensor(x))[0]
+    assert y.dtype == np.float16
+    np.testing.assert_allclose(y.numpy(), expected, atol=5e-3)
 
 
 def test_dropout_lies_between_recurrent_layers_in_training_only():

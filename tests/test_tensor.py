@@ -428,11 +428,25 @@ def test_one_no_grad_object_serves_many_threads_and_nests():
         lambda m, t: np.where(m > 1, m, t), lambda m, t: tg.maximum(t, m),
         lambda m, t: tg.mse(t, m), lambda m, t: np.concatenate([t, m]), lambda m, t: Tensor(m),
         lambda m, t: tg.from_numpy(m),
+        # numbers that no gradient flows to: choices, labels, places, weights, seeds
+        lambda m, t: tg.where(m, t, t), lambda m, t: np.where(m > 1, t, t), lambda m, t: t[m > 1],
+        lambda m, t: t[m.astype(int)], lambda m, t: t[(m.astype(int),)],
+        lambda m, t: tg.take(t, m.astype(int)), lambda m, t: t < m, lambda m, t: (t > 1) & (m > 1),
+        lambda m, t: tg.softmax_cross_entropy(tg.stack([t, t]), m.astype(int) - 1),
+        lambda m, t: tg.softmax_cross_entropy(tg.stack([t, t]), [0, 1], weight=m),
+        lambda m, t: tg.sigmoid_cross_entropy(t, [0.0, 1.0], pos_weight=m),
+        lambda m, t: tg.nn.Embedding(3, 2, rng=0)(m.astype(int)),
+        lambda m, t: tg.nn.Linear(1, 2, rng=0).load_state_dict({"bias": m}, strict=False),
+        lambda m, t: tg.scaled_dot_product_attention(*[tg.stack([t, t])] * 3, mask=m * np.ones((2, 2)) > 1),
+        lambda m, t: (t * 2).backward(m), lambda m, t: setattr(t, "grad", m),
+        lambda m, t: setattr(t, "data", m), lambda m, t: tg.vjp(tg.exp, t.data)[1](m),
+        lambda m, t: tg.jvp(tg.exp, t.data, m), lambda m, t: tg.datasets.one_hot(m.astype(int)),
+        lambda m, t: tg.datasets.normalize(m), lambda m, t: tg.datasets.Batches(m, m, 1),
     ],
 )  # fmt: skip
 def test_a_masked_array_beside_a_tensor_is_refused(call):
     masked = np.ma.masked_array([1.0, 2.0], mask=[False, True])
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="mask|Tensor that requires grad"):
         call(masked, Tensor([1.0, 2.0], requires_grad=True))
 
 

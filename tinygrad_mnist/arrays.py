@@ -11,7 +11,7 @@ import numpy.typing as npt
 __all__ = [
     "Array", "Recorded", "Rng", "add_into", "add_up", "as_array", "choose", "constants",
     "copy_of", "dot_over", "floating", "is_array", "is_finite", "keep_where", "max_along",
-    "rows_of", "span", "spread", "sum_over", "unbroadcast", "values",
+    "refuse_mask", "rows_of", "span", "spread", "sum_over", "unbroadcast", "values",
 ]  # fmt: skip
 
 # npt.NDArray[Any] but for the second Any, without which pyright finds no attributes of it
@@ -42,13 +42,8 @@ def as_array(data: object, dtype: npt.DTypeLike | None = None) -> Array:
     TypeError
         If the data are not numbers, or a masked array, whose mask would be lost.
     """
-    if isinstance(data, np.ma.MaskedArray):
-        raise TypeError(
-            "a masked array would lose its mask in a Tensor; pass its .filled(value), or choose by "
-            "the mask with where()"
-        )
     try:
-        array: Array = np.asanyarray(data)
+        array: Array = np.asanyarray(refuse_mask(data))
     except ValueError as error:
         raise TypeError(
             f"expected numbers in a rectangular array, got {type(data).__name__}: {error}"
@@ -62,6 +57,22 @@ def as_array(data: object, dtype: npt.DTypeLike | None = None) -> Array:
     if dtype is None and array.dtype.kind in "fc" and not hasattr(data, "__array__"):
         dtype = np.float32 if array.dtype.kind == "f" else np.complex64
     return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def refuse_mask(data: Any) -> Any:
+    """Return `data`, unless it is a masked array: its mask would be lost.
+
+    Raises
+    ------
+    TypeError
+        If it is one.
+    """
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError(
+            "a masked array would lose its mask beside a Tensor; pass its .filled(value), or "
+            "choose by the mask with where()"
+        )
+    return data
 
 
 def constants(operands: list[Any]) -> list[Array]:

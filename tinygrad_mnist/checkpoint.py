@@ -178,9 +178,11 @@ def load(
             )
     parts: list[tuple[Stateful, Any]] = [(model, state)]
     if optimizer is not None:
-        parts.append((optimizer, {**_saved(path, about, "optimizer", optimizer), "arrays": arrays}))
+        parts.append(
+            (optimizer, {**_get_state(path, about, "optimizer", optimizer), "arrays": arrays})
+        )
     if schedule is not None:
-        parts.append((schedule, _saved(path, about, "schedule", schedule)))
+        parts.append((schedule, _get_state(path, about, "schedule", schedule)))
     found = _saved_generators(path, about, model, generators)
     metadata = dict(about.get("metadata", {}))
     if check is not None:
@@ -241,7 +243,7 @@ def _check_notes(path: Path, about: Any) -> None:
             raise CheckpointError(f"{path}: expected its {part} as a mapping, got {kind}")
 
 
-def _saved(path: Path, about: dict[str, Any], key: str, part: Stateful) -> dict[str, Any]:
+def _get_state(path: Path, about: dict[str, Any], key: str, part: Stateful) -> dict[str, Any]:
     """Return what was saved of an optimizer or a schedule of this kind."""
     saved = dict(about.get(key, {}))
     kind = saved.pop("kind", None)

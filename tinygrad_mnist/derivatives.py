@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import graph
-from .arrays import Array, as_array
+from .arrays import Array, as_array, refuse_mask
 from .errors import GraphError, ShapeError
 from .graph import Forward, Node, mode, switched
 from .tensor import Tensor, apply, from_numpy, unwrap
@@ -364,7 +364,7 @@ class _Point:
             with switched(differentiating=True):
                 found = graph.backward_recorded(root, seed, first=self.first)
         else:
-            seed = np.array(unwrap(seed), self.y.dtype)
+            seed = np.array(refuse_mask(unwrap(seed)), self.y.dtype)
             found = graph.backward(root, seed, retain_graph=not once, first=self.first)
         slopes = []
         for node, variable in zip(self.nodes, self.variables, strict=True):
@@ -409,7 +409,7 @@ def _node(variable: Tensor) -> Node:
 def _as_seed(seed: Any, dtype: npt.DTypeLike) -> Tensor:
     """Return the seed of a recorded walk as a Tensor that no rule can overwrite."""
     if not isinstance(seed, Tensor):
-        return from_numpy(np.array(seed, dtype))
+        return from_numpy(np.array(refuse_mask(seed), dtype))
     if seed.requires_grad:
         # Through an operation: in-place rules rebind its result, but would change a leaf.
         seed = apply(_same, seed)

@@ -51,12 +51,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Array], notes: Mapping[str, 
         If the file cannot be written. The previous one is still there.
     """
     _check_folder(path)
-    header, parts = _packed(path, tensors, notes)
+    header, parts = _pack(path, tensors, notes)
     temporary = _temporary(path)
     try:
         with ExitStack() as lock:
             with temporary.open("xb") as file:
-                lock.enter_context(_locked(file))
+                lock.enter_context(_lock(file))
                 _write_signed(file, header, parts)
                 file.flush()
                 os.fsync(file.fileno())
@@ -100,7 +100,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
         ) from error
     signature = notes.get("sha256")
     if signature is not None:
-        header = content[:size].replace(_signed(signature), _signed(UNSIGNED), 1)
+        header = content[:size].replace(_sign(signature), _sign(UNSIGNED), 1)
         checksum = hashlib.sha256(header)
         checksum.update(memoryview(content)[size:])
         if checksum.hexdigest() != signature:
@@ -143,7 +143,7 @@ def _check_folder(path: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder", name)
 
 
-def _packed(
+def _pack(
     path: Path, tensors: Mapping[str, Array], notes: Mapping[str, str]
 ) -> tuple[bytes, list[Array]]:
     """Return the unsigned header of a safetensors file and the arrays that follow it.
@@ -183,7 +183,7 @@ def _code(array: Array) -> str:
     return f"{array.dtype.kind}{array.dtype.itemsize}"
 
 
-def _signed(signature: str) -> bytes:
+def _sign(signature: str) -> bytes:
     """Return how a checksum stands in the header; in the notes themselves, quotes are escaped."""
     return f'"sha256":"{signature}"'.encode()
 
@@ -200,7 +200,7 @@ def _write_signed(file: BinaryIO, header: bytes, parts: list[Array]) -> None:
             checksum.update(data)
             file.write(data)
     file.seek(0)
-    file.write(header.replace(_signed(UNSIGNED), _signed(checksum.hexdigest()), 1))
+    file.write(header.replace(_sign(UNSIGNED), _sign(checksum.hexdigest()), 1))
 
 
 def _temporary(path: Path) -> Path:
@@ -209,7 +209,7 @@ def _temporary(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _locked(file: BinaryIO) -> Iterator[None]:
+def _lock(file: BinaryIO) -> Iterator[None]:
     """Hold a lock that says that the writer of this file lives; the system drops it with him."""
     if fcntl is None:
         yield

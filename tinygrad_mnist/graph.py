@@ -124,8 +124,8 @@ def op_name(kernel: Kernel) -> str:
     return name.strip("_")
 
 
-# How the modules of our own kernels are called, as opposed to those of a user's.
-OWN_OPERATIONS = f"{__package__}.ops."
+# The names of the modules of our own kernels, as opposed to those of a user's; filled by `ops`.
+OWN_OPERATIONS: set[str] = set()
 
 
 # The mode: what operations do besides computing
@@ -253,7 +253,8 @@ def backward(
             for parent, need, gradient in zip(parents, needs, gradients):  # noqa: B905
                 if parent is None or not need or gradient is None:
                     continue
-                gradient = np.asanyarray(gradient)  # 0-d arrays become NumPy's scalars
+                if type(gradient) is not np.ndarray:  # 0-d arrays become NumPy's scalars
+                    gradient = np.asanyarray(gradient)
                 if gradient.shape != parent.shape:
                     raise _wrong_shape(node, gradient.shape, parent)
                 if gradient.dtype != parent.dtype:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import graph
-from .arrays import Array, Recorded, as_array, constants, copy_of, values
+from .arrays import Array, Recorded, as_array, constants, copy_of, refuse_mask, values
 from .errors import GraphError, ShapeError, explain
 from .graph import (
     OWN_OPERATIONS,
@@ -98,7 +98,7 @@ class Tensor(Methods):
     def data(self, value: TensorLike) -> None:
         # `t.data -= ...` ends by assigning the array to itself: the work is already done in place.
         if value is not self._array:
-            value = np.asanyarray(unwrap(value))
+            value = np.asanyarray(refuse_mask(unwrap(value)))
             if value.shape not in ((), self._array.shape):
                 raise ShapeError(
                     f"data: expected an array of shape {self.shape}, got {value.shape}"
@@ -120,7 +120,7 @@ class Tensor(Methods):
             return self.zero_grad()
         if self._node is None:
             raise GraphError("grad: this tensor does not require grad, so it holds no gradient")
-        array = copy_of(value, self.dtype)
+        array = copy_of(refuse_mask(value), self.dtype)
         if array.shape != self.shape:
             raise ShapeError(f"grad: expected an array of shape {self.shape}, got {array.shape}")
         self._node.grad = array
@@ -227,7 +227,7 @@ class Tensor(Methods):
                 )
             seed = np.array(1, array.dtype, ndmin=array.ndim)
         else:
-            seed = copy_of(unwrap(gradient), array.dtype)
+            seed = copy_of(refuse_mask(unwrap(gradient)), array.dtype)
             if seed.shape != array.shape:
                 raise ShapeError(
                     f"backward: expected a gradient of shape {array.shape}, got {seed.shape}"
@@ -473,9 +473,8 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
             arrays = constants(arrays)
         result = kernel(*arrays, **params)
     except Exception as error:
-        explained = explain(
-            error, op_name(kernel), kernel.__module__.startswith(OWN_OPERATIONS), arrays
-        )
+        is_own = kernel.__module__ in OWN_OPERATIONS
+        explained = explain(error, op_name(kernel), is_own, arrays)
         if explained is error:
             raise
         raise explained from error
@@ -485,19 +484,14 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
         raise _not_a_forward(kernel, result) from None
     if not callable(vjp):
         raise _not_a_forward(kernel, result)
-    try:
-        y = np.asanyarray(y)  # arithmetic on 0-d arrays gives NumPy's scalars
-    except TypeError as error:
-        raise TypeError(
-            f"{op_name(kernel)}: its kernel computed with a Tensor, whose gradient would be lost; "
-            "pass Tensors as inputs of apply, not as keyword arguments or from outside"
-        ) from error
+    if type(y) is not np.ndarray:
+        y = _as_result(kernel, y)
     now, node = mode(), None
     if requires_grad and now.recording:
         if y.dtype.kind == "f":
             rerun = _Rerun(kernel, inputs, params, arrays, y) if now.rerunnable else None
             node = Node(y, kernel, vjp, parents, rerun)
-            if not vjp.__module__.startswith(OWN_OPERATIONS) and can_hide_arrays(vjp):
+            if vjp.__module__ not in OWN_OPERATIONS and can_hide_arrays(vjp):
                 node.saved = (*arrays, y)
         elif y.dtype.kind == "c":
             raise TypeError(
@@ -507,6 +501,17 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
     if now.watch is not None:
         now.watch.forward(kernel, arrays, y, node)
     return _make(y, node)
+
+
+def _as_result(kernel: Kernel, y: object) -> Array:
+    """Return what a kernel computed as an array: arithmetic on 0-d arrays gives NumPy's scalars."""
+    try:
+        return np.asanyarray(y)
+    except TypeError as error:
+        raise TypeError(
+            f"{op_name(kernel)}: its kernel computed with a Tensor, whose gradient would be lost; "
+            "pass Tensors as inputs of apply, not as keyword arguments or from outside"
+        ) from error
 
 
 def _not_a_forward(kernel: Kernel, result: object) -> TypeError:

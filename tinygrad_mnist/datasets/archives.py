@@ -12,7 +12,7 @@ from .detect import is_picture_name
 from .files import File, from_disk, limit_of
 from .names import is_own
 
-__all__ = ["by_depth", "listed", "opened"]
+__all__ = ["by_depth", "list_folder", "open_archive"]
 
 _DEPTH = 5  # folders below the one that was named
 _MOST = 1_000_000  # files: EMNIST as pictures has 814,255
@@ -22,7 +22,7 @@ def _is_junk(path: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
 
 
-def listed(folder: Path) -> Iterator[list[File]]:
+def list_folder(folder: Path) -> Iterator[list[File]]:
     """Yield the files directly in a folder, then those one folder deeper, and so on.
 
     Raises
@@ -67,14 +67,14 @@ def _promises_digits(name: str) -> bool:
 
 
 def by_depth(files: list[File]) -> Iterator[list[File]]:
-    """Yield the files of an archive as `listed` does those of a folder."""
+    """Yield the files of an archive as `list_folder` does those of a folder."""
     deepest = max((file.name.count("/") for file in files), default=0)
     for depth in range(deepest + 1):
         yield [file for file in files if file.name.count("/") == depth]
 
 
 @contextmanager
-def opened(file: File) -> Iterator[list[File]]:
+def open_archive(file: File) -> Iterator[list[File]]:
     """Open a zip archive, npz files among them; yield the files in it.
 
     Raises

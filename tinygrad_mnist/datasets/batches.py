@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, Rng
+from ..arrays import Array, Rng, refuse_mask
 from ..errors import check_size
 
 __all__ = ["Batches", "normalize", "one_hot", "train_val_split"]
@@ -28,7 +28,7 @@ def normalize(images: npt.ArrayLike, low: float = 0.0, high: float = 1.0) -> Arr
     TypeError
         If the images are not numbers.
     """
-    pixels = np.asarray(images)
+    pixels = np.asarray(refuse_mask(images))
     if pixels.dtype.kind not in "uif":
         raise TypeError(f"normalize: expected pixels from 0 to 255, got {pixels.dtype}")
     out: Array = np.multiply(pixels, np.float32((high - low) / 255), dtype=np.float32)
@@ -59,7 +59,7 @@ def one_hot(
     ValueError
         If they are out of range, or not of shape (N,).
     """
-    y = np.asarray(labels)
+    y = np.asarray(refuse_mask(labels))
     if y.size and y.dtype.kind not in "iu":
         raise TypeError(f"one_hot: expected integer labels, got {y.dtype}")
     if y.ndim != 1:
@@ -156,7 +156,7 @@ class Batches:
         rng: Rng = None,
         drop_last: bool = False,
     ) -> None:
-        self.inputs, self.targets = np.asarray(inputs), np.asarray(targets)
+        self.inputs, self.targets = map(np.asarray, map(refuse_mask, (inputs, targets)))
         _equal_length("Batches", self.inputs, self.targets)
         self.batch_size = check_size("Batches", "batch_size", batch_size)
         self.shuffle, self.drop_last, self.rng = shuffle, drop_last, np.random.default_rng(rng)

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import DataError
 from .files import File, from_bytes
 
-__all__ = ["Clock", "cache_folder", "cached", "fetch", "store"]
+__all__ = ["Clock", "cache_folder", "fetch", "read_cache", "store"]
 
 _LARGEST = (
     1 << 26
@@ -85,7 +85,7 @@ def fetch(
         url = f"{mirror}{name}.gz"
         try:
             content = _receive(url, timeout, clock)
-            return content, _verified(content, name, sha256)
+            return content, _verify(content, name, sha256)
         except Exception as error:  # of sockets, ssl, http.client, gzip: no file from here, anyway
             failures.append(f"{url}: {type(error).__name__}: {error}")
     raise OSError("; ".join(failures))
@@ -142,7 +142,7 @@ def _send(
         chunks.put(error)
 
 
-def _verified(content: bytes, name: str, sha256: str) -> File:
+def _verify(content: bytes, name: str, sha256: str) -> File:
     """Return the decompressed content; DataError if it is not the true one."""
     with from_bytes(content, name).open() as stream:
         plain = stream.read(_LARGEST)
@@ -151,7 +151,7 @@ def _verified(content: bytes, name: str, sha256: str) -> File:
     return from_bytes(plain, name, digits=True)
 
 
-def cached(cache: Path, sha256: dict[str, str]) -> dict[str, File] | None:
+def read_cache(cache: Path, sha256: dict[str, str]) -> dict[str, File] | None:
     """Return the files in the cache, verified; None if they are not all there.
 
     Raises
@@ -167,7 +167,7 @@ def cached(cache: Path, sha256: dict[str, str]) -> dict[str, File] | None:
         try:
             with open(path, "rb") as stream:
                 content = stream.read(_LARGEST)
-            files[name] = _verified(content, str(path), sha256[name])
+            files[name] = _verify(content, str(path), sha256[name])
         except OSError as error:
             raise DataError(f"{path}: expected a file to read: {error}") from error
     return files

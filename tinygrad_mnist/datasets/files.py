@@ -17,7 +17,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import DataError
 
-__all__ = ["GZIP", "File", "expanded", "from_bytes", "from_disk", "limit_of", "read_into"]
+__all__ = ["GZIP", "File", "expand_home", "from_bytes", "from_disk", "limit_of", "read_into"]
 
 GZIP = b"\x1f\x8b"
 
@@ -118,7 +118,7 @@ class _Bounded(io.RawIOBase):
         return len(content)
 
 
-def expanded(path: Path) -> Path:
+def expand_home(path: Path) -> Path:
     """Return the path with the home folder for `~`; DataError if the user has none."""
     try:
         return path.expanduser()

@@ -31,7 +31,7 @@ def read_idx(file: File, role: str) -> Array:
     """
     with file.open() as stream:
         magic = stream.read(4)
-        kind, ndim = _expected(magic, role, file)
+        kind, ndim = _read_kind(magic, role, file)
         start = 4 + 4 * ndim
         head = stream.read(4 * ndim)
         if len(head) < 4 * ndim:
@@ -67,7 +67,7 @@ def read_idx(file: File, role: str) -> Array:
     return labels
 
 
-def _expected(magic: bytes, role: str, file: File) -> tuple[int, int]:
+def _read_kind(magic: bytes, role: str, file: File) -> tuple[int, int]:
     """Return the kind of numbers and the dimensions; DataError for others than the role has."""
     wanted = bytes([0, 0, _BYTES, 3 if role == "images" else 1])
     of_qmnist = bytes([0, 0, _INTS, 2])

@@ -49,9 +49,9 @@ def read_folders(files: Sequence[File], place: str) -> dict[str, Part]:
     parts = {}
     for part, group in by_part.items():
         if part not in labelled:
-            parts[part] = Part(_read(sorted(group, key=_counted)), None)
+            parts[part] = Part(_read(sorted(group, key=_split_numbers)), None)
             continue
-        group.sort(key=lambda file: (labels[_class_of(file)], _counted(file)))
+        group.sort(key=lambda file: (labels[_class_of(file)], _split_numbers(file)))
         found = np.array([labels[_class_of(file)] for file in group])
         parts[part] = Part(_read(group), found, names)
     return parts
@@ -69,7 +69,7 @@ def _class_of(file: File) -> str:
     return folders[-1] if folders and not part_of(folders[-1]) else ""
 
 
-def _counted(file: File) -> list[tuple[int, str]]:
+def _split_numbers(file: File) -> list[tuple[int, str]]:
     """Return a key that sorts names as one counts: 2.png before 10.png."""
     return [(int(digits or 0), word) for word, digits in re.findall(r"(\D*)(\d*)", file.name)]
 

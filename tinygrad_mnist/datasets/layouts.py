@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import DataError
-from .archives import listed
+from .archives import list_folder
 from .detect import is_picture_name
 from .files import File
 from .names import parse
 from .refusals import refusal
-from .sets import ARRAYS, PARTS, TABLES, FileSet, Found, canonical_folder, examine, grouped
+from .sets import ARRAYS, PARTS, TABLES, FileSet, Found, canonical_folder, examine, group_files
 
 __all__ = ["FORMATS", "find", "set_of"]
 
@@ -49,7 +49,7 @@ def find(levels: Iterable[list[File]], place: str, notes: list[str]) -> FileSet 
         pictures += [file for file in files if is_picture_name(file.name)]
         others = [file for file in files if not is_picture_name(file.name)]
         level = [examine(file) for file in others if not _NOT_DATA.search(file.name.lower())]
-        if sets := grouped(found for found in level if found.is_data):
+        if sets := group_files(found for found in level if found.is_data):
             return _chosen(sets, place, notes)
         seen += level
     if pictures:
@@ -134,8 +134,8 @@ def set_of(path: Path, found: Found) -> FileSet:
 def _neighbours(path: Path) -> list[File]:
     """Return the files in the folder of a file; and if that is named like it, those beside it."""
     if canonical_folder(f"{path.parent.name}/{path.name}"):
-        return next(listed(path.parent))
-    levels: Iterator[list[File]] = listed(path.parent.parent)
+        return next(list_folder(path.parent))
+    levels: Iterator[list[File]] = list_folder(path.parent.parent)
     return next(levels) + [file for file in next(levels) if not canonical_folder(file.name)]
 
 

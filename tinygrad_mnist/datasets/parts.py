@@ -15,7 +15,7 @@ __all__ = [
     "as_labels",
     "check_digits",
     "cut_by_class",
-    "joined",
+    "join_parts",
     "warning_about_pixels",
 ]
 
@@ -121,7 +121,7 @@ def warning_about_pixels(images: Array, place: str) -> str | None:
     )
 
 
-def joined(parts: Sequence[Part], place: str) -> Part:
+def join_parts(parts: Sequence[Part], place: str) -> Part:
     """Return the shards of one part as one."""
     if len(parts) == 1:
         return parts[0]

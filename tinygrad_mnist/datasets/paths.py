@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from ..errors import DataError
-from .archives import listed, opened
-from .files import File, expanded, from_disk
+from .archives import list_folder, open_archive
+from .files import File, expand_home, from_disk
 from .idx import read_idx
 from .layouts import find, set_of
 from .names import is_own, is_relative
@@ -40,15 +40,15 @@ def read_path(path: Path, notes: list[str]) -> tuple[dict[str, Part], str]:
     DataError
         Naming the file, the place and what was expected.
     """
-    path = expanded(path)
+    path = expand_home(path)
     if os.path.isdir(path):
-        found = find(listed(path), str(path), notes)
+        found = find(list_folder(path), str(path), notes)
     elif os.path.exists(path):  # False, not an error, where it may not look
         found = _set_around(path)
     else:
         raise DataError(f"{path}: expected a folder or a file of MNIST, got nothing there")
     parts = read(found, str(path), notes)
-    return parts, _described(path, found)
+    return parts, _describe(path, found)
 
 
 def _set_around(path: Path) -> FileSet:
@@ -56,7 +56,7 @@ def _set_around(path: Path) -> FileSet:
     found = examine(from_disk(path, digits=is_own(path.name)))
     file, kind = found.file, found.kind
     if kind == "zip":
-        with opened(file):  # it is whole
+        with open_archive(file):  # it is whole
             pass
         if not _promises_another_format(path.name):
             return FileSet((found,))
@@ -84,7 +84,7 @@ def _read_what_the_name_says(found: Found) -> None:
     raise refusal(found.file, found.kind)
 
 
-def _described(path: Path, found: FileSet | list[File]) -> str:
+def _describe(path: Path, found: FileSet | list[File]) -> str:
     """Return the name of a set: what it is, where it lies, and which files it has."""
     names = [file.name for file in found] if isinstance(found, list) else found.names
     is_mnist = isinstance(found, FileSet) and any(m.file.digits for m in found.members)

@@ -2,7 +2,7 @@
 
 from ..arrays import Array
 from ..errors import DataError
-from .archives import by_depth, opened
+from .archives import by_depth, open_archive
 from .arff import read_arff
 from .columns import PIXELS
 from .detect import kind_of
@@ -12,7 +12,7 @@ from .images import read_folders
 from .layouts import find
 from .npy import read_npy
 from .parquet import read_parquet
-from .parts import Part, as_images, as_labels, check_digits, joined
+from .parts import Part, as_images, as_labels, check_digits, join_parts
 from .refusals import is_refused, refusal
 from .sets import FileSet
 from .tables import read_tables
@@ -58,7 +58,7 @@ def read(found: FileSet | list[File], place: str, notes: list[str]) -> dict[str,
         parts = (_read_whole(file, kind, notes) for file, kind in zip(every, kinds, strict=True))
     whole = {}
     for part, shards in files.items():
-        whole[part] = joined([next(parts) for _ in shards], shards[0].place)
+        whole[part] = join_parts([next(parts) for _ in shards], shards[0].place)
         _check_promise(shards[0], part, whole[part].labels)
     return whole
 
@@ -88,7 +88,7 @@ def _read_array(file: File, role: str) -> Array:
     if kind == "npy" or (file.name.endswith(".npy") and not is_refused(kind)):
         return read_npy(file)
     if kind == "npz":
-        with opened(file) as [member]:
+        with open_archive(file) as [member]:
             return read_npy(member)
     if is_refused(kind):
         raise refusal(file, kind)
@@ -114,7 +114,7 @@ def _read_whole(file: File, kind: str, notes: list[str]) -> Part:
 
 def _read_archive(file: File, notes: list[str]) -> dict[str, Part]:
     place = f"{file.place}, {'an npz file' if kind_of(file) == 'npz' else 'a zip archive'}"
-    with opened(file) as members:
+    with open_archive(file) as members:
         found = find(by_depth(members), place, notes)
         if isinstance(found, FileSet) and found.members[0].kind == "zip":
             raise refusal(found.members[0].file, "zip")

@@ -125,9 +125,9 @@ def _parse(
     if "." in bare:
         digits = bare.replace(f".0{separator}", separator).replace(".0\n", "\n").removesuffix(".0")
     if not digits.encode("ascii", "replace").translate(None, b"0123456789\n" + separator.encode()):
-        values = _loaded(digits, np.uint8, separator, columns, kept)
+        values = _load_numbers(digits, np.uint8, separator, columns, kept)
     if values is None:
-        values = _loaded(bare, np.float64, separator, columns, kept)
+        values = _load_numbers(bare, np.float64, separator, columns, kept)
     if values is None or (values.dtype != np.uint8 and not _whole(values).all()):
         raise _complaint(file, block, separator, columns, kept)
     return values.astype(np.uint8, copy=False)
@@ -146,7 +146,7 @@ def _bare(text: str, separator: str) -> str:
     return text
 
 
-def _loaded(
+def _load_numbers(
     text: str, dtype: type, separator: str, columns: int, kept: Sequence[int] | None
 ) -> Array | None:
     """Return the numbers in the lines, or None if a line has others, or more or less of them."""

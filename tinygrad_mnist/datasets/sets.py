@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..errors import DataError
-from .archives import opened
+from .archives import open_archive
 from .detect import kind_of
 from .files import GZIP, File
 from .names import Name, is_own, is_relative, parse
@@ -20,7 +20,7 @@ __all__ = [
     "Found",
     "canonical_folder",
     "examine",
-    "grouped",
+    "group_files",
 ]
 
 ARRAYS = ("idx", "npy")
@@ -68,7 +68,7 @@ def examine(file: File) -> Found:
     if kind in ARRAYS:
         return Found(file, kind, with_role, True)
     if kind == "npz":
-        with opened(file) as members:
+        with open_archive(file) as members:
             inside = [parse(member.name, roles=True) for member in members]
         if len(inside) == 1 and not inside[0].role:
             return Found(file, kind, with_role, True)
@@ -141,13 +141,13 @@ class FileSet:
         there = {(found.name.part, found.name.role) for found in self.members}
         named = self.parts != [""]
         return [
-            self._spelled(part, role)
+            self._spell(part, role)
             for part in (PARTS if named else [""])
             for role in ("images", "labels")
             if (part, role) not in there
         ]
 
-    def _spelled(self, part: str, role: str) -> str:
+    def _spell(self, part: str, role: str) -> str:
         """Return the name that a member should have."""
         name = self.members[0].name
         is_own = name.loose == "PART-ROLE-idx-ubyte"
@@ -204,7 +204,7 @@ def _fingerprint(file: File) -> tuple[int, int]:
         return crc, length % 2**32
 
 
-def grouped(found: Iterable[Found]) -> list[FileSet]:
+def group_files(found: Iterable[Found]) -> list[FileSet]:
     """Put files together whose names differ in part, role and shard alone, or in `.gz`."""
     sets: dict[tuple[str, bool, str], list[Found]] = {}
     for f in found:

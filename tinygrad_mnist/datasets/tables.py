@@ -13,7 +13,7 @@ from ..arrays import Array
 from ..errors import DataError
 from .columns import PIXELS, Columns, by_name, is_index, is_label
 from .detect import kind_of, separator_of
-from .files import File, expanded, from_disk
+from .files import File, expand_home, from_disk
 from .names import is_own
 from .parts import SIDE, Part, check_digits, warning_about_pixels
 from .refusals import refusal
@@ -68,7 +68,7 @@ def read_csv(
     UserWarning
         If no pixel is above 1, or the label may be the first column as well as the last.
     """
-    path = expanded(Path(path))
+    path = expand_home(Path(path))
     file = from_disk(path, digits=is_own(path.name))
     kind = kind_of(file)
     if kind not in ("table", "text", "unknown", "empty", "blank", "damaged"):

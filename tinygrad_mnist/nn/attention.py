@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Rng
+from ..arrays import Array, Rng, refuse_mask
 from ..errors import ShapeError, check_size
 from ..ops.arithmetic import where
 from ..ops.attention import scaled_dot_product_attention
@@ -150,7 +150,7 @@ class MultiheadAttention(Module):
         allowed = np.tri(scores[2], scores[3], dtype=bool) if causal else None
         if mask is None:
             return allowed
-        given: Array = np.asanyarray(unwrap(mask))
+        given: Array = np.asanyarray(refuse_mask(unwrap(mask)))
         if given.dtype.kind != "b":
             raise TypeError(
                 "MultiheadAttention: expected a mask of bools, true where a query may look, got "

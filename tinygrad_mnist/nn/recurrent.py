@@ -6,11 +6,10 @@ import numpy as np
 
 from ..arrays import Rng
 from ..errors import ShapeError, check_size
-from ..ops.activation import sigmoid
 from ..ops.linear import linear
 from ..ops.norm import dropout
-from ..ops.shape import concatenate, expand_dims, split, squeeze, stack, swapaxes
-from ..ops.trigonometry import tanh
+from ..ops.recurrent import gru, lstm
+from ..ops.shape import concatenate, expand_dims, squeeze, stack, swapaxes
 from ..tensor import Tensor
 from .module import Module
 from .parameters import check_probability, make_parameter
@@ -22,7 +21,7 @@ class _Recurrent(Module):
     """What GRU and LSTM share: stacked layers, both directions, batches and single sequences.
 
     A subclass sets `gates`, the number of blocks in a weight, and `states`, the number of states
-    that go from step to step; and it writes `_cell`, which makes one step.
+    that go from step to step; and it writes `_sweep`, which goes through a sequence.
     """
 
     gates = 0
@@ -73,9 +72,19 @@ class _Recurrent(Module):
         parameter: Tensor | None = vars(self).get(name)
         return parameter
 
-    def _cell(self, x: Tensor, h: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Return the states after a step, from x and h with their weights applied."""
-        raise NotImplementedError(f"{type(self).__name__} has no _cell()")
+    def _sweep(
+        self,
+        x: Tensor,
+        states: tuple[Tensor, ...],
+        weight: Tensor,
+        bias: Tensor | None,
+        backward: bool,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the state h after each step, and the last states, from x with its weight applied.
+
+        `weight` and `bias` are those of the state.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no _sweep()")
 
     def _run(self, x: Tensor, initial: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the outputs (L, N, D * H) and last states (layers * D, N, H) for x (L, N, I)."""
@@ -85,7 +94,7 @@ class _Recurrent(Module):
             outputs = []
             for k, suffix in enumerate(self._suffixes(layer)):
                 states = tuple(state[layer * directions + k] for state in initial)
-                y, states = self._sweep(x, states, suffix, backward=k == 1)
+                y, states = self._go_through(x, states, suffix, backward=k == 1)
                 outputs.append(y)
                 last.append(states)
             x = outputs[0] if directions == 1 else concatenate(outputs, axis=-1)
@@ -93,23 +102,17 @@ class _Recurrent(Module):
                 x = dropout(x, self.dropout, self.training, rng=self.rng)
         return x, tuple(stack(states) for states in zip(*last, strict=True))
 
-    def _sweep(
+    def _go_through(
         self, x: Tensor, states: tuple[Tensor, ...], suffix: str, backward: bool
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Go through a sequence, in one direction."""
+        weight_ih = self._parameter(f"weight_ih{suffix}")
         weight_hh = self._parameter(f"weight_hh{suffix}")
-        bias_hh = self._parameter(f"bias_hh{suffix}")
+        assert weight_ih is not None
         assert weight_hh is not None
         # What x adds does not depend on the states: one product for all steps.
-        weight_ih = self._parameter(f"weight_ih{suffix}")
-        assert weight_ih is not None
         from_x = linear(x, weight_ih, self._parameter(f"bias_ih{suffix}"))
-        outputs = []
-        steps = range(x.shape[0])
-        for t in reversed(steps) if backward else steps:
-            states = self._cell(from_x[t], linear(states[0], weight_hh, bias_hh), states)
-            outputs.append(states[0])
-        return stack(outputs[::-1] if backward else outputs), states
+        return self._sweep(from_x, states, weight_hh, self._parameter(f"bias_hh{suffix}"), backward)
 
     def _forward(self, x: Tensor, initial: tuple[Any, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Bring x and the states to the shapes of a batch, run, and bring the results back."""
@@ -180,13 +183,17 @@ class GRU(_Recurrent):
 
     gates, states = 3, 1
 
-    def _cell(self, x: Tensor, h: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        (before,) = states
-        x_r, x_z, x_n = split(x, 3, axis=-1)
-        h_r, h_z, h_n = split(h, 3, axis=-1)
-        r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
-        n = tanh(x_n + r * h_n)
-        return (n + z * (before - n),)
+    def _sweep(
+        self,
+        x: Tensor,
+        states: tuple[Tensor, ...],
+        weight: Tensor,
+        bias: Tensor | None,
+        backward: bool,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        (h,) = states
+        y = gru(x, h, weight, bias, backward=backward)
+        return y, (y[0 if backward else -1],)
 
     def forward(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return all states of the last layer, and the last state of every layer.
@@ -220,10 +227,18 @@ class LSTM(_Recurrent):
 
     gates, states = 4, 2
 
-    def _cell(self, x: Tensor, h: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        i, f, g, o = split(x + h, 4, axis=-1)
-        c = sigmoid(f) * states[1] + sigmoid(i) * tanh(g)
-        return sigmoid(o) * tanh(c), c
+    def _sweep(
+        self,
+        x: Tensor,
+        states: tuple[Tensor, ...],
+        weight: Tensor,
+        bias: Tensor | None,
+        backward: bool,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        h, c = states
+        both = lstm(x, h, c, weight, bias, backward=backward)
+        y = both[:-1]
+        return y, (y[0 if backward else -1], both[-1])
 
     def forward(
         self, x: Tensor, hx: tuple[Tensor, Tensor] | None = None

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array
+from ..arrays import Array, refuse_mask
 from ..graph import mark_changed
 from ..tensor import unwrap
 
@@ -73,7 +73,7 @@ def copy_in(
 
 def _as_array(kind: str, name: str, value: Any) -> Array:
     try:
-        return np.asarray(unwrap(value))
+        return np.asarray(refuse_mask(unwrap(value)))
     except ValueError as error:
         raise ValueError(
             f"{kind} cannot load this state: {name} is not an array: {error}"

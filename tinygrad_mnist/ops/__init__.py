@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..graph import OWN_OPERATIONS
 from ..tensor import NUMPY_FUNCTIONS, Tensor, TensorLike, unwrap
 from . import (
     activation,
@@ -14,9 +15,11 @@ from . import (
     dtype,
     elementwise,
     index,
+    linalg,
     linear,
     loss,
     norm,
+    recurrent,
     reduce,
     shape,
     trigonometry,
@@ -41,6 +44,8 @@ FAMILIES = (
     shape,
     trigonometry,
 )
+
+OWN_OPERATIONS |= {family.__name__ for family in (*FAMILIES, linalg, recurrent)}
 
 # By their public names: a trailing underscore keeps a function apart from the builtin of its name.
 OPS = {name.strip("_"): vars(family)[name] for family in FAMILIES for name in family.__all__}

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, choose, constants, keep_where, unbroadcast, values
+from ..arrays import Array, choose, constants, keep_where, refuse_mask, unbroadcast, values
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
 
@@ -230,7 +230,7 @@ def _where(x: Array, y: Array, *, condition: Array) -> Forward:
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """Choose x where `condition` is true, else y, elementwise with broadcasting of all three."""
-    return apply(_where, x, y, condition=np.asanyarray(condition).astype(bool))
+    return apply(_where, x, y, condition=np.asanyarray(refuse_mask(condition)).astype(bool))
 
 
 def _clip(x: Array, *, low: Any, high: Any) -> Forward:

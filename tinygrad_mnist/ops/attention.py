@@ -10,6 +10,7 @@ from ..arrays import (
     dot_over,
     floating,
     max_along,
+    refuse_mask,
     sum_over,
     unbroadcast,
     values,
@@ -115,7 +116,7 @@ def scaled_dot_product_attention(
     shape = _check_shapes(np.shape(q), np.shape(k), np.shape(v))
     inputs, allowed = [q, k, v], None
     if mask is not None:
-        array = np.asanyarray(unwrap(mask))
+        array = np.asanyarray(refuse_mask(unwrap(mask)))
         _check_mask(array, shape)
         if array.dtype.kind == "b":
             allowed = array

@@ -7,6 +7,7 @@ runs of pixels.
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -102,6 +103,10 @@ class Windows:
             )
             for i, j in starts
         ]
+        # Which of them are pixels of the image and not of the padding, for any channel and image.
+        real = np.zeros((1, *padded, 1), np.bool_)
+        real[self.inside] = True
+        self.real = [real[index] for index in self.indices]
 
     def views(self, x: Array, fill: float = 0.0) -> list[Array]:
         """Return the pixels (C, rows, columns, N) that each element of the kernel meets."""
@@ -109,17 +114,21 @@ class Windows:
         if self.padding == (0, 0):
             padded = x if x.flags.c_contiguous else x.copy()
         else:
-            padded = _filled(x, self.padded_shape, fill)
+            padded = _fill(x, self.padded_shape, fill)
             padded[self.inside] = x
         return [padded[index] for index in self.indices]
 
     def add_up(self, parts: Iterable[Array], like: Array) -> Array:
         """Return images, of the kind of `like`, in which a pixel is the sum of all views of it."""
-        total = _filled(like, self.padded_shape, 0)
+        total = _fill(like, self.padded_shape, 0)
         for index, part in zip(self.indices, parts, strict=True):
             total[index] += part
         images: Array = total[self.inside].transpose(_OUTSIDE)
         return images
+
+
+# A step of training asks for the same windows again and again.
+_find_windows = lru_cache(maxsize=256)(Windows)
 
 
 def _empty(like: Array, shape: tuple[int, ...]) -> Array:
@@ -130,7 +139,7 @@ def _empty(like: Array, shape: tuple[int, ...]) -> Array:
     return out if type(like) is type(out) else out.view(type(like))
 
 
-def _filled(like: Array, shape: tuple[int, ...], value: float) -> Array:
+def _fill(like: Array, shape: tuple[int, ...], value: float) -> Array:
     out = _empty(like, shape)
     out[...] = value
     return out
@@ -228,7 +237,7 @@ def _conv2d(
     _check_convolution("conv2d", x, weight, bias, groups, "H, W")
     kernel, step, around = window("conv2d", weight.shape[2:], stride, padding)
     spacing = as_pair("conv2d", "dilation", dilation, 1)
-    windows = Windows("conv2d", x.shape, kernel, step, around, spacing)
+    windows = _find_windows("conv2d", x.shape, kernel, step, around, spacing)
     return _convolve(x, weight, bias, windows, groups)
 
 
@@ -307,7 +316,7 @@ def _conv1d(
         )
     # Images of one row, and kernels of one row.
     images, kernels = np.expand_dims(x, 2), np.expand_dims(weight, 2)
-    windows = Windows(
+    windows = _find_windows(
         "conv1d", images.shape, kernels.shape[2:], (1, stride), (0, padding), (1, dilation)
     )
     y, vjp_2d = _convolve(images, kernels, bias, windows, groups)
@@ -374,18 +383,22 @@ def conv1d(
 
 def _max_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -> Forward:
     x = floating(x)
-    windows = Windows("max_pool2d", x.shape, *pool_window("max_pool2d", kernel, stride, padding))
+    windows = _find_windows(
+        "max_pool2d", x.shape, *pool_window("max_pool2d", kernel, stride, padding)
+    )
     views = windows.views(values(x), -np.inf)
-    y = _filled(values(x), windows.places, -np.inf)
+    y = _fill(values(x), windows.places, -np.inf)
     for view in views:
         np.maximum(y, view, out=y)
 
     def vjp(g: Array, needs: Needs) -> Grads:
         ties = [view == y for view in views]
         if windows.padding != (0, 0):  # a window of minus infinities does not tie with the padding
-            real = windows.views(np.ones_like(values(x), dtype=bool))
-            ties = [tie & pixels for tie, pixels in zip(ties, real, strict=True)]
-        share = g.transpose(_INSIDE) / np.stack(ties).sum(axis=0, dtype=x.dtype)
+            ties = [tie & real for tie, real in zip(ties, windows.real, strict=True)]
+        count = np.zeros_like(ties[0], np.min_scalar_type(len(ties)))
+        for tie in ties:
+            count += tie
+        share = g.transpose(_INSIDE) / count.astype(x.dtype)
         return (_add_windows(share, (share * tie for tie in ties), windows),)
 
     return y.transpose(_OUTSIDE), vjp
@@ -424,8 +437,10 @@ def max_pool2d(
 
 def _avg_pool2d(x: Array, *, kernel: Pair, stride: Pair | None, padding: Pair) -> Forward:
     x = floating(x)
-    windows = Windows("avg_pool2d", x.shape, *pool_window("avg_pool2d", kernel, stride, padding))
-    y, count = _filled(values(x), windows.places, 0), len(windows.indices)
+    windows = _find_windows(
+        "avg_pool2d", x.shape, *pool_window("avg_pool2d", kernel, stride, padding)
+    )
+    y, count = _fill(values(x), windows.places, 0), len(windows.indices)
     for view in windows.views(values(x)):
         y += view
     y /= count

@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, choose, is_array, is_finite, keep_where, rows_of, values
+from ..arrays import (
+    Array,
+    choose,
+    is_array,
+    is_finite,
+    keep_where,
+    refuse_mask,
+    rows_of,
+    values,
+)
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
@@ -22,7 +31,7 @@ __all__ = ["sigmoid_cross_entropy", "softmax_cross_entropy"]
 # the first axis, because NumPy reduces a short last axis ten times as slowly.
 
 
-def _cross_entropy_of_labels(
+def _softmax_cross_entropy_of_labels(
     logits: Array, *, labels: Array, factor: Array | None, scale: float, reduction: str
 ) -> Forward:
     """Losses -log p[label], each times its `factor`; together over `scale`."""
@@ -43,7 +52,7 @@ def _cross_entropy_of_labels(
     return y, vjp
 
 
-def _cross_entropy_of_probabilities(
+def _softmax_cross_entropy_of_probabilities(
     logits: Array,
     target: Array,
     *,
@@ -181,7 +190,7 @@ def softmax_cross_entropy(
     rows = x if len(shape) == 2 else x.reshape(count, classes)
     check_reduction("softmax_cross_entropy", reduction, count)
     weights = None if weight is None else _check_weight(weight, classes, dtype)
-    target = np.asanyarray(unwrap(labels))
+    target = np.asanyarray(refuse_mask(unwrap(labels)))
     if target.dtype.kind == "f" and target.shape == shape:
         if ignore_index is not None:
             raise ValueError(
@@ -189,7 +198,7 @@ def softmax_cross_entropy(
             )
         probabilities = labels if isinstance(labels, Tensor) else target.astype(dtype)
         y = apply_wide(
-            _cross_entropy_of_probabilities,
+            _softmax_cross_entropy_of_probabilities,
             rows,
             probabilities if len(shape) == 2 else probabilities.reshape(rows.shape),
             smoothing=label_smoothing,
@@ -233,7 +242,7 @@ def _of_labels(
         scale = len(labels) if factor is None else factor.sum().item()
     if not smoothing:
         return apply(
-            _cross_entropy_of_labels,
+            _softmax_cross_entropy_of_labels,
             rows,
             labels=labels,
             factor=factor,
@@ -242,7 +251,7 @@ def _of_labels(
         )
     one_hot = rows_of(np.eye(rows.shape[1], dtype=rows.dtype), labels)
     return apply(
-        _cross_entropy_of_probabilities,
+        _softmax_cross_entropy_of_probabilities,
         rows,
         one_hot,
         smoothing=smoothing,
@@ -263,7 +272,7 @@ def _check_logits(shape: tuple[int, ...], smoothing: float) -> None:
 
 
 def _check_weight(weight: npt.ArrayLike, classes: int, dtype: np.dtype[Any]) -> Array:
-    weights: Array = np.asanyarray(weight)  # an error if it requires grad, which would be lost
+    weights: Array = np.asanyarray(refuse_mask(weight))  # an error if it requires grad
     if weights.shape != (classes,):
         raise ShapeError(
             f"softmax_cross_entropy: expected a weight of shape ({classes},), got {weights.shape}"
@@ -386,7 +395,7 @@ def _check_answers(targets: Array) -> None:
 
 
 def _check_pos_weight(pos_weight: npt.ArrayLike, x: Tensor) -> Array:
-    factor: Array = np.asanyarray(pos_weight)  # an error if it requires grad, which would be lost
+    factor: Array = np.asanyarray(refuse_mask(pos_weight))  # an error if it requires grad
     try:
         fits = np.broadcast_shapes(factor.shape, x.shape) == x.shape
     except ValueError:

@@ -11,7 +11,7 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, Recorded, is_array, unbroadcast, values
+from ..arrays import Array, Recorded, is_array, refuse_mask, unbroadcast, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, run, unwrap
@@ -80,13 +80,13 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
 
     That is slices, integers, None, ..., arrays of integers, and masks.
     """
-    return apply(
-        _getitem, x, index=tuple(map(unwrap, index)) if isinstance(index, tuple) else unwrap(index)
-    )
+    if isinstance(index, tuple):
+        return apply(_getitem, x, index=tuple(refuse_mask(unwrap(i)) for i in index))
+    return apply(_getitem, x, index=refuse_mask(unwrap(index)))
 
 
 def _as_integers(op: str, name: str, numbers: TensorLike) -> Array:
-    array = np.asanyarray(unwrap(numbers))
+    array = np.asanyarray(refuse_mask(unwrap(numbers)))
     if not array.size:
         array = array.astype(np.intp)  # an empty list has no dtype
     if array.dtype.kind == "b" and name == "indices":

@@ -143,14 +143,13 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
             count = math.prod(x.shape[:-1])  # NumPy cannot infer a size of -1 without elements
             rows, x_rows = g.reshape(count, weight.shape[0]), x.reshape(count, weight.shape[1])
         gx = g @ weight if needs[0] else None
-        gw = None
+        gw = gb = None
         if needs[1]:
             gw = _outer_of_rows(rows, x_rows) if len(rows) == 1 else rows.T @ x_rows
         if bias is None:
             return gx, gw
-        gb = None
         if needs[2]:
-            gb = add_up(rows, 0, keepdims=False) if rows.dtype.itemsize == 2 else rows.sum(axis=0)
+            gb = rows[0] if len(rows) == 1 else add_up(rows, 0, keepdims=False)
         return gx, gw, gb
 
     return y, vjp

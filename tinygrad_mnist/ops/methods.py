@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
 
+from ..arrays import refuse_mask
 from ..errors import GraphError, ShapeError
 from ..graph import mark_changed, mode
 from ..tensor import Tensor, TensorLike, from_numpy, unwrap
@@ -27,7 +28,7 @@ __all__ = ["Methods"]
 _Comparison: TypeAlias = Callable[[Any, TensorLike], Tensor]
 
 
-def _reflected(
+def _reflect(
     op: Callable[[TensorLike, TensorLike], Tensor],
 ) -> Callable[[Any, TensorLike], Tensor]:
     return lambda self, other: op(other, self)
@@ -36,7 +37,7 @@ def _reflected(
 def _compare(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
     def compare(x: Any, y: TensorLike) -> Tensor:
         """Compare elementwise; the result is a constant of bools."""
-        return from_numpy(np.asanyarray(ufunc(unwrap(x), unwrap(y))))
+        return from_numpy(np.asanyarray(ufunc(unwrap(x), refuse_mask(unwrap(y)))))
 
     return compare
 
@@ -44,7 +45,7 @@ def _compare(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
 def _logical(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
     def combine(x: Any, y: TensorLike) -> Tensor:
         """Combine bools (or the bits of integers) elementwise; the result is a constant."""
-        return from_numpy(np.asanyarray(ufunc(unwrap(x), unwrap(y))))
+        return from_numpy(np.asanyarray(ufunc(unwrap(x), refuse_mask(unwrap(y)))))
 
     return combine
 
@@ -123,13 +124,13 @@ class Methods:
     sigmoid_cross_entropy = cross_entropy.sigmoid_cross_entropy
     mse, l1, huber = loss.mse, loss.l1, loss.huber
 
-    __add__, __radd__ = a.add, _reflected(a.add)
-    __sub__, __rsub__ = a.subtract, _reflected(a.subtract)
-    __mul__, __rmul__ = a.multiply, _reflected(a.multiply)
-    __truediv__, __rtruediv__ = a.divide, _reflected(a.divide)
-    __pow__, __rpow__ = a.power, _reflected(a.power)
-    __mod__, __rmod__ = c.remainder, _reflected(c.remainder)
-    __matmul__, __rmatmul__ = m.matmul, _reflected(m.matmul)
+    __add__, __radd__ = a.add, _reflect(a.add)
+    __sub__, __rsub__ = a.subtract, _reflect(a.subtract)
+    __mul__, __rmul__ = a.multiply, _reflect(a.multiply)
+    __truediv__, __rtruediv__ = a.divide, _reflect(a.divide)
+    __pow__, __rpow__ = a.power, _reflect(a.power)
+    __mod__, __rmod__ = c.remainder, _reflect(c.remainder)
+    __matmul__, __rmatmul__ = m.matmul, _reflect(m.matmul)
     __neg__, __abs__, __getitem__ = a.negative, e.abs_, i.getitem
     __iadd__, __isub__ = _assign(a.add, "+"), _assign(a.subtract, "-")
     __imul__, __itruediv__ = _assign(a.multiply, "*"), _assign(a.divide, "/")

@@ -194,7 +194,7 @@ class _Reader:
             if not box.value and number in self.arrays:
                 box.value = describe(self.arrays[number])
             box.gradient = self._gradient(number)
-        return _sorted(self.boxes)
+        return _sort(self.boxes)
 
     def _gradient(self, number: int) -> str:
         node = self.nodes.get(number)
@@ -204,7 +204,7 @@ class _Reader:
         return "" if stored is None else describe(stored)
 
 
-def _sorted(boxes: Boxes) -> Boxes:
+def _sort(boxes: Boxes) -> Boxes:
     """Return the boxes in the order of creation, each constant just before its first use."""
     first_use: dict[int, int] = {}
     for key, box in boxes.items():

@@ -28,7 +28,7 @@ def _strongest_of(shown: int, of: int, what: str) -> str:
     return f"All {of} {what}" if shown == of else f"The {shown} strongest of {of} {what}"
 
 
-def _signed(values: Array) -> dict[str, Any]:
+def _center_on_white(values: Array) -> dict[str, Any]:
     """Return `imshow`'s options for weights: white is 0, red above it, blue below it."""
     limit = float(np.abs(values).max()) or 1.0
     return {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
@@ -136,7 +136,7 @@ def _draw_weights(title: str, pictures: Array, titles: list[str], columns: int) 
         if pictures.shape[3] != 3:
             pictures = np.moveaxis(pictures, 1, 3)
         return draw_grid(title, _as_colours(pictures), titles, [{}] * len(pictures), columns)
-    styles = [_signed(pictures)] * len(pictures)
+    styles = [_center_on_white(pictures)] * len(pictures)
     figure = draw_grid(title, pictures, titles, styles, columns)
     _add_bar(figure, figure.axes[0], "weight")
     return figure
@@ -190,7 +190,7 @@ def feature_maps(
     how_many = "All" if len(shown) == len(maps) else f"The first {len(shown)} of"
     title = f"{how_many} {len(maps)} feature maps, {maps.shape[1]} x {maps.shape[2]}"
     # a relu's maps have no negative values, and need no colour for them
-    style = _signed(shown) if shown.min() < 0 else intensities(shown)[1]
+    style = _center_on_white(shown) if shown.min() < 0 else intensities(shown)[1]
     pictures, styles = list(shown), [style] * len(shown)
     if image is not None:
         own, own_style = intensities(as_image(image, "feature_maps")[np.newaxis])

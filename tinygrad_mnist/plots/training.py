@@ -24,7 +24,7 @@ _LOG_RATIO = 20  # a curve that spans more than this reads better on a log axis
 _BEST = {"loss": np.argmin, "accuracy": np.argmax}  # of other metrics, nobody says
 
 
-def _measured(history: Curves) -> dict[str, dict[str, Array]]:
+def _select_measured(history: Curves) -> dict[str, dict[str, Array]]:
     """Return what was measured, as `{"loss": {"train": values, "val": values}, ...}`.
 
     What is nan in every epoch was not measured. Infinities become nan, for they have no place.
@@ -71,7 +71,7 @@ def learning_curves(
     """
     if not len(history.get("train_loss", ())):
         raise ValueError("learning_curves: expected a history of at least one epoch, got none")
-    measured = _measured(history)
+    measured = _select_measured(history)
     if not measured:
         raise ValueError("learning_curves: expected a history with finite values, got none")
     columns = min(len(measured), 3)

@@ -19,7 +19,7 @@ Answers: TypeAlias = tuple[Array, Array]  # the true and the predicted class of 
 _MOST_CLASSES = 1000  # of a confusion matrix
 
 # The kernel of a loss that has checked the labels, and that of one whose outputs are logits.
-_CHECKS_LABELS, _TAKES_LOGITS = "cross_entropy_of_labels", "sigmoid_cross_entropy"
+_CHECKS_LABELS, _TAKES_LOGITS = "softmax_cross_entropy_of_labels", "sigmoid_cross_entropy"
 
 
 class Tally:
