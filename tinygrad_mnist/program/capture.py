@@ -71,6 +71,7 @@ class Snapshot:
         self.draws = [generator.bit_generator.state for generator in self.generators]
         self.settings = [setting.read() for setting in found.settings]
         self.contents = [(c, c.copy()) for _, c, _ in found.containers]
+        self.contents += [(attributes, attributes.copy()) for _, attributes, _ in found.attributes]
 
     def restore(self) -> None:
         """Put every array, gradient and generator back into the state that it had."""
@@ -126,10 +127,14 @@ class Recording:
 
 
 def record(
-    step: Callable[..., Any], examples: list[Example], things: list[Any], found: Found
+    step: Callable[..., Any],
+    examples: list[Example],
+    things: list[Any],
+    found: Found,
+    keeps_results: bool = False,
 ) -> Recording:
     """Run a step on recorded arrays. The caller restores the state afterwards."""
-    recording_ = Recording(Recorder())
+    recording_ = Recording(Recorder(keeps_results))
     with ExitStack() as stack:
         arguments = [
             _lend_argument(recording_, example, thing)
@@ -246,6 +251,10 @@ def _check_places(found: Found, lent: dict[int, Any]) -> None:
     for name, container, length in found.containers:
         if len(container) != length:
             raise _changed(name, "the length of a list or a dict; do it outside")
+    for owner, attributes, known in found.attributes:
+        new = [name for name in attributes if name not in known and not name.startswith("_")]
+        if new:
+            raise _changed(f"{owner}.{new[0]}", "an attribute that is new; return it instead")
 
 
 def _changed(name: str, what: str) -> GraphError:

@@ -100,10 +100,10 @@ class Trial:
         for node, _ in snapshot.gradients:
             node.grad = np.full(node.shape, 0.5, node.dtype) if gradients else None
 
-    def record(self, gradients: bool) -> Recording:
+    def record(self, gradients: bool, keeps_results: bool = False) -> Recording:
         """Record the step there."""
         self.prepare(gradients)
-        return record(self.step, self.examples, self.inputs, self.found)
+        return record(self.step, self.examples, self.inputs, self.found, keeps_results)
 
     def compare(self, run: Callable[..., Any], expected: tuple[Any, list[Array], list[Any]]) -> bool:
         """Return whether the program does the same to the state, and returns the same."""
@@ -197,22 +197,31 @@ def _match(a: Any, b: Any, partner: dict[Value, Value]) -> bool:
         return a is b
 
 
-def first_difference(source: str, where: dict[int, Line], scope: dict[str, Any], second: dict[int, Any]) -> str:
-    """Return the first line of the program whose result is not that of the step, and its number.
+def first_difference(
+    source: str, where: dict[int, Line], inputs: list[Any], lines: list[Line]
+) -> str:
+    """Return the first line of the program whose result is not that of the step.
 
-    `second` maps the line's place in the tape to what the recorded step computed there.
+    Parameters
+    ----------
+    source : the program
+    where : which lines of the source are which calls
+    inputs : the arguments of the program
+    lines : the calls of the step on these inputs, with their results
     """
-    tree = ast.parse(source)
+    *top, function = ast.parse(source).body
+    assert isinstance(function, ast.FunctionDef)
     text = source.splitlines()
-    names = dict(scope)
-    for node in [*tree.body[:-1], *tree.body[-1].body]:  # type: ignore[attr-defined]
+    names = {argument.arg: x for argument, x in zip(function.args.args, inputs, strict=True)}
+    for node in [*top, *function.body]:
         if isinstance(node, ast.Return):
             break
         exec(compile(ast.Module([node], []), "<program>", "exec"), names)
         line = where.get(node.lineno)
-        expected = None if line is None else second.get(id(line))
-        if expected is not None and isinstance(node, ast.Assign):
-            target = node.targets[0]
-            if isinstance(target, ast.Name) and not are_same(names[target.id], expected):
-                return f"line {node.lineno}: {text[node.lineno - 1].strip()}"
-    return "its result"
+        shown = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if line is None or line.number < 0 or not isinstance(shown, ast.Name):
+            continue
+        expected = lines[line.number].after
+        if expected is not None and not are_same(names[shown.id], expected):
+            return f"line {node.lineno}: {text[node.lineno - 1].strip()}"
+    return "what it returns, or in how it is compiled"

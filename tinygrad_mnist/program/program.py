@@ -1,6 +1,7 @@
 """Program: a training step as straight-line NumPy, and the check that it is exactly that step."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -13,8 +14,8 @@ from ..errors import GraphError, ShapeError
 from ..graph import mark_all_changed, mode
 from ..tensor import from_numpy, unwrap
 from .capture import Recording, Snapshot, name_examples, record
-from .checks import Trial, bare, check_same_calls
-from .run import Elsewhere, compile_lines
+from .checks import Trial, bare, check_same_calls, first_difference
+from .run import Elsewhere, compile_lines, with_bits
 from .simplify import drop_unused
 from .state import find
 from .write import values_in_result, write
@@ -121,6 +122,7 @@ class Program:
         snapshot.restore()
         self._build(recording)
         self._check(recording, Trial(self._step, self._examples, self._found, snapshot))
+        recording.recorder.release()
 
     def _build(self, recording: Recording) -> None:
         """Write the program, and compile it."""
@@ -140,17 +142,18 @@ class Program:
             recording.result,
             gradients,
         )
-        self._run = compile_lines(
-            lines,
-            recording.arguments,
-            others,
-            settings,
-            recording.result,
-            recording.gradients,
-        )
         changed = {v.home for line in lines for v in line.changes}
         self._changed = [others[value] for value in others if value.home in changed]
-        self._call = self._make_call(recording)
+        self._order = [*others.values(), *(setting.read() for setting in settings.values())]
+        fast = with_bits(lines)
+        parts = (recording.arguments, others, settings, recording.result, recording.gradients)
+        self._compile = lambda: compile_lines(fast, *parts)
+        self._renew()
+
+    def _renew(self) -> None:
+        """Compile the program, with buffers that nobody else holds."""
+        self._run, self._left = self._compile()
+        self._call = self._make_call()
 
     def _check(self, recording: Recording, trial: Trial) -> None:
         """Raise a GraphError unless step and program agree on other inputs and another state."""
@@ -166,15 +169,20 @@ class Program:
         if not trial.compare(self._run, expected):
             raise GraphError(
                 "program: the program would not do what the step does; "
-                f"the first line that differs is {self._find_difference(recording, trial)}"
+                f"the first line that differs is {self._find_difference(trial)}"
             )
 
-    def _find_difference(self, recording: Recording, trial: Trial) -> str:
-        return "unknown"
+    def _find_difference(self, trial: Trial) -> str:
+        lines = trial.record(gradients=False, keeps_results=True).recorder.lines
+        trial.prepare()
+        others = [a.copy() if isinstance(a, np.ndarray) else a for a in self._order]
+        inputs = [x.copy() if isinstance(x, np.ndarray) else x for x in trial.inputs]
+        with np.errstate(all="ignore"):
+            return first_difference(self.source, self._where, [*inputs, *others], lines)
 
     # A call
 
-    def _make_call(self, recording: Recording) -> Callable[..., Any]:
+    def _make_call(self) -> Callable[..., Any]:
         """Return a function that checks its arguments and what the step depends on, and runs."""
         condition, scope = self._found_unchanged()
         heads, checks = [], []
@@ -192,15 +200,21 @@ class Program:
         scope |= {
             "ndarray": np.ndarray, "accept": self._accept, "explain": self._explain_change,
             "mode": mode, "captured": self._mode, "acquire": self._lock.acquire,
-            "release": self._lock.release, "run": self._run, "step": self._run_step,
+            "refs": sys.getrefcount, "renew": self._call_anew, "release": self._lock.release, "run": self._run, "step": self._run_step,
             "Elsewhere": Elsewhere, "quietly": _make_quiet_context().run,
             "mark": mark_all_changed([a for a in self._changed if isinstance(a, np.ndarray)]),
         }  # fmt: skip
+        # Someone keeps a gradient of an earlier step, which this one would overwrite.
+        count = range(len(self._left))
+        scope |= {f"m{i}": self._left[i][0] for i in count}
+        scope |= {f"g{i}": self._left[i][1] for i in count}
+        held = " or ".join(f"refs(g{i}) > r{i} + (m{i}.grad is g{i})" for i in count) or "False"
         arguments = ", ".join(heads)
         lines = [
             f"def call({arguments}):",
             *checks,
             f"    if not ({condition}): explain()",
+            f"    if {held}: return renew({arguments})",
             f"    if mode() is not captured or not acquire(False): return step({arguments})",
             "    try:",
             f"        return quietly(run, {arguments})",
@@ -209,10 +223,15 @@ class Program:
             "    finally:",
             "        release()",
             "        mark()",
+            *(f"r{i} = refs(g{i})" for i in count),  # as many as the program itself has
         ]
         exec(compile("\n".join(lines), "<call of a captured step>", "exec"), scope)
         call: Callable[..., Any] = scope["call"]
         return call
+
+    def _call_anew(self, *arguments: Any) -> Any:
+        self._renew()
+        return self._call(*arguments)
 
     def _found_unchanged(self) -> tuple[str, dict[str, Any]]:
         """Return a condition under which all that the step found is still there, and its scope."""

@@ -76,7 +76,8 @@ def _key(array: Array) -> tuple[Any, ...]:
 class Recorder:
     """Writes down the calls of one step."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeps_results: bool = False) -> None:
+        self.keeps_results = keeps_results
         self.lines: list[Line] = []
         self.values: list[Value] = []
         self.constants: dict[Value, int] = {}  # with a checksum of each
@@ -168,6 +169,24 @@ class Recorder:
 
     # Lines
 
+    def append(self, line: Line) -> None:
+        """Write down a line."""
+        line.number = len(self.lines)
+        shown = line.changes[0] if line.changes else line.result
+        if self.keeps_results and shown is not None and shown.array is not None:
+            line.after = shown.array.copy()
+        self.lines.append(line)
+
+    def release(self) -> None:
+        """Forget the arrays, which told the values apart; constants keep theirs."""
+        for value in self.values:
+            if value.role == "computed":
+                value.array = None
+        self._by_memory.clear()
+        self._homes.clear()
+        self._owners.clear()
+        self.of_nodes.clear()
+
     def record(self, line: Line, result: Any) -> Any:
         """Write down a line, and return its result as a recorded one."""
         line.place = find_place()
@@ -188,7 +207,7 @@ class Recorder:
         value.varies = line.function in _VARYING or any(v.varies for v in line.reads())
         self._remember(value)
         line.result = value
-        self.lines.append(line)
+        self.append(line)
         return self._wrap(value)
 
     def _record_several(self, line: Line, results: Any) -> Any:
@@ -197,7 +216,7 @@ class Recorder:
         whole.hint = line.place.target or "parts"
         self.values.append(whole)
         line.result = whole
-        self.lines.append(line)
+        self.append(line)
         parts = [
             self.record(Line("item", "", (whole, i)), part) for i, part in enumerate(results)
         ]
@@ -212,7 +231,7 @@ class Recorder:
         if value.home.role == "constant":
             value = self._thaw(value, target, line)
         line.changes = (value,)
-        self.lines.append(line)
+        self.append(line)
 
     def before_change(self, target: Array) -> None:
         """Keep what a constant holds before a call changes it."""
@@ -232,7 +251,7 @@ class Recorder:
         self.values.append(fresh)
         if isinstance(target, Traced):
             target.value = fresh
-        self.lines.append(Line("thaw", "", (value,), result=fresh, place=line.place))
+        self.append(Line("thaw", "", (value,), result=fresh, place=line.place))
         line.args = _replaced(line.args, value, fresh)
         return fresh
 
@@ -265,7 +284,7 @@ class Recorder:
             else:
                 self._rename(known, value, target)
             line.result = value
-            self.lines.append(line)
+            self.append(line)
             return
         self.record_change(line, target)
         line.options["out"] = line.changes[0]
@@ -285,7 +304,7 @@ class Recorder:
 
     def check(self, value: Value, expected: bool) -> None:
         """Write down that a branch of the library was taken because a value was `expected`."""
-        self.lines.append(Line("check", "", (value,), place=find_place(), expected=expected))
+        self.append(Line("check", "", (value,), place=find_place(), expected=expected))
 
     def finish(self) -> None:
         """Raise a GraphError if a constant was changed where the recorder could not see it."""
@@ -500,7 +519,7 @@ class Traced(Recorded):
         value.hint = find_place().target
         tape.values.append(value)
         line = Line("number", "item", (tape.value_of(source),), result=value, place=find_place())
-        tape.lines.append(line)
+        tape.append(line)
         return _as_number(plain(source).item(), value)
 
     def __bool__(self) -> bool:
@@ -671,7 +690,7 @@ def _decide(answer: bool, call: str, *args: Any) -> bool:
         value = Value("computed")
         tape.values.append(value)
         written = tape.written(args)
-        tape.lines.append(Line("number", call, tuple(written), result=value, place=find_place()))
+        tape.append(Line("number", call, tuple(written), result=value, place=find_place()))
         tape.check(value, answer)
     return answer
 
@@ -701,7 +720,7 @@ def _compute(function: Any, symbol: str, is_question: bool, args: tuple[Any, ...
     value = Value("computed")
     value.hint = find_place().target
     tape.values.append(value)
-    tape.lines.append(
+    tape.append(
         Line("number", symbol, tuple(tape.written(args)), result=value, place=find_place())
     )
     return _as_number(result, value)

@@ -13,7 +13,7 @@ from .state import Setting
 from .tape import Line, Value
 from .write import Names, Spelling, spell_result, values_in_result
 
-__all__ = ["Elsewhere", "compile_lines"]
+__all__ = ["Elsewhere", "compile_lines", "with_bits"]
 
 
 class Elsewhere(Exception):  # noqa: N818 - it is not an error
@@ -44,6 +44,7 @@ class _Buffers:
         for i, line in enumerate(lines):
             for value in (*line.reads(), *line.changes):
                 self.last[value.home] = i
+        self.lasting = lasting
         for value in lasting:
             self.last[value.home] = len(lines)
         self._blocks: list[tuple[int, Array, int]] = []  # until which line, memory, number
@@ -56,6 +57,10 @@ class _Buffers:
     def _place(self, i: int, line: Line, value: Value) -> None:
         order = _dense_order(value)
         if order is None or value.dtype is None:
+            return
+        if value in self.lasting and value.strides == _strides_of(value):
+            # An array that owns its memory: so one can tell whether others hold it, too.
+            self.arrays[value] = np.empty(value.shape, value.dtype)
             return
         block = self._take_over(i, line, value)
         if block is None:
@@ -90,9 +95,9 @@ class _Buffers:
 def _takes_out(line: Line) -> bool:
     value = line.result
     assert value is not None
-    if value.role != "computed" or value.array is None or not value.shape or value.varies:
+    if value.role != "computed" or not value.is_array or value.varies or not math.prod(value.shape):
         return False
-    if not value.array.size:
+    if not value.shape:
         return False
     if line.form == "function":
         name = line.call
@@ -103,6 +108,13 @@ def _takes_out(line: Line) -> bool:
     if line.form == "method":
         return line.call in _METHODS_WITH_OUT or line.call in _COPIES
     return line.form == "thaw"
+
+
+def _strides_of(value: Value) -> tuple[int, ...]:
+    """Return the strides that an array of this shape has in C order."""
+    assert value.dtype is not None
+    sizes = [math.prod(value.shape[k + 1 :]) for k in range(len(value.shape))]
+    return tuple(size * value.dtype.itemsize for size in sizes)
 
 
 def _dense_order(value: Value) -> list[int] | None:
@@ -199,11 +211,10 @@ def with_bits(lines: list[Line]) -> list[Line]:
             found.append(line)
             continue
         condition, x, _ = line.args
-        assert value.dtype is not None and value.array is not None
+        assert value.dtype is not None
         integers = _INTEGERS[value.dtype.itemsize]
-        bits = Value("computed", x.array.view(integers))
+        bits, product = _as_integers(x, integers), _as_integers(value, integers)
         bits.home = x.home
-        product = Value("computed", value.array.view(integers))
         found.append(Line("method", "view", (x, integers), result=bits))
         multiply = Line("function", "np.multiply", (bits, condition), result=product)
         multiply.function = np.multiply
@@ -218,6 +229,13 @@ def with_bits(lines: list[Line]) -> list[Line]:
     return found
 
 
+def _as_integers(value: Value, integers: Any) -> Value:
+    bits = Value("computed")
+    bits.shape, bits.strides, bits.dtype = value.shape, value.strides, np.dtype(integers)
+    bits.is_array = True
+    return bits
+
+
 def _chooses_or_zero(line: Line, value: Value) -> bool:
     if len(line.args) != 3 or line.options or value.home is not value or value.dtype is None:
         return False
@@ -225,7 +243,7 @@ def _chooses_or_zero(line: Line, value: Value) -> bool:
     if not isinstance(x, Value) or not isinstance(condition, Value) or type(zero) is not int or zero:
         return False
     same = x.dtype == value.dtype and x.shape == value.shape
-    integers = x.array is not None and value.shape and value.dtype.kind == "f"
+    integers = x.is_array and value.shape and value.dtype.kind == "f"
     return bool(
         same and integers and condition.dtype == np.bool_ and value.dtype.itemsize in _INTEGERS
     )
@@ -238,8 +256,10 @@ def compile_lines(
     settings: dict[Value, Setting],
     result: Any,
     gradients: list[tuple[Any, Value | None]],
-) -> Callable[..., Any]:
-    """Return a function of the step's arguments that runs the lines.
+) -> tuple[Callable[..., Any], list[tuple[Any, Array]]]:
+    """Return a function of the step's arguments that runs the lines, and what it leaves behind.
+
+    These are nodes with their gradients, as far as they are in memory of the program's own.
 
     Parameters
     ----------
@@ -251,7 +271,6 @@ def compile_lines(
     gradients : for each parameter's node, the value of its gradient after the step, or None
     """
     first, lines = settings_first(lines)
-    lines = with_bits(lines)
     returned = values_in_result(result)
     lasting = {value for _, value in gradients if value is not None}
     buffers = _Buffers(lines, {value.home for value in returned}, lasting)
@@ -291,7 +310,12 @@ def compile_lines(
     exec(compile(text, "<captured step>", "exec"), writer.scope)
     run: Callable[..., Any] = writer.scope["run"]
     run.__doc__ = text
-    return run
+    left = [
+        (node, buffers.arrays[value])
+        for node, value in gradients
+        if value is not None and value in buffers.arrays
+    ]
+    return run, left
 
 
 def _gradient(value: Value | None, names: Names) -> str:

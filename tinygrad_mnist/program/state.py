@@ -85,6 +85,7 @@ class Found:
         self.held: list[Slot] = []  # modules and Tensors, which must stay the same objects
         self.settings: list[Setting] = []
         self.optimizers: list[Optimizer] = []
+        self.attributes: list[tuple[str, dict[str, Any], frozenset[str]]] = []  # of objects
         self.containers: list[tuple[str, Any, int]] = []  # with their lengths
 
 
@@ -179,6 +180,7 @@ class _Walk:
         if isinstance(thing, Module) and _holds_weights(thing):
             suffix, self.layers = str(self.layers), self.layers + 1
         attributes = getattr(thing, "__dict__", {})
+        self.found.attributes.append((type(thing).__name__, attributes, frozenset(attributes)))
         short = {"weight": "w", "bias": "b"} if suffix else {}
         parts: list[Any] = [
             (f"{short[key]}{suffix}" if key in short else key, Entry(attributes, key), part)

@@ -28,6 +28,7 @@ class Value:
         self.shape: tuple[int, ...] = () if array is None else array.shape
         self.dtype = None if array is None else array.dtype
         self.strides: tuple[int, ...] = () if array is None else array.strides
+        self.is_array = array is not None
         self.home: Value = self  # the value whose memory it shares
         self.name = name
         self.hint = ""  # what the kernel calls it
@@ -79,6 +80,8 @@ class Line:
     place: Place = Place()
     function: Any = None
     expected: bool = True
+    number: int = -1  # its place on the tape
+    after: Any = None  # a copy of its result, or of what it has changed, where one was asked for
     gradient_of: Value | None = None  # of what its result, or what it changes, is the gradient now
 
     def reads(self) -> list[Value]:

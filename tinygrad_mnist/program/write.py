@@ -34,7 +34,8 @@ _TIGHT, _LOOSE = 20, 0
 _RESULTS = {
     "linear": "z", "matmul": "z", "conv2d": "z", "conv1d": "z", "relu": "h", "sigmoid": "h",
     "tanh": "h", "gelu": "h", "silu": "h", "elu": "h", "leaky_relu": "h", "softplus": "h",
-    "cross_entropy_of_labels": "loss", "cross_entropy_of_probabilities": "loss", "mse": "loss",
+    "softmax_cross_entropy_of_labels": "loss", "softmax_cross_entropy_of_probabilities": "loss",
+    "mse": "loss",
     "sigmoid_cross_entropy": "loss", "l1": "loss", "huber": "loss", "max_pool2d": "pooled",
     "avg_pool2d": "pooled", "normalize": "normal", "dropout": "dropped",
     "scaled_dot_product_attention": "attended", "take": "rows_taken", "getitem": "part",
