@@ -243,8 +243,12 @@ def _check_places(found: Found, lent: dict[int, Any]) -> None:
                 raise _changed(slot.name, "an array; write into the one that is there")
     for number in found.numbers:
         now = number.entry.get()
-        if now is not number.number and not (now == number.number and type(now) is type(number.number)):
-            raise _changed(number.name, "a Python number, which a program cannot count; do it outside")
+        if now is not number.number and not (
+            now == number.number and type(now) is type(number.number)
+        ):
+            raise _changed(
+                number.name, "a Python number, which a program cannot count; do it outside"
+            )
     for slot in found.held:
         if slot.entry.get() is not slot.thing:
             raise _changed(slot.name, "a Tensor or a module; write into its data")

@@ -42,7 +42,11 @@ def bare(result: Any) -> Any:
     if isinstance(result, dict):
         return {key: bare(part) for key, part in result.items()}
     if isinstance(result, (tuple, list)):
-        return type(result)(map(bare, result)) if type(result) in (tuple, list) else tuple(map(bare, result))
+        return (
+            type(result)(map(bare, result))
+            if type(result) in (tuple, list)
+            else tuple(map(bare, result))
+        )
     return result
 
 
@@ -105,7 +109,9 @@ class Trial:
         self.prepare(gradients)
         return record(self.step, self.examples, self.inputs, self.found, keeps_results)
 
-    def compare(self, run: Callable[..., Any], expected: tuple[Any, list[Array], list[Any]]) -> bool:
+    def compare(
+        self, run: Callable[..., Any], expected: tuple[Any, list[Array], list[Any]]
+    ) -> bool:
         """Return whether the program does the same to the state, and returns the same."""
         self.prepare()
         try:
@@ -147,7 +153,9 @@ def _other_state(array: Array, level: int) -> Array:
         noise = np.sin(np.arange(1, array.size + 1)).reshape(array.shape) ** 2
         return np.asarray(array * (1 + 0.01 * noise) + 0.001 * noise).astype(array.dtype)
     if array.dtype.kind in "iu":
-        return np.asarray(array + 1 if array.ndim == 0 else np.roll(array, 1, 0)).astype(array.dtype)
+        return np.asarray(array + 1 if array.ndim == 0 else np.roll(array, 1, 0)).astype(
+            array.dtype
+        )
     return array.copy()
 
 
@@ -157,7 +165,9 @@ def check_same_calls(first: list[Line], second: list[Line]) -> None:
     for one, other in zip(first, second, strict=False):
         if (one.form, one.call, one.expected) != (other.form, other.call, other.expected):
             raise _diverges(one)
-        if not _match(one.args, other.args, partner) or not _match(one.options, other.options, partner):
+        if not _match(one.args, other.args, partner) or not _match(
+            one.options, other.options, partner
+        ):
             raise GraphError(
                 "program: a number or an array was computed from values where recording cannot "
                 f"see it (np.asarray, float(), math functions), and would be frozen: it is used by "

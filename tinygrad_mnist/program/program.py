@@ -242,7 +242,9 @@ class Program:
         parts = []
         for i, (entry, thing) in enumerate(held):
             scope |= {f"h{i}": entry.holder, f"t{i}": thing}
-            place = f"[{entry.key!r}]" if isinstance(entry.holder, (dict, list)) else f".{entry.key}"
+            place = (
+                f"[{entry.key!r}]" if isinstance(entry.holder, (dict, list)) else f".{entry.key}"
+            )
             parts.append(f"h{i}{place} is t{i}")
         for i, (_, tensor) in enumerate(found.tensors):
             scope |= {f"p{i}": tensor, f"d{i}": tensor.data, f"n{i}": tensor.node}
@@ -266,7 +268,10 @@ class Program:
             if len(container) != length:
                 raise _outdated(f"{name} had {length} entries and has {len(container)} now")
         for name, tensor in found.tensors:
-            if tensor.data is not self._memory[id(tensor)] or tensor.node is not self._nodes[id(tensor)]:
+            if (
+                tensor.data is not self._memory[id(tensor)]
+                or tensor.node is not self._nodes[id(tensor)]
+            ):
                 raise _outdated(f"{name} has got another dtype, or was frozen or freed")
 
     def _accept(self, i: int, given: Any) -> Any:

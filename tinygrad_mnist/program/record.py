@@ -217,9 +217,7 @@ class Recorder:
         self.values.append(whole)
         line.result = whole
         self.append(line)
-        parts = [
-            self.record(Line("item", "", (whole, i)), part) for i, part in enumerate(results)
-        ]
+        parts = [self.record(Line("item", "", (whole, i)), part) for i, part in enumerate(results)]
         return type(results)(parts) if type(results) in (tuple, list) else type(results)(*parts)
 
     def record_change(self, line: Line, target: Array) -> None:
@@ -474,9 +472,7 @@ class Traced(Recorded):
             target = plain(self)[plain(index)]
             if isinstance(target, np.ndarray) and _key(target) == _key(plain(value)):
                 return
-        line = Line(
-            "put", "", (tape.value_of(self), tape.written(index), tape.written(value))
-        )
+        line = Line("put", "", (tape.value_of(self), tape.written(index), tape.written(value)))
         plain(self)[plain(index)] = plain(value)
         tape.record_change(line, self)
 
@@ -720,9 +716,7 @@ def _compute(function: Any, symbol: str, is_question: bool, args: tuple[Any, ...
     value = Value("computed")
     value.hint = find_place().target
     tape.values.append(value)
-    tape.append(
-        Line("number", symbol, tuple(tape.written(args)), result=value, place=find_place())
-    )
+    tape.append(Line("number", symbol, tuple(tape.written(args)), result=value, place=find_place()))
     return _as_number(result, value)
 
 

@@ -51,7 +51,12 @@ class _Buffers:
         self._of: dict[Value, Array] = {}
         for i, line in enumerate(lines):
             value = line.result
-            if value is not None and value.home is value and value not in fixed and _takes_out(line):
+            if (
+                value is not None
+                and value.home is value
+                and value not in fixed
+                and _takes_out(line)
+            ):
                 self._place(i, line, value)
 
     def _place(self, i: int, line: Line, value: Value) -> None:
@@ -173,7 +178,9 @@ class _Writer:
             if line.changes and isinstance(line.function, np.ufunc) and "out" in line.options:
                 return [self.spelling.expression(line)[0]]
             if value in self.changed and value is not None and value.shape == ():
-                return [f"{self.names.names[value]} = np.asarray({self.spelling.expression(line)[0]})"]
+                return [
+                    f"{self.names.names[value]} = np.asarray({self.spelling.expression(line)[0]})"
+                ]
             return [self.spelling.statement(line)]
         return self.into_buffer(line, value)
 
@@ -240,7 +247,12 @@ def _chooses_or_zero(line: Line, value: Value) -> bool:
     if len(line.args) != 3 or line.options or value.home is not value or value.dtype is None:
         return False
     condition, x, zero = line.args
-    if not isinstance(x, Value) or not isinstance(condition, Value) or type(zero) is not int or zero:
+    if (
+        not isinstance(x, Value)
+        or not isinstance(condition, Value)
+        or type(zero) is not int
+        or zero
+    ):
         return False
     same = x.dtype == value.dtype and x.shape == value.shape
     integers = x.is_array and value.shape and value.dtype.kind == "f"
@@ -323,7 +335,13 @@ def _gradient(value: Value | None, names: Names) -> str:
         return "None"
     # Others may write into a gradient, so it must not be a constant.
     name = names.names[value]
-    return f"{name}.copy()" if value.role == "constant" else f"np.asarray({name})" if value.is_scalar else name
+    return (
+        f"{name}.copy()"
+        if value.role == "constant"
+        else f"np.asarray({name})"
+        if value.is_scalar
+        else name
+    )
 
 
 def _returned(value: Value, name: str) -> str:

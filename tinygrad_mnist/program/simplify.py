@@ -84,7 +84,9 @@ def without_changes(lines: list[Line]) -> tuple[list[Line], dict[Value, Value]]:
     earlier: dict[Value, Value] = {}
     found = []
     for line in lines:
-        line = replace(line, args=_renamed(line.args, latest), options=_renamed(line.options, latest))
+        line = replace(
+            line, args=_renamed(line.args, latest), options=_renamed(line.options, latest)
+        )
         target = line.changes[0] if line.changes else None
         if target is not None and _is_whole_ufunc(line, target) and target not in viewed:
             new = Value("computed", target.array, target.name)
@@ -107,7 +109,11 @@ def without_changes(lines: list[Line]) -> tuple[list[Line], dict[Value, Value]]:
 
 
 def _is_whole_ufunc(line: Line, target: Value) -> bool:
-    if not isinstance(line.function, np.ufunc) or target.role != "computed" or target.home is not target:
+    if (
+        not isinstance(line.function, np.ufunc)
+        or target.role != "computed"
+        or target.home is not target
+    ):
         return False
     types = [v.dtype for v in line.reads() if v.dtype is not None]
     return bool(types) and np.result_type(*types) == target.dtype
@@ -150,7 +156,9 @@ def fold(lines: list[Line], named: set[Value], earlier: dict[Value, Value]) -> s
         if value is None or value in named or line.form == "thaw" or line.changes:
             continue
         places = [lands[u] for u in uses[value]]
-        if line.form == "draw" and any(other.form == "draw" for other in lines[i + 1 : max([*places, i]) + 1]):
+        if line.form == "draw" and any(
+            other.form == "draw" for other in lines[i + 1 : max([*places, i]) + 1]
+        ):
             continue  # the order of draws stays
         is_view = value.home is not value and value not in earlier
         if not (is_view and line.call in _VIEWS):

@@ -1,5 +1,6 @@
 """What a step can reach: parameters, buffers, optimizers, generators, and numbers it may read."""
 
+import dis
 import functools
 import inspect
 import sys
@@ -287,7 +288,9 @@ def _variables(function: types.FunctionType) -> Any:
             found.append((name, Entry(cell, "cell_contents"), cell.cell_contents))
         except ValueError:  # it has no value yet
             continue
-    defaults = list(zip(_arguments_with_defaults(function), function.__defaults__ or (), strict=True))
+    defaults = list(
+        zip(_arguments_with_defaults(function), function.__defaults__ or (), strict=True)
+    )
     found += [(name, None, part) for name, part in defaults]
     keywords = function.__kwdefaults__ or {}
     found += [(name, Entry(keywords, name), part) for name, part in keywords.items()]
@@ -295,14 +298,13 @@ def _variables(function: types.FunctionType) -> Any:
     names = [] if _is_library(function) else _names_in(function.__code__)
     scope = function.__globals__
     for name in names:
-        if name not in scope:
-            continue
-        part = scope[name]
+        part = scope.get(name)
         if isinstance(part, types.ModuleType):
             if _top(part.__name__) not in _FOREIGN | {_LIBRARY} | sys.stdlib_module_names:
                 inner = vars(part)
-                found += [(n, Entry(inner, n), inner[n]) for n in names if n in inner]
-        else:
+                read = function.__code__.co_names  # attributes, too
+                found += [(n, Entry(inner, n), inner[n]) for n in read if n in inner]
+        elif name in scope:
             found.append((name, Entry(scope, name), part))
     return iter(found)
 
@@ -314,8 +316,9 @@ def _arguments_with_defaults(function: types.FunctionType) -> list[str]:
 
 
 def _names_in(code: types.CodeType) -> list[str]:
-    """Return the names of globals and attributes in a function, and in functions inside it."""
-    names = dict.fromkeys(code.co_names)
+    """Return the names of globals that a function reads, or a function inside it."""
+    loaded = (i for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
+    names = dict.fromkeys(instruction.argval for instruction in loaded)
     for constant in code.co_consts:
         if inspect.iscode(constant):
             names |= dict.fromkeys(_names_in(constant))

@@ -308,7 +308,9 @@ def _name_constant(array: Array) -> str:
 def write(
     lines: list[Line],
     operations: dict[str, str],
-    arguments: list[Value], others: list[Value], defaults: dict[Value, Any],
+    arguments: list[Value],
+    others: list[Value],
+    defaults: dict[Value, Any],
     result: Any,
     gradients: list[Value],
 ) -> tuple[str, dict[int, Line]]:
