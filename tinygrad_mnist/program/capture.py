@@ -11,9 +11,11 @@ from ..arrays import Array
 from ..errors import GraphError
 from ..graph import Node
 from ..tensor import Tensor, exchange, from_numpy, unwrap
-from .record import Count, Number, Recorder, Traced, plain, recording
-from .state import Entry, Found, Setting
-from .tape import Value
+from .calls import plain
+from .recorder import Recorder, recording
+from .state import Found, Setting
+from .tape import Bare, Value
+from .traced import Traced
 
 __all__ = ["Example", "Recording", "Snapshot", "record", "values_of"]
 
@@ -271,7 +273,7 @@ def values_of(result: Any, tape: Recorder) -> Any:
     """Return what a step returned, with values in place of Tensors, arrays and recorded numbers."""
     if isinstance(result, (Tensor, np.ndarray)):
         return tape.value_of(unwrap(result))
-    if isinstance(result, (Number, Count)):
+    if isinstance(result, Bare):
         return result.value
     if isinstance(result, dict):
         return {key: values_of(part, tape) for key, part in result.items()}

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import GraphError
-from ..tensor import Tensor, from_numpy, unwrap
+from ..tensor import Tensor, from_numpy
 from .capture import Example, Recording, Snapshot, record, write_setting
 from .run import Elsewhere
 from .state import Found

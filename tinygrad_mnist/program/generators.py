@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from .record import active, plain
+from .calls import active, plain
 from .tape import Line, Value, user_line
 
 __all__ = ["DrawnFrom", "stand_in"]

@@ -14,7 +14,17 @@ import numpy as np
 
 from ..arrays import Array
 
-__all__ = ["Line", "Place", "Role", "Value", "find_place", "in_user_code", "user_line", "values_in"]
+__all__ = [
+    "Bare",
+    "Line",
+    "Place",
+    "Role",
+    "Value",
+    "find_place",
+    "in_user_code",
+    "user_line",
+    "values_in",
+]
 
 Role = Literal["argument", "state", "setting", "constant", "computed"]
 
@@ -39,6 +49,13 @@ class Value:
 
     def __repr__(self) -> str:
         return self.name or self.hint or f"<{self.role} {self.dtype}{list(self.shape)}>"
+
+
+class Bare:
+    """What stands for a Python number, and knows its value on the tape."""
+
+    value: Value
+    bare: Any
 
 
 @dataclass(frozen=True)
