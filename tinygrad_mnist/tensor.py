@@ -98,12 +98,10 @@ class Tensor(Methods):
     def data(self, value: TensorLike) -> None:
         # `t.data -= ...` ends by assigning the array to itself: the work is already done in place.
         if value is not self._array:
-            value = np.asanyarray(refuse_mask(unwrap(value)))
-            if value.shape not in ((), self._array.shape):
-                raise ShapeError(
-                    f"data: expected an array of shape {self.shape}, got {value.shape}"
-                )
-            self._array[...] = value
+            new: Array = np.asanyarray(refuse_mask(unwrap(value)))
+            if new.shape not in ((), self._array.shape):
+                raise ShapeError(f"data: expected an array of shape {self.shape}, got {new.shape}")
+            self._array[...] = new
         mark_changed(self._array)
 
     @property

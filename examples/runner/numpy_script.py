@@ -3,8 +3,6 @@
 import inspect
 import textwrap
 
-import numpy as np
-
 from tinygrad_mnist import no_grad, program
 
 # How the initial weights are drawn; `i` and `o` are the sizes of inputs and outputs.

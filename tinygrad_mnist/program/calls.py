@@ -44,6 +44,7 @@ def key_of(array: Array) -> tuple[Any, ...]:
 
 
 def refuse(what: str) -> GraphError:
+    """Return the error for something that depends on the values of an array."""
     return GraphError(
         f"program: {what} depends on the values of an array, so the program would not be the same "
         f"for other values, in {user_line()}; use where() or another operation on whole arrays, or "
@@ -54,6 +55,7 @@ def refuse(what: str) -> GraphError:
 def call_ufunc(
     ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], out: Any, options: dict[str, Any]
 ) -> Any:
+    """Run a ufunc, as NumPy asks an array or a number that meets one, and write it down."""
     if any(isinstance(x, Tensor) for x in (*inputs, *(out or ()))):
         return NotImplemented
     run: Callable[..., Any] = getattr(ufunc, method)

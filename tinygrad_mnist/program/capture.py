@@ -107,11 +107,11 @@ class Snapshot:
 
 def write_setting(setting: Setting, value: Any) -> None:
     """Give a hyper-parameter another value, whatever its range."""
-    if setting.index is None:
+    if setting.place is None:
         setting.settings[setting.key] = value
         return
     pair = list(setting.settings[setting.key])
-    pair[setting.index] = value
+    pair[setting.place] = value
     setting.settings[setting.key] = tuple(pair)
 
 
@@ -169,7 +169,7 @@ def _lend_argument(recording_: Recording, example: Example, thing: Any) -> Any:
 
 
 def _lend(recording_: Recording, found: Found, stack: ExitStack) -> dict[int, Any]:
-    """Put recorded arrays, numbers and generators where the step finds them, for as long as it runs.
+    """Put recorded arrays, numbers and generators where the step finds them, while it runs.
 
     Return what was put at each place of an array or a generator.
     """

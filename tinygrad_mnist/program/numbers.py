@@ -54,6 +54,7 @@ class Count(_Arithmetic, int):
 
 
 def as_number(number: Any, value: Value) -> Any:
+    """Return a Python number as a recorded one, which stands for a value; a bool as it is."""
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         return number
     kind: Any = Number if isinstance(number, float) else Count
@@ -114,7 +115,7 @@ for _name, _function, _symbol in (
     ("ge", operator.ge, ">="), ("eq", operator.eq, "=="), ("ne", operator.ne, "!="),
 ):  # fmt: skip
     _add_operator(_name, _function, _symbol, True)
-for _name, _function, _symbol in (("neg", operator.neg, "-"), ("abs", abs, "abs")):
-    _add_operator(_name, _function, _symbol, False)
+for _name, _one, _symbol in (("neg", operator.neg, "-"), ("abs", abs, "abs")):
+    _add_operator(_name, _one, _symbol, False)
 for _kind in (Number, Count):
-    _kind.__hash__ = lambda self: hash(self.bare)  # type: ignore[method-assign,assignment]
+    _kind.__hash__ = lambda self: hash(self.bare)  # type: ignore[method-assign]

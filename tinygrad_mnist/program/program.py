@@ -1,5 +1,6 @@
 """Program: a training step as straight-line NumPy, and the check that it is exactly that step."""
 
+import functools
 import os
 import sys
 import threading
@@ -147,7 +148,7 @@ class Program:
         self._order = [*others.values(), *(setting.read() for setting in settings.values())]
         fast = with_bits(lines)
         parts = (recording.arguments, others, settings, recording.result, recording.gradients)
-        self._compile = lambda: compile_lines(fast, *parts)
+        self._compile = functools.partial(compile_lines, fast, *parts)
         self._renew()
 
     def _renew(self) -> None:
@@ -200,8 +201,9 @@ class Program:
         scope |= {
             "ndarray": np.ndarray, "accept": self._accept, "explain": self._explain_change,
             "mode": mode, "captured": self._mode, "acquire": self._lock.acquire,
-            "refs": sys.getrefcount, "renew": self._call_anew, "release": self._lock.release, "run": self._run, "step": self._run_step,
-            "Elsewhere": Elsewhere, "quietly": _make_quiet_context().run,
+            "release": self._lock.release, "run": self._run, "step": self._run_step,
+            "refs": sys.getrefcount, "renew": self._call_anew, "Elsewhere": Elsewhere,
+            "quietly": _make_quiet_context().run,
             "mark": mark_all_changed([a for a in self._changed if isinstance(a, np.ndarray)]),
         }  # fmt: skip
         # Someone keeps a gradient of an earlier step, which this one would overwrite.

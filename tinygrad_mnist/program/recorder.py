@@ -102,8 +102,9 @@ class Recorder:
         return value
 
     def _is_unchanged(self, constant: Value, x: Array) -> bool:
-        """Return whether a constant is what it was when it was met first, so that it is the same."""
-        return constant in self.constants or constant.array.tobytes() == x.tobytes()  # type: ignore[union-attr]
+        """Return whether a constant is what it was when it was met first."""
+        assert constant.array is not None
+        return constant in self.constants or constant.array.tobytes() == x.tobytes()
 
     def written(self, x: Any) -> Any:
         """Return an argument as the tape holds it: values in place of arrays and numbers."""

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from .names import Names
 from .simplify import settings_first
 from .state import Setting
 from .tape import Line, Value
-from .write import Names, Spelling, spell_result, values_in_result
+from .write import Spelling, spell_result, values_in_result
 
 __all__ = ["Elsewhere", "compile_lines", "with_bits"]
 
@@ -42,11 +43,9 @@ class _Buffers:
         self.arrays: dict[Value, Array] = {}
         self.last: dict[Value, int] = {}
         for i, line in enumerate(lines):
-            for value in (*line.reads(), *line.changes):
-                self.last[value.home] = i
+            self.last |= {used.home: i for used in (*line.reads(), *line.changes)}
         self.lasting = lasting
-        for value in lasting:
-            self.last[value.home] = len(lines)
+        self.last |= {value.home: len(lines) for value in lasting}
         self._blocks: list[tuple[int, Array, int]] = []  # until which line, memory, number
         self._of: dict[Value, Array] = {}
         for i, line in enumerate(lines):
@@ -80,12 +79,13 @@ class _Buffers:
         elementwise = isinstance(line.function, np.ufunc) and line.function.signature is None
         if not elementwise and not (line.form == "method" and line.call == "clip"):
             return None
+        layout = (value.shape, value.dtype, value.strides)
+        homes = [operand.home for operand in line.reads()]
         for operand in line.reads():
-            same = (operand.shape, operand.dtype, operand.strides)
-            if operand in self._of and self.last[operand] == i and operand.home is operand:
-                if same == (value.shape, value.dtype, value.strides):
-                    if sum(other.home is operand for other in line.reads()) == 1:
-                        return self._of[operand]
+            ends_here = operand in self._of and self.last[operand] == i
+            fits = (operand.shape, operand.dtype, operand.strides) == layout
+            if ends_here and fits and homes.count(operand) == 1:
+                return self._of[operand]
         return None
 
     def _find(self, i: int, value: Value) -> Array:
@@ -306,15 +306,15 @@ def compile_lines(
         writer.fix(value, value.array)
     body = [
         f"{names.names[value]} = {writer.put('settings', setting.settings)}[{setting.key!r}]"
-        + ("" if setting.index is None else f"[{setting.index}]")
+        + ("" if setting.place is None else f"[{setting.place}]")
         for value, setting in settings.items()
     ]
     body += dict.fromkeys(text for line in first for text in writer.statements(line))
     writer.changed = {value.home for line in lines for value in line.changes}
     main = [text for line in lines for text in writer.statements(line)]
     body += _guarded(main, lines, writer, others)
-    for node, value in gradients:
-        body.append(f"{writer.put('node', node)}.grad = {_gradient(value, names)}")
+    for node, gradient in gradients:
+        body.append(f"{writer.put('node', node)}.grad = {_gradient(gradient, names)}")
     answer = spell_result(result, lambda value: _returned(value, names.names[value]))
     body.append(f"return {answer}")
     head = ", ".join(names.names[value] for value in arguments)

@@ -75,8 +75,8 @@ def without_setting_checks(lines: list[Line]) -> list[Line]:
 def without_changes(lines: list[Line]) -> tuple[list[Line], dict[Value, Value]]:
     """Return the lines with `a += b` as the definition of a new value, where nobody can tell.
 
-    That is where no view has been taken of the memory. Also return for each new value the one whose name it
-    takes over.
+    That is where no view has been taken of the memory. Also return for each new value the one
+    whose name it takes over.
     """
     viewed: set[Value] = set()
     hints: dict[Value, str] = {}
@@ -145,8 +145,8 @@ def fold(lines: list[Line], named: set[Value], earlier: dict[Value, Value]) -> s
     """
     uses: dict[Value, list[int]] = defaultdict(list)
     for i, line in enumerate(lines):
-        for value in line.reads():
-            uses[value].append(i)
+        for used in line.reads():
+            uses[used].append(i)
     lands = list(range(len(lines)))  # where a line is written in the end
     parts = [1] * len(lines)
     reads = [{value.home for value in line.reads()} for line in lines]

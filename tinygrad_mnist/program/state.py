@@ -65,12 +65,12 @@ class Setting(NamedTuple):
     name: str
     settings: dict[str, Any]
     key: str
-    index: int | None
+    place: int | None
 
     def read(self) -> Any:
         """Return its present value."""
         value = self.settings[self.key]
-        return value if self.index is None else value[self.index]
+        return value if self.place is None else value[self.place]
 
 
 class Found:
@@ -279,7 +279,7 @@ def _is_ours_or_the_users(kind: type) -> bool:
 
 
 def _variables(function: types.FunctionType) -> Any:
-    """Return what a function reads: variables around it, defaults, and the globals that it names."""
+    """Return what a function reads: variables around it, defaults, and globals."""
     if not _is_ours_or_the_users(function):  # type: ignore[arg-type]
         return iter(())
     found: list[Any] = []

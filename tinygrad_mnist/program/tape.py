@@ -75,7 +75,9 @@ class Place:
 
 @dataclass(eq=False)
 class Line:
-    """One call. `form` says how it is written:
+    """One call.
+
+    `form` says how it is written:
 
     function    np.add(a, b), np.zeros_like(a), ...; args and options are its arguments
     method      a.reshape(3); args[0] is a

@@ -1,5 +1,6 @@
 """Recorded arrays: ndarrays that write down what is done with them, while a step is recorded."""
 
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -47,12 +48,14 @@ class Traced(Recorded):
     ) -> Any:
         return call_ufunc(ufunc, method, inputs, out, options)
 
-    def __array_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]
-    ) -> Any:
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         if any(issubclass(kind, Tensor) for kind in types):
             return NotImplemented
-        run = lambda: function(*plain(args), **{k: plain(v) for k, v in options.items()})  # noqa: E731
+        run: Callable[..., Any] = functools.partial(
+            function, *plain(args), **{name: plain(value) for name, value in options.items()}
+        )
+            *plain(args), **{k: plain(v) for k, v in options.items()}
+        )  # noqa: E731
         tape = active()
         if tape is None or function in _STATIC:
             return run()

@@ -1,19 +1,17 @@
 """Write the lines of a tape as Python that people read."""
 
-import keyword
-import re
 import textwrap
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Array
+from .names import Names, last_of, name_constant
 from .simplify import drop_unused, fold, without_changes, without_setting_checks
 from .tape import Line, Value
 
-__all__ = ["Names", "Spelling", "spell_constant", "spell_result", "values_in_result", "write"]
+__all__ = ["Spelling", "spell_constant", "spell_result", "values_in_result", "write"]
 
 # How a ufunc is written as an operator, and how tightly that binds.
 _OPERATORS = {
@@ -30,17 +28,6 @@ _NUMBER_OPERATORS = {
 _UNARY = {"negative": "-", "invert": "~"}
 _TIGHT, _LOOSE = 20, 0
 
-# What the results of operations are called.
-_RESULTS = {
-    "linear": "z", "matmul": "z", "conv2d": "z", "conv1d": "z", "relu": "h", "sigmoid": "h",
-    "tanh": "h", "gelu": "h", "silu": "h", "elu": "h", "leaky_relu": "h", "softplus": "h",
-    "softmax_cross_entropy_of_labels": "loss", "softmax_cross_entropy_of_probabilities": "loss",
-    "mse": "loss",
-    "sigmoid_cross_entropy": "loss", "l1": "loss", "huber": "loss", "max_pool2d": "pooled",
-    "avg_pool2d": "pooled", "normalize": "normal", "dropout": "dropped",
-    "scaled_dot_product_attention": "attended", "take": "rows_taken", "getitem": "part",
-}  # fmt: skip
-
 Spelled = tuple[str, int]
 
 
@@ -52,7 +39,7 @@ class Spelling:
         self.inside = inside or {}  # the lines of values that are written where they are used
 
     def value(self, value: Value, binding: int = _LOOSE) -> str:
-        """Return a value's name, or the expression in its place, in brackets where it needs them."""
+        """Return a value's name, or the expression in its place, with brackets if need be."""
         if value in self.inside:
             text, tightness = self.expression(self.inside[value])
             return text if tightness >= binding else f"({text})"
@@ -110,6 +97,7 @@ class Spelling:
         return self.number(line)
 
     def function(self, line: Line) -> Spelled:
+        """Return the call of a function of NumPy, as an operator if there is one."""
         name = line.call.removeprefix("np.")
         is_ufunc = isinstance(line.function, np.ufunc)
         if is_ufunc and name in _OPERATORS and len(line.args) == 2 and not line.options:
@@ -121,6 +109,7 @@ class Spelling:
         return f"{line.call}({self.arguments(line.args, line.options)})", _TIGHT
 
     def number(self, line: Line) -> Spelled:
+        """Return arithmetic of Python numbers."""
         args, call = line.args, line.call
         if call == "item":
             return f"{self.value(args[0], _TIGHT)}.item()", _TIGHT
@@ -142,7 +131,7 @@ class Spelling:
         return ", ".join([*map(self.argument, args), *named])
 
     def statement(self, line: Line, earlier: Value | None = None) -> str:
-        """Return a line as a statement; `earlier` is the value that its result takes the place of."""
+        """Return a line as a statement; `earlier` is the value whose name its result takes."""
         if line.form == "put":
             return self.assignment(line)
         if line.form == "check":
@@ -165,6 +154,7 @@ class Spelling:
         return f"{result} = {self.expression(line)[0]}"
 
     def assignment(self, line: Line) -> str:
+        """Return an assignment to a part of an array, as `a[i] -= b` if it is one."""
         array, index, value = line.args
         place = f"{self.value(array, _TIGHT)}[{self.index(index)}]"
         inner = self.inside.get(value) if isinstance(value, Value) else None
@@ -177,6 +167,7 @@ class Spelling:
         return f"{place} = {self.argument(value)}"
 
     def check(self, line: Line) -> str:
+        """Return what ends the program where the library would take another branch."""
         condition = self.value(line.args[0], 5)
         negated = f"not {condition}" if line.expected else self.value(line.args[0])
         what = line.place.section or "the step"
@@ -218,10 +209,10 @@ def spell_constant(array: Array) -> str:
         if first == 0:
             return f"np.zeros({shape}, {kind})"
         return f"np.full({shape}, {_spell_plain(first)}, {kind})"
-    if array.ndim == 1 and array.size and array.dtype.kind in "iu":
-        if (array == np.arange(array.size)).all():
-            short = "" if array.dtype == np.int64 else f", dtype={kind}"
-            return f"np.arange({array.size}{short})"
+    is_range = array.ndim == 1 and array.size and array.dtype.kind in "iu"
+    if is_range and np.array_equal(array, np.arange(array.size)):
+        short = "" if array.dtype == np.int64 else f", dtype={kind}"
+        return f"np.arange({array.size}{short})"
     if array.ndim == 2 and array.size:
         if (array == np.eye(*array.shape)).all():
             return f"np.eye({array.shape[0]}, {array.shape[1]}, dtype={kind})"
@@ -234,72 +225,6 @@ def spell_constant(array: Array) -> str:
     else:
         text = f'np.frombuffer(bytes.fromhex("{flat.tobytes().hex()}"), {kind})'
     return text if array.ndim == 1 else f"{text}.reshape({array.shape})"
-
-
-# Names
-
-
-def _as_name(text: str) -> str:
-    name = re.sub(r"\W+", "_", text).strip("_")
-    if not name or name[0].isdigit():
-        name = f"v{name}"
-    return name + "_" if keyword.iskeyword(name) or name in ("np", "step", "range") else name
-
-
-class Names:
-    """Gives each value a name of its own that says what it is."""
-
-    def __init__(self, given: Iterable[Value]) -> None:
-        self.names: dict[Value, str] = {}
-        self.taken: set[str] = {"np", "step"}
-        for value in given:
-            self.names[value] = self.free(_as_name(value.name))
-
-    def free(self, name: str) -> str:
-        """Return a name that is not taken yet, and take it."""
-        found, number = name, 1
-        while found in self.taken:
-            number += 1
-            found = f"{name}_{number}" if name[-1].isdigit() else f"{name}{number}"
-        self.taken.add(found)
-        return found
-
-    def name_results(self, values: list[Value], latest: dict[Value, Value]) -> None:
-        """Name values in the order in which they are computed; those of one kind are numbered."""
-        bases = {value: _base(value) for value in values}
-        counts = Counter(base for v, base in bases.items() if v.hint.startswith("result of"))
-        numbers: Counter[str] = Counter()
-        later = []
-        first_of = {_last(value, latest): value for value in values}
-        for value in values:
-            base = bases[value]
-            if value.gradient_of is not None:
-                later.append(value)
-                continue
-            if counts[base] > 1 and base in {"z", "h"} and value.hint.startswith("result of"):
-                self.names[value] = self.free(f"{base}{numbers[base]}")
-                numbers[base] += 1
-            else:
-                self.names[value] = self.free(base)
-        for value in later:
-            assert value.gradient_of is not None
-            of = self.names.get(value.gradient_of, "")
-            of = of or self.names.get(first_of.get(_last(value.gradient_of, latest), value), "x")
-            self.names[value] = self.free(f"g{of}{'T' if value.is_turned else ''}")
-
-
-def _base(value: Value) -> str:
-    hint = value.hint
-    if hint.startswith("result of "):
-        operation = hint.removeprefix("result of ")
-        return _as_name(_RESULTS.get(operation, operation))
-    return _as_name(hint) if hint else "part"
-
-
-def _name_constant(array: Array) -> str:
-    if array.ndim == 1 and array.dtype.kind in "iu" and array.size:
-        return "rows" if (array == np.arange(array.size)).all() else "places"
-    return "mask" if array.dtype == np.bool_ else "constant"
 
 
 # The program
@@ -332,7 +257,7 @@ def write(
     read = {value for line in lines for value in line.reads()}
     defaults = {value: number for value, number in defaults.items() if value in read}
     latest = {old: new for new, old in earlier.items()}
-    final = {_last(value, latest) for value in wanted}
+    final = {last_of(value, latest) for value in wanted}
     folded = fold(lines, final, earlier)
     inside = {line.result: line for line in lines if line.result in folded}
     firsts = [
@@ -345,9 +270,9 @@ def write(
     _tell_what_they_are(firsts, latest, inside)
     names = Names([*arguments, *others, *defaults])
     constants = _large_constants(lines, values_in_result(result))
-    for value in constants:
-        assert value.array is not None
-        names.names[value] = names.free(_name_constant(value.array))
+    for constant in constants:
+        assert constant.array is not None
+        names.names[constant] = names.free(name_constant(constant.array))
     names.name_results(firsts, latest)
     for value in (line.result for line in lines):  # what is changed keeps its name
         if value is not None and value not in names.names and value not in folded:
@@ -378,7 +303,7 @@ def write(
         text = spelling.statement(line, earlier.get(line.result) if line.result else None)
         where[len(top) + len(body) + 1] = line
         body += textwrap.indent(text, "    ").split("\n")
-    answer = spell_result(result, lambda value: spelling.value(_last(value, latest)))
+    answer = spell_result(result, lambda value: spelling.value(last_of(value, latest)))
     body.append(f"    return {answer}")
     return "\n".join([*top, *body, ""]), where
 
@@ -388,21 +313,15 @@ def _tell_what_they_are(
 ) -> None:
     """Let values know what becomes of them by changes in place, or is seen through a transpose."""
     for value in firsts:
-        last = _last(value, latest)
+        last = last_of(value, latest)
         value.gradient_of = value.gradient_of or last.gradient_of
         if last.hint.startswith("result of"):
             value.hint = last.hint
-    shown = {_last(first, latest): first for first in firsts}
+    shown = {last_of(first, latest): first for first in firsts}
     for view, line in inside.items():
         source = shown.get(line.args[0]) if line.args and isinstance(line.args[0], Value) else None
         if view.gradient_of is not None and source is not None and line.call == "T":
             source.gradient_of, source.is_turned = view.gradient_of, True
-
-
-def _last(value: Value, latest: dict[Value, Value]) -> Value:
-    while value in latest:
-        value = latest[value]
-    return value
 
 
 def _comment(section: str, phase: str) -> str:
@@ -410,6 +329,7 @@ def _comment(section: str, phase: str) -> str:
 
 
 def values_in_result(result: Any) -> list[Value]:
+    """Return the values among what a step returns."""
     if isinstance(result, Value):
         return [result]
     if isinstance(result, dict):

@@ -30,7 +30,7 @@ class Captured:
         self._shapes: Any = None
 
     def take(self, share: Share) -> tuple[float, Any] | None:
-        """Take one step; return its loss and outputs, or None if this batch is not for a program."""
+        """Take one step; return its loss and outputs, or None if it is not for a program."""
         targets = share.targets if isinstance(share.targets, tuple) else (share.targets,)
         arrays = (*share.inputs, *targets)
         shapes = [(a.shape, a.dtype) for a in arrays]
