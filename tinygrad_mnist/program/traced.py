@@ -54,8 +54,6 @@ class Traced(Recorded):
         run: Callable[..., Any] = functools.partial(
             function, *plain(args), **{name: plain(value) for name, value in options.items()}
         )
-            *plain(args), **{k: plain(v) for k, v in options.items()}
-        )  # noqa: E731
         tape = active()
         if tape is None or function in _STATIC:
             return run()
