@@ -38,6 +38,11 @@ class Example:
         self.thing = thing
         self.is_array = isinstance(thing, np.ndarray)
         self.is_number = isinstance(thing, float)
+        if not isinstance(thing, (np.ndarray, int, float, str, type(None))):
+            raise TypeError(
+                f"program: expected the example {name} as an array or a number, got a "
+                f"{type(given).__name__}; pass arrays as arguments of their own"
+            )
         if self.is_array and thing.dtype.kind not in "fciub":
             raise TypeError(f"program: expected arrays of numbers, got {name} of {thing.dtype}")
 
@@ -90,10 +95,12 @@ class Snapshot:
             if len(container) != len(content):
                 container.clear()
                 (container.update if isinstance(container, dict) else container.extend)(content)
-        for number in self.found.numbers:
-            number.entry.put(number.number)
-        for slot in self.found.held:
-            slot.entry.put(slot.thing)
+        for entry, thing in [
+            *((number.entry, number.number) for number in self.found.numbers),
+            *((slot.entry, slot.thing) for slot in self.found.held),
+        ]:
+            if entry.get() is not thing:
+                entry.put(thing)
 
     def read(self) -> list[Array]:
         """Return copies of the present arrays and gradients."""

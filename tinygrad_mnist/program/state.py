@@ -186,8 +186,10 @@ class _Walk:
         parts: list[Any] = [
             (f"{short[key]}{suffix}" if key in short else key, Entry(attributes, key), part)
             for key, part in attributes.items()
-            if not key.startswith("_") or key == "_training"
+            if not key.startswith("_")
         ]
+        if isinstance(thing, Module):
+            parts.append(("the training mode", Entry(thing, "_training"), thing.training))
         for kind in type(thing).__mro__:
             parts += [
                 (key, Entry(thing, key), getattr(thing, key))
