@@ -267,7 +267,7 @@ def run_source(program):
 
 
 def test_the_source_is_a_program_of_its_own():
-    model, optimizer, step, data = make("momentum")
+    model, _, step, data = make("momentum")
     r = rng(1)
     program = tg.program(step, *data(r))
     modules = [line for line in program.source.splitlines() if "import" in line]
@@ -480,7 +480,7 @@ def test_arguments_may_be_tensors_and_in_any_layout():
 
 
 def test_modes_around_a_call_are_respected():
-    model, optimizer, step, data = make("sgd")
+    _, _, step, data = make("sgd")
     x, y = data(rng(1))
     program = tg.program(step, x, y)
     with tg.detect_anomaly(), pytest.raises(tg.AnomalyError):
@@ -677,7 +677,7 @@ def test_fit_gives_the_same_bits_with_and_without_capture(kind):
         history = fit(
             model, CE, optimizer, (x, y), validation=(x[:9], y[:9]), epochs=3, batch_size=size,
             schedule=optim.CosineLR(optimizer, 40), clip_norm=clip_norm, rng=1, progress=False,
-            on_step=lambda run: losses.append(run.loss), capture=capture,
+            on_step=lambda run, losses=losses: losses.append(run.loss), capture=capture,
             metrics={"mean": lambda outputs, targets: outputs.mean()},
         )  # fmt: skip
         found.append((state(model, optimizer), dict(history), losses))
@@ -717,9 +717,8 @@ def test_the_script_of_numpy_alone_learns(tmp_path):
         labels = np.arange(size) % 10
         write_idx(tmp_path / f"{stem}-labels-idx1-ubyte.gz", labels)
         write_idx(tmp_path / f"{stem}-images-idx3-ubyte.gz", patterns[labels])
-    flags = (
-        "--hidden 32 --epochs 8 --batch-size 50 --validation 0.1 --write-numpy script.py".split()
-    )
+    flags = ["--hidden", "32", "--epochs", "8", "--batch-size", "50", "--validation", "0.1"]
+    flags += ["--write-numpy", "script.py"]
     command = [sys.executable, str(ROOT / "examples" / "mnist_mlp.py"), "--data", str(tmp_path)]
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
     subprocess.run([*command, *flags], cwd=tmp_path, env=environment, check=True)

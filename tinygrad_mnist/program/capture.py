@@ -32,7 +32,7 @@ class Example:
                 f"program: the example {name} requires grad; pass an array, and let the step make "
                 "what it differentiates"
             )
-        thing = unwrap(given)
+        thing: Any = unwrap(given)
         if isinstance(thing, np.generic):
             thing = np.asarray(thing)
         self.thing = thing
