@@ -25,6 +25,7 @@ _NUMBER_OPERATORS = {
     "+": 11, "-": 11, "*": 12, "/": 12, "//": 12, "%": 12, "**": 14,
     "<": 7, "<=": 7, ">": 7, ">=": 7, "==": 7, "!=": 7,
 }  # fmt: skip
+_REDUCTIONS = {"sum", "max", "min", "mean", "prod", "all", "any", "std", "var"}
 _UNARY = {"negative": "-", "invert": "~"}
 _TIGHT, _LOOSE = 20, 0
 
@@ -84,7 +85,8 @@ class Spelling:
         if line.call == "swapaxes" and len(args[0].shape) == 2:
             return f"{self.value(args[0], _TIGHT)}.T", _TIGHT
         if form in ("method", "draw"):
-            inner = self.arguments(args[1:], line.options)
+            options = _plainly(line.options) if line.call in _REDUCTIONS else line.options
+            inner = self.arguments(args[1:], options)
             return f"{self.value(args[0], _TIGHT)}.{line.call}({inner})", _TIGHT
         if form == "item":
             return f"{self.value(args[0], _TIGHT)}[{self.index(args[1])}]", _TIGHT
@@ -175,6 +177,15 @@ class Spelling:
             f"if {negated}:\n"
             f'    raise ValueError("{what}: such values need the library, not this program")'
         )
+
+
+def _plainly(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a sum or a maximum as a person writes them."""
+    found = {name: x for name, x in options.items() if (name, x) != ("keepdims", False)}
+    axis = found.get("axis")
+    if isinstance(axis, tuple) and len(axis) == 1:
+        found["axis"] = axis[0]
+    return found
 
 
 def _spell_plain(x: Any) -> str:
