@@ -15,7 +15,7 @@ from ..errors import GraphError, ShapeError
 from ..graph import mark_all_changed, mode
 from ..tensor import from_numpy, unwrap
 from .capture import Recording, Snapshot, name_examples, record
-from .checks import Trial, bare, check_same_calls, first_difference
+from .checks import Trial, bare, first_difference
 from .run import Elsewhere, compile_lines, with_bits
 from .simplify import drop_unused
 from .state import find
@@ -122,8 +122,8 @@ class Program:
         recording = record(self._step, self._examples, things, self._found)
         snapshot.restore()
         self._build(recording)
-        self._check(recording, Trial(self._step, self._examples, self._found, snapshot))
         recording.recorder.release()
+        self._check(recording, Trial(self._step, self._examples, self._found, snapshot))
 
     def _build(self, recording: Recording) -> None:
         """Write the program, and compile it."""
@@ -162,11 +162,11 @@ class Program:
         calls = recording.recorder.lines
         self._starts_from_none = False
         try:
-            check_same_calls(calls, trial.record(gradients=True).recorder.lines)
+            trial.compare_calls(calls, gradients=True)
         except GraphError:
             self._starts_from_none = True  # because it adds to the gradients that are there
         if self._starts_from_none:
-            check_same_calls(calls, trial.record(gradients=False).recorder.lines)
+            trial.compare_calls(calls, gradients=False)
         if not trial.compare(self._run, expected):
             raise GraphError(
                 "program: the program would not do what the step does; "
