@@ -35,16 +35,18 @@ class Example:
         thing: Any = unwrap(given)
         if isinstance(thing, np.generic):
             thing = np.asarray(thing)
-        self.thing = thing
-        self.is_array = isinstance(thing, np.ndarray)
-        self.is_number = isinstance(thing, float)
         if not isinstance(thing, (np.ndarray, int, float, str, type(None))):
             raise TypeError(
                 f"program: expected the example {name} as an array or a number, got a "
                 f"{type(given).__name__}; pass arrays as arguments of their own"
             )
-        if self.is_array and thing.dtype.kind not in "fciub":
-            raise TypeError(f"program: expected arrays of numbers, got {name} of {thing.dtype}")
+        self.thing: Any = thing
+        self.is_array = isinstance(thing, np.ndarray)
+        self.is_number = isinstance(thing, float)
+        if self.is_array and self.thing.dtype.kind not in "fciub":
+            raise TypeError(
+                f"program: expected arrays of numbers, got {name} of {self.thing.dtype}"
+            )
 
 
 def name_examples(step: Callable[..., Any], given: tuple[Any, ...]) -> list[Example]:

@@ -218,7 +218,11 @@ def _match(a: Any, b: Any, partner: dict[Value, Value]) -> bool:
 
 
 def first_difference(
-    source: str, where: dict[int, Line], inputs: list[Any], lines: list[Line]
+    source: str,
+    where: dict[int, Line],
+    inputs: list[Any],
+    settings: dict[str, Any],
+    lines: list[Line],
 ) -> str:
     """Return the first line of the program whose result is not that of the step.
 
@@ -227,12 +231,14 @@ def first_difference(
     source : the program
     where : which lines of the source are which calls
     inputs : the arguments of the program
+    settings : the hyper-parameters, by name
     lines : the calls of the step on these inputs, with their results
     """
     *top, function = ast.parse(source).body
     assert isinstance(function, ast.FunctionDef)
     text = source.splitlines()
-    names = {argument.arg: x for argument, x in zip(function.args.args, inputs, strict=True)}
+    arguments = [argument.arg for argument in function.args.args]
+    names = {**dict(zip(arguments, inputs, strict=False)), **settings}
     for node in [*top, *function.body]:
         if isinstance(node, ast.Return):
             break

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..errors import GraphError
 from .calls import active, plain
-from .tape import Line, Value, user_line
+from .numbers import as_number
+from .tape import Line, Value, find_place, user_line
 
 __all__ = ["DrawnFrom", "stand_in"]
 
@@ -38,8 +39,13 @@ def _add_draw(name: str) -> None:
                 f"{user_line()}; use rng.permutation"
             )
         line = Line("draw", name, (self.value, *tape.written(args)), tape.written_options(options))
-        number = not isinstance(result, np.ndarray)
-        return tape.record(line, np.asarray(result)[()] if number else result)
+        if isinstance(result, (float, int)):  # a number of Python's, which widens nothing
+            line.result, line.place = Value("computed"), find_place()
+            line.result.hint = line.place.target
+            tape.values.append(line.result)
+            tape.append(line)
+            return as_number(result, line.result)
+        return tape.record(line, result)
 
     setattr(DrawnFrom, name, draw)
 

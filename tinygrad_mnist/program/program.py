@@ -145,7 +145,7 @@ class Program:
         )
         changed = {v.home for line in lines for v in line.changes}
         self._changed = [others[value] for value in others if value.home in changed]
-        self._order = [*others.values(), *(setting.read() for setting in settings.values())]
+        self._others = list(others.values())
         fast = with_bits(lines)
         parts = (recording.arguments, others, settings, recording.result, recording.gradients)
         self._compile = functools.partial(compile_lines, fast, *parts)
@@ -176,10 +176,11 @@ class Program:
     def _find_difference(self, trial: Trial) -> str:
         lines = trial.record(gradients=False, keeps_results=True).recorder.lines
         trial.prepare()
-        others = [a.copy() if isinstance(a, np.ndarray) else a for a in self._order]
+        others = [a.copy() if isinstance(a, np.ndarray) else a for a in self._others]
+        settings = {setting.name: setting.read() for setting in self._found.settings}
         inputs = [x.copy() if isinstance(x, np.ndarray) else x for x in trial.inputs]
         with np.errstate(all="ignore"):
-            return first_difference(self.source, self._where, [*inputs, *others], lines)
+            return first_difference(self.source, self._where, [*inputs, *others], settings, lines)
 
     # A call
 
