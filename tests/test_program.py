@@ -1,5 +1,6 @@
 """Captured steps: the same bits as the step, source that a person can read, refusals that say why."""
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -257,6 +258,160 @@ def test_a_chain_of_drawn_operations_is_the_same():
             assert bits(program(*batch)) == bits(step(*batch)), picks
 
 
+# Other steps: what a user may do with a model
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        self.a, self.b = nn.Linear(20, 20, rng=0), nn.Linear(20, 20, rng=1)
+        self.b.weight = self.a.weight
+        self.layers = {"last": [nn.Linear(20, 10, rng=2)]}
+        self.share = 0.5
+
+    def forward(self, x):
+        h = tg.tanh(self.a(x))
+        return self.layers["last"][0](h + self.share * tg.relu(self.b(h)))
+
+
+def tied():
+    model = Tied()
+    optimizer = optim.Adam(model.parameters())
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = CE(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return {"loss": loss, "outputs": [model(x), 1, "text"]}
+
+    return model, step
+
+
+def two_optimizers():
+    model = mlp()
+    first, last = optim.SGD(model[0].parameters(), 0.1), optim.Adam(model[2].parameters())
+
+    def step(x, y):
+        model.zero_grad()
+        loss = CE(model(x), y)
+        loss.backward()
+        first.step(), last.step()
+        model.zero_grad()
+        return loss
+
+    return model, step
+
+
+def frozen_and_noisy():
+    model = mlp(nn.BatchNorm1d(16))
+    model[0].weight.requires_grad = False
+    model[1].eval()
+    optimizer = optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    noise = rng(8)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        x = x + noise.random() * noise.standard_normal(x.shape, dtype=np.float32)
+        loss = CE(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return model, step
+
+
+def accumulated():
+    model = mlp()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        for k in range(2):
+            (CE(model(x[k::2]), y[k::2]) * 0.5).backward()
+        optim.clip_grad_norm(model.parameters(), 0.5)
+        optimizer.step()
+
+    return model, step
+
+
+def gradient_penalty():
+    model = mlp(nn.Tanh(), sizes=(20, 16, 1))
+    optimizer = optim.Adam(model.parameters())
+
+    def step(x, y):
+        optimizer.zero_grad()
+        slope = tg.grad(lambda v: model(v).sum())(Tensor(x))
+        loss = (model(x) ** 2).mean() + ((tg.norm(slope, axis=1) - 1) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return model, step
+
+
+def program_inside():
+    model = mlp()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    scaled = tg.program(lambda x: x * 2, np.ones((6, 20), np.float32))
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = CE(model(scaled(x)), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return model, step
+
+
+def half():
+    model = mlp().astype(np.float16)
+    optimizer = optim.SGD(model.parameters(), 0.1)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = CE(model(x.astype(np.float16)), y.astype(np.uint8))
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return model, step
+
+
+STEPS = [
+    tied, two_optimizers, frozen_and_noisy, accumulated, gradient_penalty, program_inside, half,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("build", STEPS, ids=lambda build: build.__name__)
+def test_other_steps_are_the_same_in_a_program(build):
+    (model, step), (other, other_step) = build(), build()
+    r = rng(1)
+    program = tg.program(other_step, *rows(r))
+    for i in range(6):
+        batch = rows(r)
+        expected, got = step(*batch), program(*batch)
+        if isinstance(expected, dict):
+            assert got["outputs"][1:] == [1, "text"]
+            expected, got = expected["outputs"][0], got["outputs"][0]
+        if expected is not None:
+            assert bits(got) == bits(expected), i
+        for (name, a), b in zip(
+            model.state_dict().items(), other.state_dict().values(), strict=True
+        ):
+            assert a.tobytes() == b.tobytes(), (name, i)
+
+
+def test_rows_of_a_data_set_outside_are_taken_anew():
+    x, y = rng(0).random((50, 20), dtype=np.float32), rng(1).integers(0, 10, 50)
+    model = mlp()
+    program = tg.program(lambda rows: CE(model(x[rows]), y[rows]), np.arange(8))
+    for rows_taken in (np.arange(8)[::-1], np.arange(30, 38)):
+        assert program(rows_taken) == CE(model(x[rows_taken]), y[rows_taken]).data
+    x[...] = 1.0
+    assert program(np.arange(8)) == CE(model(x[:8]), y[:8]).data
+
+
 # The source
 
 
@@ -501,6 +656,23 @@ def test_modes_around_a_call_are_respected():
     assert not failures
 
 
+def test_a_program_that_would_differ_is_refused_with_its_first_such_line(monkeypatch):
+    module = sys.modules["tinygrad_mnist.program.program"]
+
+    def mistaken(write):
+        def wrong(lines, *rest):
+            swap = {"call": "np.expm1", "function": np.expm1}
+            lines = [dataclasses.replace(x, **swap) if x.call == "np.exp" else x for x in lines]
+            return write(lines, *rest)
+
+        return wrong
+
+    for name in ("write", "compile_lines"):
+        monkeypatch.setattr(module, name, mistaken(getattr(module, name)))
+    with pytest.raises(GraphError, match=r"first line that differs is line 10: exp = np.expm1"):
+        tg.program(lambda x: tg.exp(W * x).sum(), np.ones(3, np.float32))
+
+
 # Refusals
 
 
@@ -547,6 +719,9 @@ def test_what_changes_under_a_program_is_an_error_at_the_call():
 W = Tensor(np.arange(1, 4, dtype=np.float32), requires_grad=True)
 LOG, TABLE_OF_ROWS = [], np.arange(12.0).reshape(4, 3)
 count = 0
+
+
+SCHEDULE = optim.CosineLR(optim.SGD([W], 0.1), 10)
 
 
 class Counter(nn.Module):
@@ -618,6 +793,7 @@ REFUSED = {
     "a counter": (Counter(), "assigns to calls"),
     "a global": (counts, "assigns to count"),
     "an attribute": (Keeper(), "assigns to Keeper.kept"),
+    "a schedule": (lambda x: [SCHEDULE.step(), W * x][1], "assigns to steps"),
     "an object": (lambda x: object(), "expected the step to return"),
 }  # fmt: skip
 

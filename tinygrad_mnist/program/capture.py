@@ -43,10 +43,8 @@ class Example:
         self.thing: Any = thing
         self.is_array = isinstance(thing, np.ndarray)
         self.is_number = isinstance(thing, float)
-        if self.is_array and self.thing.dtype.kind not in "fciub":
-            raise TypeError(
-                f"program: expected arrays of numbers, got {name} of {self.thing.dtype}"
-            )
+        if isinstance(thing, np.ndarray) and thing.dtype.kind not in "fciub":
+            raise TypeError(f"program: expected arrays of numbers, got {name} of {thing.dtype}")
 
 
 def name_examples(step: Callable[..., Any], given: tuple[Any, ...]) -> list[Example]:

@@ -38,7 +38,7 @@ def are_same(a: Any, b: Any) -> bool:
 def bare(result: Any) -> Any:
     """Return what a step returned with arrays in place of Tensors."""
     if isinstance(result, Tensor):
-        return np.asarray(result.data)
+        return result.data
     if isinstance(result, dict):
         return {key: bare(part) for key, part in result.items()}
     if isinstance(result, (tuple, list)):

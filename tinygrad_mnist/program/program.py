@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import GraphError, ShapeError
 from ..graph import mark_all_changed, mode
 from ..tensor import from_numpy, unwrap
+from .calls import active
 from .capture import Recording, Snapshot, name_examples, record
 from .checks import Trial, bare, first_difference
 from .run import Elsewhere, compile_lines, with_bits
@@ -322,6 +323,8 @@ class Program:
             raise TypeError(
                 f"program: expected {len(self._examples)} arguments, got {len(arguments)}"
             )
+        if active() is not None:  # inside another step that is captured
+            return self._run_step(*map(unwrap, arguments))
         if self._starts_from_none and any(node.grad is not None for node in self._leaves):
             raise GraphError(
                 "program: the step adds to gradients that are there before, and when it was "
