@@ -44,6 +44,7 @@ def make_parser(description):
     training.add_argument("--lr", type=float, help="the learning rate, or its peak")
     training.add_argument("--schedule", choices=SCHEDULES)
     training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--capture", action=on_or_off, help="capture the step as a program")
 
     data = parser.add_argument_group("the data")
     data.add_argument(
