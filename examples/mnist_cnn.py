@@ -12,6 +12,7 @@ from runner.models import build_cnn
 from runner.recipes import DEFAULT
 from runner.report import Trained, report
 from runner.settings import as_json
+from runner.threads import add_threads, set_threads
 from runner.training import make_optimizer, train
 
 from tinygrad_mnist import AnomalyError, DataError, softmax_cross_entropy
@@ -30,6 +31,7 @@ def parse(arguments=None):
     parser.add_argument("--data", help="a folder or file of MNIST")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist_cnn"))
     parser.add_argument("--print-every", type=int, default=1, help="epochs between lines")
+    add_threads(parser)
     flags = vars(parser.parse_args(arguments))
     return {**DEFAULT, "dropout": 0.25, "recipe": "cnn", "resume": None, **flags}
 
@@ -37,6 +39,7 @@ def parse(arguments=None):
 def main(arguments=None):
     started = time.perf_counter()
     settings = parse(arguments)
+    set_threads(settings["threads"])
     data, settings = load_digits(settings)
     split_rng, model_rng, order_rng = np.random.default_rng(settings["seed"]).spawn(3)
     training, validation = train_val_split(*prepare(data.train, settings), 0.02, split_rng)

@@ -14,6 +14,7 @@ from runner.models import build_perceptron
 from runner.numpy_script import write_numpy
 from runner.report import Trained, report
 from runner.settings import as_json, parse
+from runner.threads import set_threads
 from runner.training import make_optimizer, train
 
 from tinygrad_mnist import AnomalyError, DataError, mse, softmax_cross_entropy
@@ -35,6 +36,7 @@ def make_loss(model, settings):
 def main(arguments=None):
     started = time.perf_counter()
     settings = parse(__doc__, arguments)
+    set_threads(settings["threads"])
     data, settings = load_digits(settings)
 
     # A stream of randomness for each purpose: a change to one leaves the others as they are.

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from runner.data import prepare_inputs
+from runner.data import list_classes, prepare_inputs
 from runner.folder import write_figure, write_json, write_submission
 from runner.models import find_probabilities, load_model
 from runner.pictures import read_indices, read_pictures
@@ -48,17 +48,18 @@ def main(arguments=None):
         pictures = read_pictures(options.inputs)
     else:
         pictures = read_indices(options.indices, options.data)
+    check_labels(pictures.labels, settings["classes"])
     outputs = predict(model, prepare_inputs(pictures.images, settings))
     probabilities = find_probabilities(outputs, settings)
     digits = probabilities.argmax(axis=1)
 
     if len(digits) <= 20:
-        print_each(pictures, probabilities)
+        print_each(pictures, probabilities, list_classes(settings))
     if pictures.labels is not None:
         print(f"accuracy {np.mean(digits == pictures.labels):.4f}")
     out = options.out or (options.model if options.model.is_dir() else options.model.parent)
     out.mkdir(parents=True, exist_ok=True)
-    write_figure(out / "predicted.png", draw(pictures, probabilities))
+    write_figure(out / "predicted.png", draw(pictures, probabilities, settings))
     answers = {
         "digits": digits.tolist(),
         "probabilities": probabilities.astype(float).round(6).tolist(),
@@ -73,19 +74,29 @@ def main(arguments=None):
     return 0
 
 
-def print_each(pictures, probabilities):
+def check_labels(labels, classes):
+    """Raise a DataError if there are labels that the model does not know."""
+    if labels is not None and labels.max() >= classes:
+        raise DataError(
+            f"expected labels from 0 to {classes - 1}, which the model knows, got {labels.max()}"
+        )
+
+
+def print_each(pictures, probabilities, classes):
     """Print a line for each picture: the prediction, the truth if it is known, the best three."""
     for i, (name, p) in enumerate(zip(pictures.names, probabilities, strict=True)):
-        truth = "" if pictures.labels is None else f", truly {pictures.labels[i]}"
-        best = ", ".join(f"{k}: {p[k]:.1%}" for k in np.argsort(-p)[:3])
-        print(f"{name}: {p.argmax()}{truth}  ({best})")
+        truth = "" if pictures.labels is None else f", truly {classes[pictures.labels[i]]}"
+        best = ", ".join(f"{classes[k]}: {p[k]:.1%}" for k in np.argsort(-p)[:3])
+        print(f"{name}: {classes[p.argmax()]}{truth}  ({best})")
 
 
-def draw(pictures, probabilities):
+def draw(pictures, probabilities, settings):
     """Return a figure of what the model saw and said."""
-    if len(probabilities) == 1:
-        return plots.probabilities(pictures.images[0], probabilities[0])
-    return plots.predictions(pictures.images, probabilities.argmax(axis=1), pictures.labels)
+    images, names = pictures.images, settings.get("class_names")
+    if len(images) == 1:
+        return plots.probabilities(images[0], probabilities[0], class_names=names)
+    digits = probabilities.argmax(axis=1)
+    return plots.predictions(images, digits, pictures.labels, class_names=names)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import re
+import tomllib
 
 import pytest
 from helpers import ROOT
@@ -82,3 +83,14 @@ def test_links_of_the_pages_lead_somewhere(page):
         assert place.exists(), f"{page.name}: {target}"
         if anchor:
             assert anchor in anchors(place), f"{page.name}: {target}"
+
+
+def test_the_readme_shows_its_pictures_on_pypi_too():
+    """PyPI knows no relative address, so each is the repository's, of a file that is in it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    raw = project["urls"]["Source"].replace("//github.com/", "//raw.githubusercontent.com/")
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]*)\)", (ROOT / "README.md").read_text())
+    assert len(pictures) >= 2
+    for address in pictures:
+        assert address.startswith(f"{raw}/main/")
+        assert (ROOT / address.removeprefix(f"{raw}/main/")).is_file()

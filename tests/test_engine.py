@@ -480,7 +480,7 @@ def test_the_vjps_of_our_own_operations_hide_nothing():
     ("kernel", "words"),
     [
         (lambda x: x * 2, "a tuple"),
-        (lambda x: (x * 2,), "got tuple"),
+        (lambda x: (x * 2,), r"got \(ndarray"),
         (lambda x: (x * 2, None), "a tuple"),
         (lambda x: [x, x, x], "got list"),
     ],

@@ -359,14 +359,14 @@ def test_an_interrupt_saves_what_was_trained_and_the_run_can_go_on(stop, digits,
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
-    settings = ["--data", digits, "--hidden", 16, "--batch-size", 10, "--epochs", 500, "--augment"]
+    settings = ["--data", digits, "--hidden", 16, "--batch-size", 10, "--epochs", 200, "--augment"]
     run("mnist_mlp.py", *settings, "--out", tmp_path / "whole")
     killed = tmp_path / "killed"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "mnist_mlp.py", *map(str, settings), "--out", str(killed)]
     generator = np.random.default_rng(0)
     kills = 0
-    for _ in range(20):
+    for _ in range(8):
         process = subprocess.Popen(
             command,
             cwd=EXAMPLES,
@@ -389,7 +389,7 @@ def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
         process.kill()
         kills += process.wait() == -signal.SIGKILL
         command = [sys.executable, "mnist_mlp.py", "--resume", str(killed)]
-    assert kills == 20
+    assert kills == 8
     run("mnist_mlp.py", "--resume", killed)
     for name in ("history.json",):
         assert (killed / name).read_text() == (tmp_path / "whole" / name).read_text()
@@ -403,13 +403,48 @@ def test_a_killed_run_resumes_to_the_same_bits(digits, tmp_path):
     }
 
 
-@pytest.fixture
-def small_run(digits, tmp_path):
-    """The flags of a short run, and its folder."""
-    flags = ["--data", str(digits), "--hidden", "8", "--batch-size", "20", "--epochs", "2"]
+def test_classes_have_the_names_that_the_data_give_them(tmp_path):
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 30), ("test", 10)):
+        for place, name in ((4, "hat"), (18, "shoe")):
+            (tmp_path / "data" / part / name).mkdir(parents=True)
+            for i in range(count):
+                image = generator.integers(0, 60, (28, 28)).astype(np.uint8)
+                image[place : place + 5] += 180
+                Image.fromarray(image).save(tmp_path / "data" / part / name / f"{i}.png")
     out = tmp_path / "run"
-    run("mnist_mlp.py", *flags, "--schedule", "constant", "--out", out)
-    return [*flags, "--schedule", "constant"], out
+    flags = ["--data", tmp_path / "data", "--epochs", 8, "--batch-size", 8]
+    run("mnist_mlp.py", *flags, "--out", out)
+    assert json.loads((out / "settings.json").read_text())["class_names"] == ["hat", "shoe"]
+    done = run("predict.py", out, "--indices", 0, 19, "--data", tmp_path / "data")
+    assert "test image 0: hat, truly hat  (hat: " in done.stdout
+    assert "test image 19: shoe, truly shoe" in done.stdout
+    assert predicted(out)["digits"] == [0, 1]
+    header = ",".join(["label", *(f"pixel{i}" for i in range(784))])
+    rows = "\n".join(",".join([label, *["7", "200"] * 392]) for label in "105")
+    (tmp_path / "images.csv").write_text(f"{header}\n{rows}\n")
+    done = run("predict.py", out, tmp_path / "images.csv", check=False)
+    assert done.returncode == 1
+    assert "expected labels from 0 to 1, which the model knows, got 5" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def short_run(digits, tmp_path_factory):
+    """The flags of a short run, and its folder, which no test changes."""
+    flags = ["--data", str(digits), "--hidden", "8", "--batch-size", "20", "--epochs", "2"]
+    flags += ["--schedule", "constant"]
+    out = tmp_path_factory.mktemp("short")
+    run("mnist_mlp.py", *flags, "--out", out)
+    return flags, out
+
+
+@pytest.fixture
+def small_run(short_run, tmp_path):
+    """The flags of a short run, and a folder with what it left."""
+    flags, out = short_run
+    return flags, shutil.copytree(out, tmp_path / "run")
 
 
 def content(folder):

@@ -1,10 +1,13 @@
 """NumPy's names on Tensors: values as NumPy's, gradients to second order, true names in errors."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor
+from tinygrad_mnist.tensor import NUMPY_FUNCTIONS
 from tinygrad_mnist.testing import gradcheck
 
 RNG = np.random.default_rng(0)
@@ -13,6 +16,7 @@ M, N = RNG.uniform(0.3, 0.9, (3, 4)), RNG.uniform(0.3, 0.9, (3, 4))
 S = np.eye(3) + 0.3 * RNG.uniform(-1, 1, (3, 3))
 STACK = np.eye(2) + 0.3 * RNG.uniform(-1, 1, (4, 2, 2))
 CUBE = RNG.uniform(0.3, 0.9, (2, 3, 4))
+COORDINATES = np.array([0.0, 1.0, 1.5, 3.0])
 
 CASES = {
     "vstack": (lambda a, b: np.vstack([a, b]), V, W),
@@ -63,7 +67,7 @@ CASES = {
     "arcsinh": (np.arcsinh, np.array([-2.0, -1e-3, 0.0, 1e-3, 2.0])),
     "arccosh": (np.arccosh, 1 + V),
     "arctanh": (np.arctanh, V),
-    "sinc": (np.sinc, np.array([-1.5, 0.0, 0.3, 1.0])),
+    "sinc": (np.sinc, np.array([-1.5, -0.32, 0.0, 1e-9, 0.3, 1.0])),
     "logaddexp2": (np.logaddexp2, V, W),
     "deg2rad": (np.deg2rad, V),
     "radians": (np.radians, V),
@@ -90,6 +94,47 @@ CASES = {
     "det of a stack": (np.linalg.det, STACK),
     "slogdet": (lambda a: np.linalg.slogdet(a)[1], STACK),
     "norm": (np.linalg.norm, M),
+    **{
+        f"norm of order {p}": (lambda a, p=p: np.linalg.norm(a, p, axis=1, keepdims=True), M)
+        for p in (-np.inf, -1, 0.5, 1, 2, 3, np.inf)
+    },
+    **{
+        f"matrix norm {p}": (lambda a, p=p: np.linalg.norm(a, p, axis=(2, 0)), CUBE)
+        for p in ("fro", 1, -1, np.inf, -np.inf)
+    },
+    "gradient": (np.gradient, V),
+    "gradient with parabolas at the ends": (
+        lambda a: np.gradient(a, 0.5, axis=-1, edge_order=2),
+        M,
+    ),
+    "gradient of two axes": (lambda a: np.gradient(a, axis=(0, -1))[1], CUBE),
+    "gradient by coordinates": (lambda a: np.gradient(a, 2.0, COORDINATES)[1], M),
+    "gradient with respect to coordinates": (
+        lambda a, c: np.gradient(a, c, axis=1, edge_order=2),
+        M,
+        COORDINATES,
+    ),
+    "gradient with respect to a step": (lambda a, h: np.gradient(a, h), V, np.array(0.3)),
+    "linspace": (lambda a, b: np.linspace(a, b, 5), np.array(0.1), np.array(0.7)),
+    "linspace of vectors": (lambda a, b: np.linspace(a, b, 4, axis=-1), V, W),
+    "linspace without its end": (lambda a, b: np.linspace(a, b, 4, endpoint=False), V, W),
+    "linspace of one": (lambda a: np.linspace(a, 3.0, 1), V),
+    "the step of linspace": (lambda a: np.linspace(a, 3.0, 4, retstep=True)[1], V),
+    "select": (lambda a, b: np.select([M > 0.7, M > 0.5], [a, b[:, None]], default=1.5), M, V),
+    "partition": (lambda a: np.partition(a, [0, 2], axis=1), M),
+    "partition of all": (lambda a: np.partition(a, 4, axis=None), M),
+    "diff with ends": (
+        lambda a, b: np.diff(a, 2, axis=0, prepend=b, append=1.5),
+        M,
+        N,
+    ),
+    "diff with a number": (lambda a, b: np.diff(a, prepend=b), M, np.array(0.5)),
+    "a large diag": (lambda a: np.diag(a, 2)[1], V),
+    "einsum with optimize": (lambda a: np.einsum("ij,ij->i", a, a, optimize=True), M),
+    "vstack with a dtype": (lambda a: np.vstack([a, a], dtype=a.dtype), V),
+    "positive": (np.positive, V),
+    "real_if_close": (np.real_if_close, V),
+    "full_like": (lambda a: np.full_like(a, a[1]), V),
     "clip": (lambda a: np.clip(a, 0.4, None), M + 0.2),
 }
 
@@ -124,9 +169,115 @@ def test_hypot_neither_overflows_nor_has_a_nan_slope_at_the_origin():
     np.testing.assert_allclose(x.grad, [0.0, 0.5**0.5])
 
 
+def test_a_remainder_is_numpys_where_the_quotient_rounds():
+    x, y = np.array([1.0, 5.0, -5.0, 1e17]), np.array([0.1, np.inf, np.inf, 3.0])
+    np.testing.assert_array_equal((Tensor(x) % Tensor(y)).numpy(), x % y)
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (np.arcsinh, [-np.inf, -1e300, 1e200, np.inf, np.nan]),
+        (np.arccosh, [0.5, 1.0, 1 + 1e-12, 1e200, np.inf]),
+        (np.arctanh, [-1.0, 1e-20, 1.0, 2.0]),
+        (np.exp2, [-1074.0, 3.0, 1024.0, -np.inf, np.inf]),
+        (np.sinc, [0.0, 1e-300, 0.3, 1e5, np.nan]),
+    ],
+)
+def test_values_are_numpys_at_the_ends_of_the_range(f, x):
+    with np.errstate(all="ignore"):
+        found, expected = f(Tensor(np.array(x))).numpy(), f(np.array(x))
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+A_THIRD = 1 / 3  # float32 keeps 7 of its digits
+
+
 @pytest.mark.parametrize(
     "f",
     [
+        lambda t: np.hypot(t, A_THIRD),
+        lambda t: np.logaddexp2(A_THIRD, t),
+        lambda t: np.fmax(t, A_THIRD),
+        lambda t: t % A_THIRD,
+        lambda t: t // A_THIRD,
+        lambda t: np.vstack([t, [A_THIRD] * 3]),
+        lambda t: np.hstack([t, [A_THIRD]]),
+        lambda t: np.dstack([t, [A_THIRD] * 3]),
+        lambda t: np.column_stack([t, [A_THIRD] * 3]),
+        lambda t: np.append(t, A_THIRD),
+        lambda t: np.inner(t, [A_THIRD] * 3),
+        lambda t: np.inner(t, A_THIRD),
+        lambda t: np.kron([A_THIRD] * 2, t),
+        lambda t: np.cross(t, [A_THIRD, 0.1, 2.0]),
+        lambda t: np.tensordot(t, [A_THIRD] * 3, 1),
+        lambda t: np.diff(t, prepend=A_THIRD),
+        lambda t: np.gradient(t, A_THIRD),
+        lambda t: np.gradient(t, [0.0, A_THIRD, 1.0]),
+        lambda t: np.linspace(t, A_THIRD, 3),
+        lambda t: np.linspace(A_THIRD, t, 4)[1],
+        lambda t: np.select([V > 0.5], [t], A_THIRD),
+        lambda t: np.linalg.norm(t, A_THIRD),
+    ],
+)
+def test_numbers_and_lists_take_the_dtype_beside_them(f):
+    exact = f(V)
+    wide = f(Tensor(V))
+    assert wide.dtype == np.float64
+    np.testing.assert_allclose(wide.numpy(), exact, rtol=1e-14)
+    assert f(Tensor(V.astype(np.float32))).dtype == np.float32
+
+
+def test_a_numpy_number_does_not_widen():
+    t = Tensor(V.astype(np.float32))
+    two = np.float64(2)
+    for y in (np.hypot(t, two), np.logaddexp2(t, two), t % two, t // two, np.gradient(t, two),
+              np.linspace(t, two, 3), np.diff(t, prepend=two), np.inner(t, two)):  # fmt: skip
+        assert y.dtype == np.float32
+
+
+def test_sinc_has_the_slopes_of_its_series_near_zero():
+    slope = tg.grad(lambda x: np.sinc(x).sum())
+    x = np.array([1e-9, 1e-4], np.float32)
+    np.testing.assert_allclose(slope(x), -(np.pi**2) / 3 * x, rtol=1e-5)
+    second = tg.grad(lambda x: slope(x).sum())(x.astype(float))
+    np.testing.assert_allclose(second, -(np.pi**2) / 3, rtol=1e-6)
+
+
+def test_a_long_vector_makes_a_diagonal_matrix_in_the_memory_of_one():
+    v = Tensor(np.ones(2000, np.float32), requires_grad=True)  # n**3 numbers would be 32 GB
+    np.diag(v).sum().backward()
+    np.testing.assert_array_equal(v.grad, np.ones(2000))
+
+
+def test_a_norm_of_zeros_has_slope_zero_and_large_numbers_do_not_overflow():
+    x = Tensor(np.array([[0.0, 0.0], [3e200, 4e200]]), requires_grad=True)
+    y = np.linalg.norm(x, 3, axis=1)
+    np.testing.assert_allclose(y.numpy(), [0.0, 91 ** (1 / 3) * 1e200])
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad[0], [0.0, 0.0])
+    assert np.isfinite(x.grad).all()
+
+
+def test_where_with_a_condition_alone_gives_its_places():
+    t = Tensor(np.array([[1.0, -1.0], [-2.0, 3.0]]), requires_grad=True)
+    np.testing.assert_array_equal(np.where(t > 0), [[0, 1], [0, 1]])
+
+
+def test_the_other_operators_of_numbers_work():
+    t = Tensor(np.array([2.7, -2.7]), requires_grad=True)
+    assert (+t).requires_grad
+    assert round(t).requires_grad
+    np.testing.assert_array_equal((t // 2).numpy(), [1.0, -2.0])
+    np.testing.assert_array_equal((7 // t).numpy(), [2.0, -3.0])
+    np.testing.assert_array_equal(round(t, 1).numpy(), [2.7, -2.7])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        np.angle, np.isreal, np.iscomplex, np.trunc, np.rint, np.argwhere, np.flatnonzero,
+        lambda t: np.argpartition(t, 1), lambda t: np.isin(t, [2.0]),
         np.argmax, np.argsort, np.isnan, np.any, np.all, np.nonzero, np.count_nonzero, np.isposinf,
         lambda t: np.logical_and(t, t), np.logical_not, lambda t: np.floor_divide(t, 2.0),
         lambda t: np.searchsorted(t, 0.5), np.signbit, np.imag, lambda t: np.linalg.slogdet(np.diag(t))[0],
@@ -139,12 +290,95 @@ def test_functions_without_a_gradient_give_plain_values(f):
     np.testing.assert_array_equal(found, expected)
 
 
+KEYWORDS = {
+    "where": S > 0.2, "initial": 5.0, "out": np.zeros((3, 3)), "dtype": np.float32, "order": "F",
+    "casting": "unsafe", "mean": 0.0, "kind": "stable", "mode": "edge", "optimize": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("keyword", KEYWORDS)
+@pytest.mark.filterwarnings("ignore")
+def test_a_keyword_of_numpys_is_honoured_or_refused(keyword):
+    """Never ignored: what a function returns with it is what NumPy's returns."""
+    option = {keyword: KEYWORDS[keyword]}
+    for function, count in itertools.product(NUMPY_FUNCTIONS, (1, 2)):
+        try:
+            y = function(*[Tensor(S)] * count, **option)
+        except (TypeError, ValueError, AttributeError):
+            continue
+        expected = function(*[S] * count, **option)
+        if function not in (np.empty_like, np.linalg.slogdet):
+            np.testing.assert_allclose(np.asarray(y), expected, err_msg=function.__name__)
+            assert np.asarray(y).dtype == np.asarray(expected).dtype, function.__name__
+
+
+NONE, ROW = np.zeros(0), np.zeros((0, 3))
+STACK_OF_NONE = np.zeros((0, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("f", "inputs"),
+    [
+        (lambda a: np.vstack([a, a]), [ROW]),
+        (lambda a: np.hstack([a, a]), [NONE]),
+        (np.diff, [NONE]),
+        (lambda a: np.diff(a, 3), [np.zeros((2, 2))]),
+        (np.kron, [np.zeros((0, 2)), np.ones((2, 3))]),
+        (np.inner, [np.zeros((2, 0)), np.zeros((3, 0))]),
+        (lambda a, b: np.tensordot(a, b, 1), [np.zeros((2, 0)), ROW]),
+        (np.diag, [NONE]),
+        (lambda a: np.diag(a, 2), [NONE]),
+        (np.rot90, [ROW]),
+        (np.cross, [ROW, ROW]),
+        (np.hypot, [NONE, NONE]),
+        (np.remainder, [NONE, NONE]),
+        (np.sinc, [NONE]),
+        (lambda a: np.linspace(a, 1.0, 3), [NONE]),
+        (lambda a: np.linspace(a, 1.0, 0), [V]),
+        (lambda a: np.select([a > 0], [a], 1.0), [ROW]),
+        (lambda a: np.array_split(a, 5)[4], [np.zeros(2)]),
+        (lambda a: np.linalg.norm(a, 3, axis=0), [ROW]),
+        (lambda a: np.partition(a, 0), [ROW]),
+        (lambda a: np.gradient(a, axis=0), [np.zeros((3, 0))]),
+        (np.linalg.inv, [STACK_OF_NONE]),
+        (np.linalg.det, [np.zeros((0, 0))]),
+    ],
+)
+def test_empty_arrays_are_numpys(f, inputs):
+    tensors = [Tensor(x, requires_grad=True) for x in inputs]
+    y = f(*tensors)
+    np.testing.assert_array_equal(y.numpy(), f(*inputs))
+    assert y.shape == f(*inputs).shape
+    y.sum().backward()
+    for x in tensors:
+        assert x.grad is None or x.grad.shape == x.shape
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
         (lambda t: np.linalg.eig(t), TypeError, "np.linalg.eig"),
         (lambda t: np.fft.fft(t), TypeError, "np.fft.fft"),
-        (lambda t: np.linalg.norm(t, 1), TypeError, "np.linalg.norm .* ord"),
+        (lambda t: np.linalg.norm(t, "nuc"), TypeError, "np.linalg.norm .* ord .* got 'nuc'"),
+        (lambda t: np.diff(t, axis=2), np.exceptions.AxisError, "diff: axis 2"),
+        (lambda t: np.rollaxis(t, 2), np.exceptions.AxisError, "rollaxis: axis 2"),
+        (lambda t: np.rot90(t, 1, (0, 0)), ValueError, "repeated axis in `rot90`"),
+        (lambda t: np.tensordot(t, t, ([2], [0])), np.exceptions.AxisError, "tensordot: axis 2"),
+        (lambda t: np.tensordot(t, t, 3), ValueError, "repeated axis in `tensordot`"),
+        (lambda t: np.gradient(t[:1], axis=0), tg.ShapeError, "at least 2 samples along axis 0"),
+        (
+            lambda t: np.gradient(t, [1.0, 2.0]),
+            TypeError,
+            "a distance for each of the 2 axes, got 1",
+        ),
+        (lambda t: np.gradient(t, 1.0, [1.0, 2.0]), tg.ShapeError, "3 coordinates for axis 1"),
+        (lambda t: np.select([S], [t]), TypeError, "conditions of bools, got float64"),
+        (lambda t: np.select([S > 0], [t, t]), ValueError, "1 conditions and 2 choices"),
+        (lambda t: np.linspace(t, 1.0, -1), ValueError, "num of at least 0"),
+        (lambda t: np.unique(t), TypeError, "np.unique .* without a gradient"),
+        (lambda t: np.full_like(S, t), TypeError, "np.copyto .* without a gradient"),
+        (lambda t: np.array([t, t]), TypeError, r"join Tensors with stack\(\) or concatenate\(\)"),
+        (lambda t: np.exp(t, out=np.zeros((3, 3))), TypeError, r"np.exp: .* write a = a \+ t"),
         (lambda t: np.tensordot(t, np.ones((2, 2)), axes=1), tg.ShapeError, "tensordot"),
         (lambda t: np.cross(t[:, :2], t[:, :2]), tg.ShapeError, "three components"),
         (lambda t: np.ravel(t, order="F"), TypeError, "order='C'"),

@@ -98,6 +98,23 @@ def test_after_backward_a_recorded_graph_has_values_gradients_and_constants():
     assert len(arrows(loss)) == 7
 
 
+def test_an_arrow_of_the_svg_says_which_boxes_it_joins():
+    w, loss = recorded()
+    root = ElementTree.fromstring(plots.graph_svg(loss, names={"w": w}))
+    titles = {
+        group.get("data-node"): group.find(f"{SVG}text").text for group in root.iter(f"{SVG}g")
+    }
+    joined = [
+        (titles[path.get("data-from")], titles[path.get("data-to")])
+        for path in root.iter(f"{SVG}path")
+        if path.get("class") == "arrow" and path.get("fill") == "none"
+    ]
+    assert joined == [
+        ("w", "multiply"), ("constant", "multiply"), ("multiply", "relu"), ("relu", "subtract"),
+        ("constant", "subtract"), ("subtract", "power"), ("constant", "power"),
+    ]  # fmt: skip
+
+
 def test_the_figure_shows_what_the_svg_shows():
     w, loss = recorded()
     drawn = [text.get_text() for text in plots.graph_figure(loss, names={"w": w}).axes[0].texts]

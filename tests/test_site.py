@@ -45,6 +45,12 @@ def test_it_has_the_pages_and_fetches_nothing_from_the_network(site):
     assert (site / "tutorial.html").exists()
 
 
+def test_the_page_that_runs_without_python_is_embedded(site):
+    text = (site / "playground.html").read_text()
+    [frame] = re.findall(r'<iframe src="([^"]*)"', text)
+    assert (site / frame).read_text() == (ROOT / "docs" / "_static" / "playground.html").read_text()
+
+
 ROOMS = (
     "",
     ".nn",

@@ -283,6 +283,20 @@ def test_errors(call, words):
         call()
 
 
+@pytest.mark.parametrize(
+    ("metrics", "targets", "words"),
+    [
+        ([softmax_cross_entropy], np.zeros(4, int), "metrics to be a dict of names .* got a list"),
+        ({"top": lambda o, t: "x"}, np.zeros(4, int), "the metric 'top' to return a number"),
+        ({"top": lambda o, t: None}, np.zeros(4, int), "the metric 'top' to return a number"),
+        ({}, {"a": np.zeros(4, int)}, "a tuple of them for several inputs or targets, got a dict"),
+    ],
+)
+def test_metrics_and_targets_of_a_wrong_kind_are_named(metrics, targets, words):
+    with pytest.raises(TypeError, match=words):
+        fit_plain((np.ones((4, 4)), targets), metrics=metrics)
+
+
 # Steps: accumulation, clipping, what on_step and on_epoch see
 
 

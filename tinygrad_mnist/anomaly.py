@@ -17,7 +17,7 @@ __all__ = ["detect_anomaly"]
 
 _PACKAGE = os.path.join(
     os.path.dirname(__file__), ""
-)  # with the separator, so that tinygrad_mnist_app is no part of it
+)  # with the separator, so that tinygrad_mnist_app is not part of it
 
 
 class _Detector(Watch):

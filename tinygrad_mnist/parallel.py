@@ -374,7 +374,7 @@ class DistributedOptimizer(Optimizer):
         return f"DistributedOptimizer({self.optimizer!r}, {where})"
 
     def shard(self, batches: Batches) -> "ShardedBatches":
-        """Return this rank's share of each batch, for a loop of one's own."""
+        """Return this rank's share of each batch, for a training loop that you write yourself."""
         return ShardedBatches(batches, self)
 
     def evaluate(self, model: Module, loss: Loss, data: Data) -> Metrics:

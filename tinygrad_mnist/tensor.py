@@ -1,11 +1,13 @@
 """Tensor: an array that records how it was made; `apply` is how every operation makes one."""
 
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ContextDecorator
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, Union, cast
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Never, NoReturn, TypeAlias, TypeVar, Union, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +46,17 @@ F = TypeVar("F", bound=Callable[..., Any])  # a function, which a decorator retu
 NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 _grad_lock = threading.Lock()  # two threads may add to the gradient of one leaf
+
+
+class _TensorModule(ModuleType):
+    """The type of this file, for those who write tensor(data) as in PyTorch."""
+
+    def __call__(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError("tinygrad_mnist.tensor is a file, not a function; use Tensor(data)")
+
+
+_this_file = sys.modules[__name__]
+_this_file.__class__ = _TensorModule
 
 
 class Tensor(Methods):
@@ -191,7 +204,12 @@ class Tensor(Methods):
 
     # What it does
 
-    def backward(self, gradient: npt.ArrayLike | None = None, retain_graph: bool = False) -> None:
+    def backward(
+        self,
+        gradient: npt.ArrayLike | None = None,
+        retain_graph: bool = False,
+        **foreign: Never,
+    ) -> None:
         """Add the gradient of this tensor to the `.grad` of every leaf that it was made from.
 
         Parameters
@@ -210,6 +228,11 @@ class Tensor(Methods):
         ShapeError
             If `gradient` has another shape.
         """
+        for name in foreign:
+            raise TypeError(
+                f"backward has no argument {name!r}; use "
+                "tinygrad_mnist.grad(f), which nests, for derivatives of derivatives"
+            )
         if self._node is None:
             raise GraphError(
                 "backward: this tensor requires no grad; make a leaf that it depends on with "
@@ -280,18 +303,28 @@ class Tensor(Methods):
 
     def item(self) -> Any:
         """Return the value of a tensor of one element as a Python number."""
+        if self._array.size != 1:
+            raise ValueError(
+                f"item: expected a Tensor of one element, got shape {self.shape}; use "
+                ".numpy().tolist() for all of them"
+            )
         return self._array.item()
 
     def __float__(self) -> float:
-        return float(self._array.item())
+        return float(self.item())
 
     def __int__(self) -> int:
-        return int(self._array.item())
+        return int(self.item())
 
     def __index__(self) -> int:
         return self._array.__index__()
 
     def __bool__(self) -> bool:
+        if self._array.size != 1:
+            raise ValueError(
+                f"a Tensor of shape {self.shape} is neither true nor false; use .numpy().any() or "
+                ".numpy().all()"
+            )
         return bool(self._array)
 
     def __len__(self) -> int:
@@ -340,7 +373,9 @@ class Tensor(Methods):
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         if self._node is not None:
             raise TypeError(
-                "a Tensor that requires grad does not turn into an array by itself; use .numpy()"
+                "a Tensor that requires grad does not turn into an array by itself, because its "
+                "gradient would be lost; join Tensors with stack() or concatenate(), or use "
+                ".numpy() for the values alone"
             )
         if copy is None:
             same = dtype is None or np.dtype(dtype) == self._array.dtype
@@ -349,6 +384,11 @@ class Tensor(Methods):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        if "out" in kwargs:
+            raise TypeError(
+                f"{name}: an array cannot take a Tensor, because its gradient would be lost; write "
+                "a = a + t rather than a += t or out=a"
+            )
         if kwargs:
             raise TypeError(f"{name} on a Tensor takes no {', '.join(kwargs)}")
         if method != "__call__" or ufunc not in NUMPY_FUNCTIONS:
@@ -513,9 +553,12 @@ def _as_result(kernel: Kernel, y: object) -> Array:
 
 
 def _not_a_forward(kernel: Kernel, result: object) -> TypeError:
+    got = type(result).__name__
+    if isinstance(result, tuple):
+        got = f"({', '.join(type(part).__name__ for part in result)})"
     return TypeError(
-        f"{op_name(kernel)}: a kernel returns its result and its vjp, as a tuple (y, vjp); got "
-        f"{type(result).__name__}"
+        f"{op_name(kernel)}: a kernel returns its result and its vjp, as a tuple (y, vjp); "
+        f"got {got}"
     )
 
 
@@ -602,7 +645,9 @@ class no_grad(ContextDecorator):  # noqa: N801 - PyTorch's name
     False
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *decorated: Never) -> None:
+        if decorated:
+            raise TypeError("no_grad needs parentheses; write `@no_grad()` above a function")
         self._blocks: list[Any] = []
 
     def __enter__(self) -> None:

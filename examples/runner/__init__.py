@@ -1,5 +1,6 @@
-"""What mnist_mlp.py, mnist_cnn.py, mnist_mpi.py, predict.py and draw_digit.py share.
+"""What the programs for digits share.
 
+These are mnist_mlp.py, mnist_cnn.py, mnist_mpi.py, predict.py, draw_digit.py and playground.py.
 Every other example stands alone: copy the one file, and it runs.
 
 - settings.py: the flags of mnist_mlp.py, and the settings of a run that goes on
@@ -12,4 +13,5 @@ Every other example stands alone: copy the one file, and it runs.
 - report.py: what a run leaves there: the model, its metrics, its pictures
 - pictures.py: the pictures that predict.py is given, as files, folders and CSVs
 - photo.py: a digit cut out of a photo, a scan or a drawing, as MNIST has its digits
+- web.py: a local server that answers its own page and nobody else
 """

@@ -12,8 +12,8 @@ from tinygrad_mnist.datasets import load_mnist, normalize, one_hot
 def load_digits(settings):
     """Return the data of a run, and the settings with what is now known about them.
 
-    The settings remember where the data lie, their SHA-256 and the number of classes. A run that
-    goes on must find the same data, because its history would mix two otherwise.
+    The settings remember where the data lie, their SHA-256 and their classes. A run that goes on
+    must find the same data, because its history would mix two otherwise.
     """
     data = load_mnist(settings["data"])
     if data.train.labels is None:
@@ -30,15 +30,15 @@ def load_digits(settings):
         "data": None if place is None else os.path.abspath(os.path.expanduser(place)),
         "data_name": data.name,
         "data_sha256": digest,
-        "classes": count_classes(data),
+        "classes": data.num_classes,
+        "class_names": data.class_names,
     }
     return data, {**settings, **known}
 
 
-def count_classes(data):
-    """Return how many classes the labels tell apart."""
-    labels = [part.labels for part in (data.train, data.test) if part.labels is not None]
-    return 1 + max(int(label.max()) for label in labels)
+def list_classes(settings):
+    """Return the names of the classes; where they have none, their numbers."""
+    return list(settings.get("class_names") or map(str, range(settings["classes"])))
 
 
 def hash_digits(data):

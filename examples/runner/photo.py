@@ -4,7 +4,8 @@
 
 1. `find_contrast` evens the light out: how much does each pixel differ from the paper around it?
 2. `find_ink` decides which pixels are ink, without lines, frames, table edges and specks.
-3. `fit_digit` scales the ink to 20 pixels and centres it by mass, as MNIST was made.
+3. `thicken` draws thin strokes as thick as MNIST's are, because a pen's are thinner.
+4. `fit_digit` scales the digit to 20 pixels and centres it by mass, as MNIST was made.
 """
 
 import numpy as np
@@ -15,6 +16,7 @@ from tinygrad_mnist import DataError
 SIDE = 400  # pixels of the longer side that a picture is worked on with
 LARGEST_SCALE = 5  # by which a smaller picture is enlarged for that
 LEAST_CONTRAST = 0.12  # of ink; what is paler is the paper's texture
+STROKE = 2.0  # pixels of MNIST's that its strokes are thick, by the median
 LEAST_SIZE = 0.05  # of a digit, as a share of the picture; what is smaller is a speck
 
 
@@ -76,8 +78,9 @@ def cut_digit(grey):
     size = f"{grey.shape[1]} x {grey.shape[0]} pixels"
     inside = trim_frame(grey)
     scale = min(SIDE / max(inside.shape), LARGEST_SCALE)
-    contrast = find_contrast(np.clip(resize(inside, scale), 0, 1))
-    ink = find_ink(contrast)
+    light = soften(resize(inside, scale))
+    contrast = find_contrast(light)
+    ink = find_ink(contrast, light)
     if not ink.any():
         raise DataError(f"expected a digit, got an empty image of {size}")
     count = count_digits(ink)
@@ -85,7 +88,8 @@ def cut_digit(grey):
         message = f"expected one digit, got {count} digits in an image of {size}"
         raise SeveralDigitsError(f"{message}; give each an image of its own", count)
     level = np.percentile(contrast[ink], 75)
-    return fit_digit(np.clip(contrast / level, 0, 1) * spread(ink, 2))
+    cover = np.clip(contrast / level, 0, 1) * spread(ink, 2)
+    return fit_digit(thicken(cover, ink))
 
 
 def trim_frame(grey):
@@ -112,15 +116,19 @@ def resize(array, scale, resampling=Image.Resampling.BICUBIC):
 # ---- 1: the light
 
 
-def find_contrast(grey):
+def soften(grey):
+    """Return greys (H, W) above 0, with less noise, so that noise in the dark counts for little."""
+    return blur(np.clip(grey, 0, 1), 1) + 0.03
+
+
+def find_contrast(light):
     """Return how much each pixel differs from the paper around it: 0 for paper, more for ink.
 
     The paper is the brightest grey nearby. (Where the ink is lighter than its ground, as chalk is,
     the ground is the darkest.) Dividing by it takes shadows and gradients away, because paper and
     ink each reflect a fixed share of whatever light there is.
     """
-    light = np.maximum(blur(grey, 1), 0) + 0.03  # so that noise in the dark counts for little
-    reach = round(0.17 * max(grey.shape))
+    reach = round(0.17 * max(light.shape))
     if is_ink_light(light):
         return light / spread(spread(light, -reach), reach) - 1
     return 1 - light / spread(spread(light, reach), -reach)
@@ -167,7 +175,7 @@ def is_ink_light(light):
 
 def find_ground(light):
     """Return the median of a large square around each pixel: the ground, because ink is rare."""
-    coarse = resize(light, 40 / max(light.shape), Image.Resampling.BOX)
+    coarse = resize(light, 24 / max(light.shape), Image.Resampling.BOX)
     reach = [n // 3 for n in coarse.shape]
     padded = np.pad(coarse, [(r, r) for r in reach], mode="symmetric")
     windows = np.lib.stride_tricks.sliding_window_view(padded, [2 * r + 1 for r in reach])
@@ -178,7 +186,7 @@ def find_ground(light):
 # ---- 2: the ink
 
 
-def find_ink(contrast):
+def find_ink(contrast, light):
     """Return a mask of the digits' ink; it is empty where there is no digit.
 
     Where Otsu's threshold finds only lines, table edges and specks, these are taken away, and it
@@ -187,11 +195,11 @@ def find_ink(contrast):
     edges = find_edges(contrast)
     left = np.ones(contrast.shape, bool)
     for _ in range(4):
-        if not (left & edges).any():
-            break
-        ink = left & (contrast > find_threshold(contrast[left & edges]))
+        counted = left & edges if (left & edges).any() else left
+        ink = left & (contrast > find_threshold(contrast[counted]))
         digits = drop_clutter(ink)
-        if digits.any() and contrast[digits].mean() > LEAST_CONTRAST and not is_solid(digits):
+        strong = digits.any() and contrast[digits].mean() > LEAST_CONTRAST
+        if strong and not is_solid(digits) and has_edges(digits, contrast, light):
             return digits
         left &= ~spread(ink, 5)
     return np.zeros_like(left)
@@ -215,8 +223,26 @@ def find_threshold(values):
 
 def is_solid(ink):
     """Return whether a large square fits into the ink, as into a shadow and not into a digit."""
-    size = max(np.ptp(np.flatnonzero(ink.any(axis=axis))) + 1 for axis in (0, 1))
-    return spread(np.pad(ink, 1), -round(0.32 * size)).any()
+    return spread(np.pad(ink, 1), -round(0.32 * find_size(ink))).any()
+
+
+def has_edges(ink, contrast, light):
+    """Return whether the light changes along most of the ink's outline, as it does around ink.
+
+    Beside a table, a part of the paper can differ from its ground and end where no edge is.
+    """
+    share = np.median(contrast[ink])  # by which ink is darker than its ground
+    if np.median(light[ink]) > np.median(light):
+        share /= 1 + share  # by which the ground is darker than the ink
+    reach = max(round(0.03 * find_size(ink)), 3)
+    steps = 1 - spread(light, -reach) / spread(light, reach)
+    outline = ink & ~spread(ink, -1)
+    return np.mean(steps[outline] > 0.35 * share) > 0.9
+
+
+def find_size(ink):
+    """Return the height or the width of the ink, whichever is larger."""
+    return max(np.ptp(np.flatnonzero(ink.any(axis=axis))) + 1 for axis in (0, 1))
 
 
 def drop_clutter(ink):
@@ -280,9 +306,8 @@ def number_parts(mask):
         (place[:-1, :-1], place[1:, 1:]),
         (place[:-1, 1:], place[1:, :-1]),
     )
-    pairs = np.concatenate(
-        [np.stack([a, b])[:, (a >= 0) & (b >= 0)] for a, b in neighbours], axis=1
-    )
+    joined = [(a[both], b[both]) for a, b in neighbours for both in [(a >= 0) & (b >= 0)]]
+    pairs = np.concatenate(joined, axis=1)
     first = np.arange(mask.sum())  # the first pixel known to be in the same part, for each pixel
     while (first[pairs[0]] != first[pairs[1]]).any():
         a, b = first[pairs]
@@ -302,11 +327,12 @@ def find_digits(parts):
         inside = large & parts.find_inside(i) & (parts.height > 0.25 * parts.height[i])
         digits[i] = not inside.any()
 
-    # Shadows and tables lie at the border, too. A digit that touches it must be large.
+    # Shadows and tables lie at the border, too: what touches it must be large, and not a strip.
     inner = digits & (parts.contact == 0)
-    across = (parts.height == parts.shape[0]) & (parts.width < 0.2 * parts.shape[1])
-    outer = digits & (parts.height > 0.5 * parts.shape[0]) & ~across
-    outer &= (parts.contact > 0) & (parts.contact < 0.5 * sum(parts.shape))
+    wide = parts.width > 0.2 * parts.shape[1]
+    stroke = (parts.contact < 0.3 * parts.height) & (parts.height < parts.shape[0])
+    outer = digits & (parts.height > 0.5 * parts.shape[0]) & (wide | stroke)
+    outer &= (parts.contact > 0) & (parts.contact < 0.65 * sum(parts.shape))
     highest_inner, highest_outer = ((parts.height * w).max(initial=0) for w in (inner, outer))
     return inner if highest_inner > 0.3 * highest_outer else inner | outer
 
@@ -341,19 +367,39 @@ def find_reach(ink, slope, start, width):
 
 
 def count_digits(ink):
-    """Return how many digits the ink is: parts about as high as the highest, with gaps between."""
+    """Return how many digits the ink is: parts about as high as the highest, and apart."""
     height = np.ptp(np.flatnonzero(ink.any(axis=1))) + 1
-    parts = Parts(spread(ink, max(round(0.02 * height), 1)))
+    parts = Parts(spread(ink, max(round(0.03 * height), 1)))  # which closes the smallest gaps
     digits = []
     for i in np.flatnonzero(parts.height > 0.5 * parts.height.max()):
-        down, across = parts.find_gaps(i)
-        apart = (across > 0) | (down > 0.2 * parts.height.max())  # a broken 7 is still one digit
-        if apart[digits].all():
+        if find_apart(parts, i)[digits].all():
             digits.append(i)
     return len(digits)
 
 
-# ---- 3: the size
+def find_apart(parts, i):
+    """Return which parts are another digit than part i, and not the rest of a broken one.
+
+    Two digits side by side are wider than one, or each is as high as both: the two strokes of an
+    open 4 and the pieces of a broken 5 are not. Two digits one above the other have a wide gap.
+    """
+    down, across = parts.find_gaps(i)
+    height = np.maximum(parts.bottom, parts.bottom[i]) - np.minimum(parts.top, parts.top[i]) + 1
+    width = np.maximum(parts.right, parts.right[i]) - np.minimum(parts.left, parts.left[i]) + 1
+    as_high = np.minimum(parts.height, parts.height[i]) > 0.7 * height
+    beside = (across > 0) & (as_high | (width > 1.15 * height))
+    return beside | (down > 0.2 * parts.height.max())
+
+
+# ---- 3 and 4: the digit
+
+
+def thicken(cover, ink):
+    """Return how much ink covers each pixel (H, W), with strokes at least as thick as MNIST's."""
+    outline = ink & ~spread(ink, -1)
+    thickness = 2 * ink.sum() / max(outline.sum(), 1)  # a long stroke has two sides
+    reach = round((STROKE / 20 * find_size(ink) - thickness) / 2)
+    return spread(cover, reach) if reach > 0 else cover
 
 
 def fit_digit(cover):

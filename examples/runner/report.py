@@ -74,14 +74,16 @@ def without_nan(history):
 
 def draw_figures(trained, test, data, outputs, settings):
     """Yield the name and the figure of each picture."""
-    images, labels = data.test.images, data.test.labels
-    yield "predictions", plots.predictions(images, outputs.argmax(axis=1), labels)
+    images, labels, names = data.test.images, data.test.labels, settings["class_names"]
+    digits = outputs.argmax(axis=1)
+    yield "predictions", plots.predictions(images, digits, labels, class_names=names)
     if trained.history["lr"]:
         yield "learning_curves", plots.learning_curves(trained.history)
     if test is not None:
-        yield "confusion", plots.confusion_matrix(test.confusion)
+        yield "confusion", plots.confusion_matrix(test.confusion, class_names=names)
         if test.accuracy < 1:
-            yield "mistakes", plots.mistakes(images, find_probabilities(outputs, settings), labels)
+            p = find_probabilities(outputs, settings)
+            yield "mistakes", plots.mistakes(images, p, labels, class_names=names)
     weight = next(p for name, p in trained.model.named_parameters() if name.endswith("weight"))
     if weight.ndim == 2:
         yield "weights", plots.first_layer_weights(weight.data)

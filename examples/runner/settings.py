@@ -6,10 +6,12 @@ from pathlib import Path
 
 from .models import ACTIVATIONS, INITIALISERS
 from .recipes import DEFAULT, RECIPES
+from .threads import add_threads
 from .training import OPTIMIZERS, SCHEDULES
 
-# What may differ when a run goes on: where the same data lie now, and how much it prints.
-MAY_CHANGE = ("resume", "data", "print_every")
+# What may differ when a run goes on: where the same data lie now, how much it prints, and on how
+# many threads it runs.
+MAY_CHANGE = ("resume", "data", "print_every", "threads")
 
 
 def make_parser(description):
@@ -62,6 +64,7 @@ def make_parser(description):
         "--recipe", choices=RECIPES, help="a named set of these flags, see runner/recipes.py"
     )
     run.add_argument("--print-every", type=int, help="epochs between lines")
+    add_threads(run)
     run.add_argument(
         "--out", type=Path, help="the folder for what it writes (default: runs/<recipe>)"
     )

@@ -19,30 +19,23 @@ sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
 
 def setting():
     """Return the settings of the default recipe, and its training, validation and test arrays."""
-    import mnist_mlp
     import numpy as np
+    from runner.data import load_digits, prepare
+    from runner.settings import parse
 
-    from tinygrad_mnist.datasets import load_mnist, train_val_split
+    from tinygrad_mnist.datasets import train_val_split
 
-    settings = mnist_mlp.parse([])
-    data = load_mnist()
+    data, settings = load_digits(parse(__doc__, []))
     split, model, order = np.random.default_rng(0).spawn(3)
     training, validation = train_val_split(
-        *mnist_mlp.prepare(*data.train, settings), settings["validation"], split
+        *prepare(data.train, settings), settings["validation"], split
     )
-    return (
-        settings,
-        training,
-        validation,
-        mnist_mlp.prepare(*data.test, settings),
-        data,
-        model,
-        order,
-    )
+    return settings, training, validation, prepare(data.test, settings), data, model, order
 
 
 def ours(out, to):
     import mnist_mlp
+    from runner.models import build_perceptron
 
     if to is None:
         return mnist_mlp.main(["--out", out])
@@ -51,7 +44,7 @@ def ours(out, to):
     from tinygrad_mnist.train import evaluate
 
     settings, training, _, test, _, rng, order = setting()
-    model = mnist_mlp.build(settings, rng)
+    model = build_perceptron(settings, rng)
     batches = Batches(*training, settings["batch_size"], rng=order)
     optimizer = optim.Adam(model.parameters(), settings["lr"])
     schedule = optim.OneCycleLR(optimizer, settings["lr"], settings["epochs"] * len(batches))

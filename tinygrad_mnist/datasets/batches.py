@@ -55,7 +55,7 @@ def one_hot(
     Raises
     ------
     TypeError
-        If the labels are no integers.
+        If the labels are not integers.
     ValueError
         If they are out of range, or not of shape (N,).
     """

@@ -1,4 +1,4 @@
-"""A file to read, wherever it lies: on disk, in memory or inside a zip archive, gzipped or not."""
+"""A file to read: on disk, in memory or inside a zip archive, gzipped or not."""
 
 import gzip
 import io

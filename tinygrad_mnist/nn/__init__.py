@@ -1,5 +1,9 @@
 """Modules and layers, and the initialisers of their weights."""
 
+import typing as _typing
+
+from ..ops.foreign import missing as _missing
+from . import foreign as _foreign
 from . import init as init
 from .activations import ELU as ELU
 from .activations import GELU as GELU
@@ -27,3 +31,11 @@ from .normalization import LayerNorm as LayerNorm
 from .recurrent import GRU as GRU
 from .recurrent import LSTM as LSTM
 from .sequential import Sequential as Sequential
+
+if not _typing.TYPE_CHECKING:  # to a type checker, a module with a __getattr__ has every name
+
+    def __getattr__(name: str) -> _typing.NoReturn:
+        """Raise the error for a name that does not exist, with ours if it is a foreign one."""
+        raise AttributeError(
+            _missing(f"module {__name__!r}", name, _foreign.advice_for_layer(name)), name=name
+        )

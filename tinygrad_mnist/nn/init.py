@@ -5,10 +5,13 @@ Each returns a float32 array.
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from ..arrays import Array, Rng
+from ..ops.foreign import missing
+from .foreign import INITIALISERS
 
 __all__ = ["fans", "he_normal", "he_uniform", "normal", "xavier_normal", "xavier_uniform", "zeros"]
 
@@ -62,3 +65,10 @@ def normal(shape: Sequence[int], rng: Rng = None, *, std: float | None = None) -
 def zeros(shape: Sequence[int], rng: Rng = None) -> Array:
     """Zeros; takes an `rng` only to be exchangeable with the others."""
     return np.zeros(shape, np.float32)
+
+
+if not TYPE_CHECKING:  # to a type checker, a module with a __getattr__ has every name
+
+    def __getattr__(name: str) -> NoReturn:
+        """Raise the error for a name that does not exist, with ours if it is a foreign one."""
+        raise AttributeError(missing(f"module {__name__!r}", name, INITIALISERS), name=name)

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Never, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Array
+from ..ops.foreign import missing, refuse
 from ..tensor import Tensor, from_numpy, no_grad, unwrap
 from . import display
+from .foreign import MODULE, check_keywords
 from .holder import Contents, Holder, entries, is_buffer, is_parameter
 from .state import copy_in, copy_out, place
 
@@ -93,7 +95,16 @@ class Module(Holder):
                 raise TypeError(
                     f"{name} takes no arguments when it is made; to call one, write {name}()(x)"
                 )
+            if kwargs and cls.__module__.startswith(__package__):  # a layer of the library
+                check_keywords(cls.__name__, cls.__init__, kwargs)
             return super().__new__(cls)
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise the error for a missing attribute; Python calls this where it found none."""
+            if name in MODULE:
+                where = f"{type(self).__name__!r} object"
+                raise AttributeError(missing(where, name, MODULE), name=name, obj=self)
+            return object.__getattribute__(self, name)  # for Python's own error
 
     @property
     def training(self) -> bool:
@@ -254,8 +265,9 @@ class Module(Holder):
         """Put this module and all below it in evaluation mode: no dropout, running statistics."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, **foreign: Never) -> None:
         """Set the gradient of every parameter to None."""
+        refuse("zero_grad", foreign)
         for parameter in self.parameters():
             parameter.zero_grad()
 

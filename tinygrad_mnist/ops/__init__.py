@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import OWN_OPERATIONS
-from ..tensor import NUMPY_FUNCTIONS, Tensor, TensorLike, unwrap
+from ..tensor import NUMPY_FUNCTIONS, Tensor, unwrap
 from . import (
     activation,
     arithmetic,
@@ -27,6 +27,7 @@ from . import (
 from .compositions import COMPOSITIONS
 from .linalg import LINALG
 from .methods import Methods
+from .numbers import FUNCTIONS_OF_NUMBERS
 
 FAMILIES = (
     activation,
@@ -57,27 +58,14 @@ def _constant(function: Any) -> Any:
     )
 
 
-def _norm(x: TensorLike, ord: Any = None, axis: Any = None, **options: Any) -> Tensor:
-    """Euclidean norm under NumPy's name, where `ord` says that it is one."""
-    is_vector = np.ndim(axis) == 0 and (axis is not None or np.ndim(x) == 1)
-    axes = np.ndim(x) if axis is None else np.size(axis)
-    if not (ord is None or (ord == 2 and is_vector) or (ord == "fro" and axes == 2)):
-        raise TypeError(
-            f"expected ord=None, for the Euclidean norm, got {ord!r}; that of a vector is "
-            "sum(abs(x)) for ord=1, and max(abs(x)) for ord=np.inf"
-        )
-    return reduce.norm(x, axis, **options)
-
-
 for _name, _method in vars(Methods).items():
     if callable(_method) and "annotate" not in _name:  # which Python 3.14 adds
         setattr(Tensor, _name, _method)
 
 NUMPY_FUNCTIONS |= {getattr(np, name): op for name, op in OPS.items() if hasattr(np, name)}
-NUMPY_FUNCTIONS |= COMPOSITIONS | LINALG
+NUMPY_FUNCTIONS |= COMPOSITIONS | FUNCTIONS_OF_NUMBERS | LINALG
 # NumPy's other names, and the functions of it that take other arguments than ours.
 NUMPY_FUNCTIONS |= {
-    np.linalg.norm: _norm,
     np.around: elementwise.round_,
     np.amax: reduce.max_,
     np.amin: reduce.min_,
@@ -97,7 +85,10 @@ for _function in (
     np.shape, np.ndim, np.size, np.argmax, np.argmin, np.argsort, np.nonzero, np.count_nonzero,
     np.searchsorted, np.floor_divide, np.isfinite, np.isnan, np.isinf, np.isposinf, np.isneginf,
     np.signbit, np.any, np.all, np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
-    np.allclose, np.array_equal, np.isclose, np.zeros_like, np.ones_like, np.full_like,
-    np.array_repr, np.iscomplexobj, np.isrealobj, np.result_type,
+    np.allclose, np.array_equal, np.isclose, np.zeros_like, np.ones_like,
+    np.array_repr, np.iscomplexobj, np.isrealobj, np.result_type, np.iscomplex, np.isreal,
+    np.angle, np.argpartition, np.argwhere, np.flatnonzero, np.isin, np.digitize, np.empty_like,
+    np.shares_memory, np.may_share_memory,
+    np.array_equiv, np.array_str, np.array2string, np.trunc, np.fix, np.rint,
 ):  # fmt: skip
     NUMPY_FUNCTIONS[_function] = _constant(_function)

@@ -1,6 +1,7 @@
-"""NumPy's shorthands, each written out of other operations: np.vstack, np.diff, np.tensordot, ...
+"""NumPy's shorthands of arrays, each written out of other operations: np.vstack, np.diff, ...
 
 They have no names in the package: NumPy's own functions reach them when they meet a Tensor.
+Functions of single numbers, such as np.hypot, stand in numbers.py.
 """
 
 import math
@@ -9,33 +10,48 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..arrays import constants
+from ..errors import ShapeError, check_size
 from ..tensor import Tensor, TensorLike, from_numpy, unwrap
-from .activation import logaddexp
-from .arithmetic import clip, maximum, minimum, subtract, where
-from .elementwise import exp, floor, log, log1p, sqrt
-from .index import diagonal
+from .arithmetic import clip, multiply, subtract, where
+from .index import diagonal, take_along_axis
 from .linear import einsum, matmul
-from .reduce import norm
 from .shape import (
     broadcast_to,
     concatenate,
     expand_dims,
     flip,
     moveaxis,
+    pad,
     reshape,
     split,
     stack,
     swapaxes,
     transpose,
 )
-from .trigonometry import sin
 
-__all__ = ["COMPOSITIONS", "remainder"]
+__all__ = ["COMPOSITIONS"]
 
 
 def _as_tensor(x: TensorLike) -> Tensor:
     return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def _as_tensors(operands: Sequence[TensorLike]) -> list[Tensor]:
+    """Return Tensors; numbers and lists take the dtype of the arrays beside them."""
+    arrays = constants([unwrap(x) for x in operands])
+    pairs = zip(operands, arrays, strict=True)
+    return [x if isinstance(x, Tensor) else from_numpy(array) for x, array in pairs]
+
+
+def _as_axis(op: str, axis: int, ndim: int) -> int:
+    """Return an axis that counts from the front; one that is missing is NumPy's AxisError."""
+    return int(np.lib.array_utils.normalize_axis_index(axis, ndim, op))
+
+
+def _as_axes(op: str, axes: Any, ndim: int) -> list[int]:
+    """Return different axes that count from the front."""
+    return list(np.lib.array_utils.normalize_axis_tuple(axes, ndim, op))
 
 
 # Joining and splitting
@@ -66,21 +82,32 @@ def atleast_3d(*tensors: TensorLike) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def vstack(tup: Sequence[TensorLike]) -> Tensor:
-    return concatenate([_atleast(2, x) for x in tup], axis=0)
+def _convert(op: str, t: Tensor, dtype: Any, casting: Any) -> Tensor:
+    """Give the result of a join the dtype that NumPy's functions may be asked for."""
+    if dtype is None:
+        return t
+    if not np.can_cast(t.dtype, dtype, casting):
+        raise TypeError(f"{op}: cannot cast {t.dtype} to {np.dtype(dtype)} by the rule {casting!r}")
+    return t.astype(dtype)
 
 
-def hstack(tup: Sequence[TensorLike]) -> Tensor:
-    parts = [_atleast(1, x) for x in tup]
-    return concatenate(parts, axis=0 if parts and parts[0].ndim == 1 else 1)
+def vstack(tup: Sequence[TensorLike], *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
+    joined = concatenate([_atleast(2, x) for x in _as_tensors(tup)], axis=0)
+    return _convert("vstack", joined, dtype, casting)
+
+
+def hstack(tup: Sequence[TensorLike], *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
+    parts = [_atleast(1, x) for x in _as_tensors(tup)]
+    joined = concatenate(parts, axis=0 if parts and parts[0].ndim == 1 else 1)
+    return _convert("hstack", joined, dtype, casting)
 
 
 def dstack(tup: Sequence[TensorLike]) -> Tensor:
-    return concatenate([_atleast(3, x) for x in tup], axis=2)
+    return concatenate([_atleast(3, x) for x in _as_tensors(tup)], axis=2)
 
 
 def column_stack(tup: Sequence[TensorLike]) -> Tensor:
-    columns = [x.reshape(x.size, 1) if x.ndim < 2 else x for x in map(_as_tensor, tup)]
+    columns = [x.reshape(x.size, 1) if x.ndim < 2 else x for x in _as_tensors(tup)]
     return concatenate(columns, axis=1)
 
 
@@ -96,6 +123,7 @@ def array_split(
     parts = int(indices_or_sections)
     if parts < 1:
         raise ValueError(f"array_split: expected at least one section, got {parts}")
+    axis = _as_axis("array_split", axis, np.ndim(ary))
     each, more = divmod(np.shape(ary)[axis], parts)
     sizes = [each + 1] * more + [each] * (parts - more)
     return split(ary, [int(end) for end in np.cumsum(sizes)[:-1]], axis)
@@ -145,7 +173,8 @@ def flipud(m: TensorLike) -> Tensor:
 
 
 def rot90(m: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
-    first, second = axes
+    _check_axes("rot90", m, 2)
+    first, second = _as_axes("rot90", axes, np.ndim(m))
     turns = k % 4
     if turns == 0:
         return _as_tensor(m)
@@ -158,7 +187,8 @@ def rot90(m: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
 
 def rollaxis(a: TensorLike, axis: int, start: int = 0) -> Tensor:
     ndim = np.ndim(a)
-    axis, start = axis % ndim, start + ndim if start < 0 else start
+    axis = _as_axis("rollaxis", axis, ndim)
+    start = _as_axis("rollaxis", start, ndim + 1) if start >= 0 else start + ndim
     return moveaxis(a, axis, start - 1 if axis < start else start)
 
 
@@ -169,37 +199,54 @@ def diag(v: TensorLike, k: int = 0) -> Tensor:
         return diagonal(t, k)
     if t.ndim != 1:
         raise ShapeError(f"diag: expected one or two axes, got shape {t.shape}")
-    size = t.size + abs(k)
-    # Row i of the vector's column meets column i + k.
-    place = np.zeros((t.size, size, size), t.dtype)
-    rows = np.arange(t.size) + max(-k, 0)
-    place[np.arange(t.size), rows, rows + k] = 1
-    return einsum("i,ijk->jk", t, place)
+    column = pad(t, (max(-k, 0), max(k, 0))).reshape(-1, 1)  # row i has one element at most
+    return where(np.eye(column.size, k=k, dtype=bool), column, np.zeros((), t.dtype))
 
 
 # Sums and products
 
 
-def diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
-    """Return the differences of neighbours along an axis, n times over."""
+def diff(
+    a: TensorLike,
+    n: int = 1,
+    axis: int = -1,
+    prepend: TensorLike | None = None,
+    append: TensorLike | None = None,
+) -> Tensor:
+    """Return the differences of neighbours along an axis, n times over.
+
+    What `prepend` and `append` give is put before and behind the elements first.
+    """
     if n < 0:
         raise ValueError(f"diff: expected n of at least 0, got {n}")
     t = _as_tensor(a)
-    before = (slice(None),) * (axis % t.ndim)
+    axis = _as_axis("diff", axis, t.ndim)
+    if n and (prepend is not None or append is not None):
+        ends = [_as_end(t, axis, prepend), t, _as_end(t, axis, append)]
+        t = concatenate([part for part in ends if part is not None], axis)
+    before = (slice(None),) * axis
     for _ in range(n):
         t = subtract(t[(*before, slice(1, None))], t[(*before, slice(None, -1))])
     return t
 
 
+def _as_end(t: Tensor, axis: int, end: TensorLike | None) -> TensorLike | None:
+    """Return a number as one more slice of t along an axis, and anything else as it is."""
+    if end is None or np.ndim(end) > 0:
+        return end
+    _, one = _as_tensors([t, end])
+    return broadcast_to(one, (*t.shape[:axis], 1, *t.shape[axis + 1 :]))
+
+
 def tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
     """Return the sum of products over pairs of axes: one product of matrices."""
-    x, y = _as_tensor(a), _as_tensor(b)
+    x, y = _as_tensors([a, b])
     if isinstance(axes, (int, np.integer)):
         of_x: list[int] = list(range(x.ndim - int(axes), x.ndim))
         of_y: list[int] = list(range(int(axes)))
     else:
         of_x, of_y = (list(np.atleast_1d(part)) for part in axes)
-    of_x, of_y = [i % x.ndim for i in of_x], [i % y.ndim for i in of_y]
+    of_x, of_y = _as_axes("tensordot", of_x, x.ndim), _as_axes("tensordot", of_y, y.ndim)
     if [x.shape[i] for i in of_x] != [y.shape[i] for i in of_y]:
         raise ShapeError(
             f"tensordot: the summed sizes of shapes {x.shape} and {y.shape} differ, along axes "
@@ -217,13 +264,13 @@ def tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
 def inner(a: TensorLike, b: TensorLike) -> Tensor:
     """Return the sum of products over the last axes."""
     if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return _as_tensor(a) * b
+        return multiply(a, b)
     return tensordot(a, b, axes=(-1, -1))
 
 
 def kron(a: TensorLike, b: TensorLike) -> Tensor:
     """Return the Kronecker product: a copy of b for each element of a, times that element."""
-    x, y = _as_tensor(a), _as_tensor(b)
+    x, y = _as_tensors([a, b])
     ndim = max(x.ndim, y.ndim)
     x = x.reshape((1,) * (ndim - x.ndim) + x.shape)
     y = y.reshape((1,) * (ndim - y.ndim) + y.shape)
@@ -244,7 +291,8 @@ def cross(
     """Return the vector product of vectors with three components."""
     if axis is not None:
         axisa = axisb = axisc = axis
-    x, y = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
+    x, y = _as_tensors([a, b])
+    x, y = moveaxis(x, axisa, -1), moveaxis(y, axisb, -1)
     if x.shape[-1] != 3 or y.shape[-1] != 3:
         raise ShapeError(
             f"cross: expected vectors of three components, got shapes {np.shape(a)}, {np.shape(b)}"
@@ -254,102 +302,156 @@ def cross(
     return stack([x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0], axis=axisc)
 
 
-# Functions of one or two numbers
+# Slopes and steps along an axis
 
 
-def hypot(x: TensorLike, y: TensorLike) -> Tensor:
-    """Return sqrt(x**2 + y**2), without overflow; its slope at (0, 0) is taken as 0."""
-    shape = np.broadcast_shapes(np.shape(x), np.shape(y))
-    return norm(stack([broadcast_to(x, shape), broadcast_to(y, shape)]), axis=0)
+def gradient(f: TensorLike, *varargs: TensorLike, axis: Any = None, edge_order: int = 1) -> Any:
+    """Return the slopes of samples along each axis: central differences, one-sided at the ends.
+
+    `varargs` are the distances: none (1), a number for all axes, or for each axis a number or the
+    coordinates of its samples.
+    """
+    t = _as_tensor(f)
+    if t.dtype.kind != "f":
+        t = t.astype(np.float64)
+    axes = range(t.ndim) if axis is None else _as_axes("gradient", axis, t.ndim)
+    if edge_order not in (1, 2):
+        raise ValueError(f"gradient: expected edge_order 1 or 2, got {edge_order}")
+    distances = list(varargs) or [1.0]
+    if len(distances) == 1 and np.ndim(distances[0]) == 0:
+        distances *= len(axes)
+    if len(distances) != len(axes):
+        raise TypeError(
+            f"gradient: expected a distance for each of the {len(axes)} axes, got {len(distances)}"
+        )
+    slopes = tuple(
+        _slopes(t, along, _gaps(t, along, distance), edge_order)
+        for along, distance in zip(axes, distances, strict=True)
+    )
+    return slopes[0] if len(slopes) == 1 else slopes
 
 
-def exp2(x: TensorLike) -> Tensor:
-    return exp(_as_tensor(x) * math.log(2))
+def _gaps(t: Tensor, axis: int, distance: TensorLike) -> Any:
+    """Return the gaps between the samples of t along an axis, shaped to multiply its slices."""
+    size = t.shape[axis]
+    if np.ndim(distance) > 1 or (np.ndim(distance) == 1 and np.size(distance) != size):
+        raise ShapeError(
+            f"gradient: expected a number or {size} coordinates for axis {axis}, got shape "
+            f"{np.shape(distance)}"
+        )
+    if np.ndim(distance) == 1:
+        gaps = diff(_as_tensors([t, distance])[1])
+        gaps = gaps if gaps.requires_grad else gaps.astype(t.dtype)
+    else:
+        gaps = broadcast_to(_as_tensors([t, distance])[1], (max(size - 1, 0),))
+    return gaps.reshape(-1, *(1,) * (t.ndim - 1))
 
 
-def arcsinh(x: TensorLike) -> Tensor:
-    t = _as_tensor(x)
-    negative = t.data < 0
-    size = where(negative, -t, t)  # not abs, whose slope at 0 is 0
-    y = log1p(size + size * size / (1 + sqrt(1 + size * size)))
-    return where(negative, -y, y)
+def _slopes(t: Tensor, axis: int, gaps: Tensor, edge_order: int) -> Tensor:
+    """Return the slopes along one axis.
+
+    They are those of the parabola through three samples, or at an end of the line through two.
+    """
+    x = moveaxis(t, axis, 0)
+    if len(x) < edge_order + 1:
+        raise ShapeError(
+            f"gradient: expected at least {edge_order + 1} samples along axis {axis}, got {len(x)}"
+        )
+    lines = (x[1:] - x[:-1]) / gaps
+    first, last = lines[:1], lines[-1:]
+    left, right = gaps[:-1], gaps[1:]
+    middle = (lines[:-1] * right + lines[1:] * left) / (left + right)
+    if edge_order == 2:
+        first = lines[:1] + (lines[:1] - lines[1:2]) * (gaps[:1] / (gaps[:1] + gaps[1:2]))
+        last = lines[-1:] + (lines[-1:] - lines[-2:-1]) * (gaps[-1:] / (gaps[-1:] + gaps[-2:-1]))
+    return moveaxis(concatenate([first, middle, last]), 0, axis)
 
 
-def arccosh(x: TensorLike) -> Tensor:
-    t = _as_tensor(x)
-    return log(t + sqrt(t - 1) * sqrt(t + 1))
+def linspace(
+    start: TensorLike,
+    stop: TensorLike,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """Return `num` numbers in equal steps from start to stop, along a new axis."""
+    count = check_size("linspace", "num", num, least=0)
+    whole = subtract(stop, start)
+    kind = whole.dtype if whole.dtype.kind == "f" else np.dtype(np.float64)
+    steps = count - 1 if endpoint else count
+    part = (np.arange(count) / max(steps, 1)).astype(kind).reshape(-1, *(1,) * whole.ndim)
+    y = moveaxis(multiply(start, 1 - part) + multiply(stop, part), 0, axis)
+    y = y if dtype is None else y.astype(dtype)
+    return (y, whole / steps if steps else whole * np.nan) if retstep else y
 
 
-def arctanh(x: TensorLike) -> Tensor:
-    t = _as_tensor(x)
-    return (log1p(t) - log1p(-t)) * 0.5
+# Choices
 
 
-def sinc(x: TensorLike) -> Tensor:
-    """Return sin(pi x) / (pi x), and its first terms 1 - (pi x)**2 / 6 at 0."""
-    t = _as_tensor(x) * math.pi
-    at_zero = t.data == 0
-    safe = where(at_zero, 1.0, t)
-    return where(at_zero, 1 - t * t / 6, sin(safe) / safe)
-
-
-def logaddexp2(x: TensorLike, y: TensorLike) -> Tensor:
-    a, b = _as_tensor(x) * math.log(2), _as_tensor(y) * math.log(2)
-    return logaddexp(a, b) / math.log(2)
-
-
-def deg2rad(x: TensorLike) -> Tensor:
-    return _as_tensor(x) * (math.pi / 180)
-
-
-def rad2deg(x: TensorLike) -> Tensor:
-    return _as_tensor(x) * (180 / math.pi)
-
-
-def fabs(x: TensorLike) -> Tensor:
-    return abs(_as_tensor(x))
-
-
-def fmax(x: TensorLike, y: TensorLike) -> Tensor:
-    """Return the larger of x and y, or the one of them that is a number."""
-    best = maximum(x, y)
-    return where(np.isnan(unwrap(x)), y, where(np.isnan(unwrap(y)), x, best))
-
-
-def fmin(x: TensorLike, y: TensorLike) -> Tensor:
-    """Return the smaller of x and y, or the one of them that is a number."""
-    best = minimum(x, y)
-    return where(np.isnan(unwrap(x)), y, where(np.isnan(unwrap(y)), x, best))
-
-
-def remainder(x: TensorLike, y: TensorLike) -> Tensor:
-    """Return x % y = x - y * floor(x / y): the sign is that of y."""
-    return _as_tensor(x) - _as_tensor(y) * floor(_as_tensor(x) / y).detach()
-
-
-def nan_to_num(
-    x: TensorLike,
-    copy: bool = True,
-    nan: float = 0.0,
-    posinf: float | None = None,
-    neginf: float | None = None,
+def select(
+    condlist: Sequence[TensorLike], choicelist: Sequence[TensorLike], default: TensorLike = 0
 ) -> Tensor:
-    """Return x with numbers in place of nan and of the infinities; these have no slope."""
-    t = _as_tensor(x)
-    numbers = np.nan_to_num(t.data, nan=nan, posinf=posinf, neginf=neginf)
-    return where(np.isfinite(t.data), t, numbers)
+    """Return at each place the choice of the first condition that is true, else the default."""
+    if len(condlist) != len(choicelist) or len(condlist) == 0:
+        raise ValueError(
+            f"select: expected a choice for each of one or more conditions, got {len(condlist)} "
+            f"conditions and {len(choicelist)} choices"
+        )
+    chosen = default
+    for condition, choice in zip(condlist[::-1], choicelist[::-1], strict=True):
+        bools = np.asanyarray(unwrap(condition))
+        if bools.dtype.kind != "b":
+            raise TypeError(f"select: expected conditions of bools, got {bools.dtype}")
+        chosen = where(bools, choice, chosen)
+    return _as_tensor(chosen)
 
 
-def real(val: TensorLike) -> Tensor:
-    return _as_tensor(val)
+def partition(
+    a: TensorLike,
+    kth: Any,
+    axis: int | None = -1,
+    kind: str = "introselect",
+    order: None = None,
+) -> Tensor:
+    """Return the elements in an order that has the k-th smallest at its place, see np.partition."""
+    t = _as_tensor(a)
+    if axis is None:
+        t, axis = t.reshape(t.size), 0
+    return take_along_axis(t, np.argpartition(t.data, kth, axis), axis)
 
 
-def imag(val: TensorLike) -> Tensor:
-    return from_numpy(np.zeros_like(unwrap(val)))
+def where_by_numpys_rules(condition: TensorLike, *choices: TensorLike) -> Any:
+    """Return where(condition, x, y); with the condition alone, the places where it is true."""
+    if not choices:
+        return np.nonzero(unwrap(condition))
+    return where(condition, *choices)
 
 
-def einsum_of_lists(*operands: Any) -> Tensor:
-    """Return np.einsum in either form: subscripts, or a list of numbers behind each operand."""
+def full_like(
+    a: TensorLike,
+    fill_value: TensorLike,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+) -> Any:
+    """Return an array full of a value, or a Tensor if the value is one."""
+    if not isinstance(fill_value, Tensor):
+        return np.full_like(unwrap(a), fill_value, dtype=dtype, shape=shape)
+    kind = unwrap(a).dtype if dtype is None else dtype
+    return broadcast_to(fill_value, np.shape(a) if shape is None else shape).astype(kind)
+
+
+# Other arguments than those of our function of that name
+
+
+def einsum_of_lists(*operands: Any, optimize: object = False) -> Tensor:
+    """Return np.einsum in either form: subscripts, or a list of numbers behind each operand.
+
+    `optimize` is ignored, because it does not change the result.
+    """
     if isinstance(operands[0], str):
         return einsum(*operands)
     letters = [chr(ord("a") + i) for i in range(26)] + [chr(ord("A") + i) for i in range(26)]
@@ -375,10 +477,8 @@ COMPOSITIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.append: append, np.array_split: array_split, np.vsplit: vsplit, np.hsplit: hsplit,
     np.dsplit: dsplit, np.ravel: ravel, np.fliplr: fliplr, np.flipud: flipud, np.rot90: rot90,
     np.rollaxis: rollaxis, np.diag: diag, np.diff: diff, np.tensordot: tensordot, np.inner: inner,
-    np.kron: kron, np.cross: cross, np.hypot: hypot, np.exp2: exp2, np.arcsinh: arcsinh,
-    np.arccosh: arccosh, np.arctanh: arctanh, np.sinc: sinc, np.logaddexp2: logaddexp2,
-    np.deg2rad: deg2rad, np.radians: deg2rad, np.rad2deg: rad2deg, np.degrees: rad2deg,
-    np.fabs: fabs, np.fmax: fmax, np.fmin: fmin, np.remainder: remainder,
-    np.nan_to_num: nan_to_num, np.real: real, np.imag: imag, np.conjugate: real,
+    np.kron: kron, np.cross: cross, np.gradient: gradient, np.linspace: linspace,
+    np.select: select, np.partition: partition, np.full_like: full_like,
+    np.where: where_by_numpys_rules,
     np.einsum: einsum_of_lists, np.clip: clip_by_numpys_names,
 }  # fmt: skip

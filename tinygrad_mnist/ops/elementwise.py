@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..arrays import Array, values
+from ..arrays import Array, keep_where, values
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply
 
@@ -183,7 +183,7 @@ def abs_(x: TensorLike) -> Tensor:
 
 def _step(y: Array) -> Forward:
     # Multiplying g by 0 would turn infinity into nan.
-    return y, lambda g, needs: (np.where(False, g, 0),)
+    return y, lambda g, needs: (keep_where(g, np.array(False)),)
 
 
 def _sign(x: Array) -> Forward:

@@ -11,10 +11,20 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, Recorded, is_array, refuse_mask, unbroadcast, values
+from ..arrays import (
+    Array,
+    Recorded,
+    is_array,
+    keep_where,
+    refuse_mask,
+    spread,
+    unbroadcast,
+    values,
+)
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, run, unwrap
+from .dtype import apply_wide
 from .foreign import refuse
 from .reduce import sum_
 
@@ -63,8 +73,8 @@ def _add_at(out: Array, index: Any, g: Array) -> None:
         np.add.at(out, index, g)
     elif isinstance(rows, np.ndarray) and rows.dtype.kind in "iu":
         row = math.prod(out.shape[1:])
-        first = rows.reshape(-1, 1).astype(np.intp) % len(out) * row  # negative ones, too
-        _add_at_places(out, first + np.arange(row), g)
+        first = _count_from_start(rows.reshape(-1), len(out)) * row
+        _add_at_places(out, first if row == 1 else first[:, np.newaxis] + np.arange(row), g)
     elif g.size * _SPARSE >= out.size:
         _add_at_places(out, np.arange(out.size).reshape(out.shape)[index], g)
     else:
@@ -146,14 +156,43 @@ def _take_along_axis(x: Array, *, indices: Array, axis: int | None) -> Forward:
     before = x.shape
     if axis is None:
         x, axis = x.reshape(-1), 0
-    y = np.take_along_axis(x, indices, axis)
-    shape, along = x.shape, axis % x.ndim
-    # Along the axis the given indices; along each other axis every place, to broadcast with them.
-    index = tuple(
-        indices if k == along else np.arange(size).reshape(size, *(1,) * (len(shape) - k - 1))
-        for k, size in enumerate(shape)
-    )
-    return y, lambda g, needs: (run(put, g, index=index, shape=shape).reshape(before),)
+    places = _places_along(indices, x.shape, axis % x.ndim)
+    shape = (x.size,)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        return (run(put, g, index=(places,), shape=shape).reshape(before),)
+
+    return np.take(x.reshape(-1), places), vjp
+
+
+def _places_along(indices: Array, shape: tuple[int, ...], axis: int) -> Array:
+    """Return where the elements x[i, indices[i, j]] of an x of a shape stand in the flattened x."""
+    size = shape[axis]
+    if indices.ndim != len(shape):
+        raise ShapeError(
+            f"take_along_axis: expected indices of {len(shape)} axes as x of shape {shape} has, "
+            f"got shape {indices.shape}"
+        )
+    if indices.size and not (-size <= indices.min() and indices.max() < size):
+        wrong = indices[(indices < -size) | (indices >= size)][0]
+        raise IndexError(
+            f"take_along_axis: index {wrong} is out of bounds for axis {axis} with size {size}"
+        )
+    places = _count_from_start(indices, size) * math.prod(shape[axis + 1 :])
+    for k, count in enumerate(shape):
+        if k != axis:  # every place along this axis, to broadcast with the indices
+            step = math.prod(shape[k + 1 :])
+            along = np.arange(0, count) * step
+            places = places + along.reshape(count, *(1,) * (len(shape) - k - 1))
+    return places
+
+
+def _count_from_start(indices: Array, size: int) -> Array:
+    """Return the indices of an axis as integers of at least 0."""
+    indices = indices.astype(np.intp, copy=False)
+    negative = indices < 0
+    # One look is faster than a remainder of each.
+    return np.where(negative, indices + size, indices) if negative.any() else indices
 
 
 def take_along_axis(
@@ -196,6 +235,18 @@ def _repeat(x: Array, *, indices: Array, axis: int | None) -> Forward:
     return _take(x, indices=indices, axis=axis)
 
 
+def _repeat_all(x: Array, *, count: int, axis: int | None) -> Forward:
+    """Repeat each slice along an axis equally often: its gradient is a sum without a scatter."""
+    before = x.shape
+    shape, along = ((x.size,), 0) if axis is None else (before, axis)
+
+    def vjp(g: Array, needs: Needs) -> Grads:
+        groups = g.reshape(*shape[: along + 1], count, *shape[along + 1 :])
+        return (groups.sum(axis=along + 1).reshape(before),)
+
+    return np.repeat(x, count, axis), vjp
+
+
 def repeat(
     x: TensorLike, repeats: int | npt.ArrayLike, axis: int | None = None, **foreign: Never
 ) -> Tensor:
@@ -226,10 +277,10 @@ def repeat(
             [2.]])
     """
     refuse("repeat", foreign)
-    if axis is None:
-        size = np.size(x)
-    else:
-        size = np.shape(x)[np.lib.array_utils.normalize_axis_index(axis, np.ndim(x), "repeat")]
+    size = np.size(x)
+    if axis is not None:
+        axis = np.lib.array_utils.normalize_axis_index(axis, np.ndim(x), "repeat")
+        size = np.shape(x)[axis]
     counts = _as_integers("repeat", "repeats", repeats)
     if (counts < 0).any():
         raise ValueError(f"repeat: expected numbers of at least 0, got {counts.min()}")
@@ -237,6 +288,8 @@ def repeat(
         raise ShapeError(
             f"repeat: expected one number, or one for each of {size} elements, got {counts.shape}"
         )
+    if counts.size == 1:
+        return apply_wide(_repeat_all, x, count=int(counts.item()), axis=axis)
     return apply(_repeat, x, indices=np.repeat(np.arange(size), counts), axis=axis)
 
 
@@ -343,8 +396,8 @@ def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Ten
 def _keep(x: Array, mask: Array) -> Forward:
     # Where x has a single axis, each row of the mask meets it, as in NumPy.
     shape = x.shape
-    y = np.where(mask, x, 0)
-    return y, lambda g, needs: (unbroadcast(np.where(mask, g, 0), shape),)
+    y = keep_where(spread(x, np.broadcast_shapes(shape, mask.shape)), mask)
+    return y, lambda g, needs: (unbroadcast(keep_where(g, mask), shape),)
 
 
 def _lower(op: str, shape: Sequence[int], k: int) -> Array:

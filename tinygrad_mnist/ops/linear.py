@@ -124,9 +124,12 @@ def _outer_of_rows(a: Array, b: Array) -> Array:
 
 def _linear(x: Array, weight: Array, bias: Array | None = None) -> Forward:
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+        hint = ""
+        if x.ndim > 2 and math.prod(x.shape[1:]) == weight.shape[-1]:
+            hint = "; flatten each example first, by nn.Flatten() or x.reshape(len(x), -1)"
         raise ShapeError(
             f"linear: expected x of shape (..., in) and weight (out, in), got {x.shape} and "
-            f"{weight.shape}"
+            f"{weight.shape}{hint}"
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")

@@ -1,17 +1,16 @@
 """The operations as a Tensor has them: its methods and operators."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Never, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..arrays import refuse_mask
+from ..arrays import constants, refuse_mask
 from ..errors import GraphError, ShapeError
 from ..graph import mark_changed, mode
 from ..tensor import Tensor, TensorLike, from_numpy, unwrap
 from . import activation as f
 from . import arithmetic as a
-from . import compositions as c
 from . import conv, cross_entropy, dtype, loss
 from . import elementwise as e
 from . import index as i
@@ -21,6 +20,7 @@ from . import reduce as r
 from . import shape as s
 from . import trigonometry as t
 from .foreign import METHODS, missing
+from .numbers import positive, remainder
 
 __all__ = ["Methods"]
 
@@ -55,6 +55,11 @@ def _invert(x: Any) -> Tensor:
     return from_numpy(np.asanyarray(np.invert(unwrap(x))))
 
 
+def _floor_divide(x: Any, y: TensorLike) -> Tensor:
+    """Return the whole part of x / y; the result is a constant, because its slope is 0."""
+    return from_numpy(np.asanyarray(np.floor_divide(*constants([unwrap(x), unwrap(y)]))))
+
+
 def _assign(op: Callable[[TensorLike, TensorLike], Tensor], sign: str) -> Any:
     def assign(x: Any, y: TensorLike) -> Tensor:
         """Make a new Tensor; but inside no_grad(), change a leaf that requires grad in place."""
@@ -83,12 +88,17 @@ def _ravel(x: Any) -> Tensor:
     return s.reshape(x, (x.size,))
 
 
-def _flatten(x: Any) -> Tensor:
+def _flatten(x: Any, *args: Never, **foreign: Never) -> Tensor:
     """Return all elements along one axis, in C order.
 
     To keep the first axis, as a layer does that comes before a dense one, use nn.Flatten, or
     reshape(len(x), -1).
     """
+    if args or foreign:
+        raise TypeError(
+            "flatten takes no arguments, because it gives one axis; use t.reshape(len(t), -1) to "
+            "keep the first axis"
+        )
     return s.reshape(x, (x.size,))
 
 
@@ -129,9 +139,11 @@ class Methods:
     __mul__, __rmul__ = a.multiply, _reflect(a.multiply)
     __truediv__, __rtruediv__ = a.divide, _reflect(a.divide)
     __pow__, __rpow__ = a.power, _reflect(a.power)
-    __mod__, __rmod__ = c.remainder, _reflect(c.remainder)
+    __mod__, __rmod__ = remainder, _reflect(remainder)
+    __floordiv__, __rfloordiv__ = _floor_divide, _reflect(_floor_divide)
     __matmul__, __rmatmul__ = m.matmul, _reflect(m.matmul)
-    __neg__, __abs__, __getitem__ = a.negative, e.abs_, i.getitem
+    __neg__, __pos__, __abs__, __round__ = a.negative, positive, e.abs_, e.round_
+    __getitem__ = i.getitem
     __iadd__, __isub__ = _assign(a.add, "+"), _assign(a.subtract, "-")
     __imul__, __itruediv__ = _assign(a.multiply, "*"), _assign(a.divide, "/")
     __ipow__, __imatmul__ = _assign(a.power, "**"), _assign(m.matmul, "@")

@@ -174,7 +174,7 @@ def batch_norm(
     ShapeError
         If the shapes are not these.
     TypeError
-        If running statistics are no ndarrays.
+        If running statistics are not ndarrays.
     ValueError
         If a training batch has one value a channel, or evaluation has no running statistics.
     """

@@ -133,7 +133,7 @@ def _prod(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
     axes = _as_axes(axis, x)
 
     def vjp(g: Array, needs: Needs) -> Grads:
-        # The product of the others, without a division, so that zeros are no special case.
+        # The product of the others, without a division, so zeros are not a special case.
         others = [axis for axis in range(x.ndim) if axis not in [a % x.ndim for a in axes]]
         order = (*others, *(a % x.ndim for a in axes))
         moved = x.transpose(order)

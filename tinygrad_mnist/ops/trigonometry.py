@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..arrays import Array, floating, unbroadcast, values
+from ..arrays import Array, choose, floating, keep_where, unbroadcast, values
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply
 
@@ -120,11 +120,11 @@ def _arctan(x: Array) -> Forward:
     def vjp(g: Array, needs: Needs) -> Grads:
         # 1 / (1 + x * x). Of a large x it is computed from 1 / x, because the derivative of this
         # formula at infinity would be 0 times infinity.
-        large = np.abs(values(x)) > 1
-        inverse = 1 / np.where(large, x, 1)
-        small = np.where(large, inverse, x)
+        large, one = np.abs(values(x)) > 1, np.array(1, x.dtype)
+        inverse = 1 / choose(large, x, one)
+        small = choose(large, inverse, x)
         squared = small * small
-        g *= np.where(large, squared, 1) / (1 + squared)
+        g *= choose(large, squared, one) / (1 + squared)
         return (g,)
 
     return y, vjp
@@ -149,9 +149,10 @@ def _arctan2(y: Array, x: Array) -> Forward:
         # that no square overflows or vanishes. At 0 and at infinity they are taken as 0.
         largest = np.maximum(np.abs(values(y)), np.abs(values(x)))
         flat = (largest == 0) | np.isinf(largest)
-        scale = np.where(flat, 1, largest)
-        b, a = (np.where(flat, 0, side / scale) for side in (y, x))
-        g = g / (np.where(flat, 1, a * a + b * b) * scale)
+        one = np.array(1, largest.dtype)
+        scale = choose(flat, one, largest)
+        b, a = (keep_where(side / scale, ~flat) for side in (y, x))
+        g = g / (choose(flat, one, a * a + b * b) * scale)
         gy = unbroadcast(g * a, y.shape) if needs[0] else None
         return gy, unbroadcast(-g * b, x.shape) if needs[1] else None
 

@@ -1,5 +1,9 @@
 """Optimizers, and schedules of their learning rates."""
 
+import typing as _typing
+
+from ..ops.foreign import missing as _missing
+from . import foreign as _foreign
 from .adam import Adam as Adam
 from .adam import AdamW as AdamW
 from .adam import RMSprop as RMSprop
@@ -14,3 +18,9 @@ from .schedules import OneCycleLR as OneCycleLR
 from .schedules import Schedule as Schedule
 from .schedules import StepLR as StepLR
 from .sgd import SGD as SGD
+
+if not _typing.TYPE_CHECKING:  # to a type checker, a module with a __getattr__ has every name
+
+    def __getattr__(name: str) -> _typing.NoReturn:
+        """Raise the error for a name that does not exist, with ours if it is a foreign one."""
+        raise AttributeError(_missing(f"module {__name__!r}", name, _foreign.OPTIMIZERS), name=name)

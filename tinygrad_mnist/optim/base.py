@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Never, Self
 
 import numpy as np
 
 from ..arrays import Array, Recorded
 from ..errors import GraphError
 from ..graph import mark_changed
+from ..ops.foreign import missing, refuse
 from ..tensor import Tensor
+from .foreign import METHODS
 from .groups import Group, Params, Range, list_tensors, make_groups
 from .ranks import ALONE, Ranks
 
@@ -87,11 +89,17 @@ class Optimizer:
 
     if not TYPE_CHECKING:  # to a type checker, a class with these has every name
 
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+            """Say what Keras' keyword is called here; it would be unexpected to every optimizer."""
+            if "learning_rate" in kwargs:
+                raise TypeError(f"{cls.__name__} has no argument 'learning_rate'; use lr")
+            return super().__new__(cls)
+
         def __getattr__(self, name: str) -> Any:
             groups = vars(self).get("param_groups")  # there are none before __init__ has ended
             if groups and name in groups[0].settings:
                 return groups[0].settings[name]
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise AttributeError(missing(f"{type(self).__name__!r} object", name, METHODS))
 
         def __setattr__(self, name: str, value: Any) -> None:
             groups: list[Group] = vars(self).get("param_groups", [])
@@ -209,8 +217,9 @@ class Optimizer:
             self._scratch[key] = self._scratch[whole][: like.size].reshape(like.shape)
         return self._scratch[key]
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, **foreign: Never) -> None:
         """Set the gradient of every parameter to None."""
+        refuse("zero_grad", foreign)
         for p in self.params:
             p.zero_grad()
 

@@ -99,7 +99,7 @@ def as_image(image: npt.ArrayLike, op: str) -> Array:
 
 
 def _channels_last(array: Array, op: str) -> Array:
-    """Bring the channels of (N, ...) images to the end; a single channel is no colour, and goes."""
+    """Bring the channels of (N, ...) images to the end; a single channel is dropped."""
     last = array.shape[3] in (1, *_COLOUR_CHANNELS)
     first = array.shape[1] in (1, 3)
     if first and last:

@@ -251,7 +251,8 @@ def graph_svg(
     """Return the picture of `graph_figure` as SVG text, made without matplotlib.
 
     Each box is a `<g>` of the class `operation`, `leaf`, `constant` or `module`, whose `data-node`
-    is the number of its node: a page can find it again.
+    is the number of its node, so that a page can find it again. The paths of an arrow are of the
+    class `arrow`, with the numbers of its ends in `data-from` and `data-to`.
 
     Parameters
     ----------
@@ -284,10 +285,11 @@ def _svg(boxes: Boxes, op: str) -> str:
         ' font-family="DejaVu Sans, Verdana, sans-serif" font-size="12">',
         "<title>Computational graph</title>",
     ]
-    for arrow in picture.arrows:
+    for (start, end), arrow in zip(edges_of(boxes), picture.arrows, strict=True):
         path = " ".join(c + " ".join(f"{x:.1f},{y:.1f}" for x, y in points) for c, points in arrow)
-        parts.append(f'<path d="{path}" fill="none" stroke="{_ARROW}" stroke-width="1.3"/>')
-        parts.append(f'<path d="{_head(arrow)}" fill="{_ARROW}"/>')
+        ends = f'class="arrow" data-from="{start}" data-to="{end}"'
+        parts.append(f'<path {ends} d="{path}" fill="none" stroke="{_ARROW}" stroke-width="1.3"/>')
+        parts.append(f'<path {ends} d="{_head(arrow)}" fill="{_ARROW}"/>')
     for key, box in boxes.items():
         parts += [f'<g class="{box.kind}" data-node="{key}">', _svg_box(picture, key)]
         parts += [*_svg_lines(picture, key), "</g>"]

@@ -27,7 +27,8 @@ _BEST = {"loss": np.argmin, "accuracy": np.argmax}  # of other metrics, nobody s
 def _select_measured(history: Curves) -> dict[str, dict[str, Array]]:
     """Return what was measured, as `{"loss": {"train": values, "val": values}, ...}`.
 
-    What is nan in every epoch was not measured. Infinities become nan, for they have no place.
+    What is nan in every epoch was not measured. Infinities become nan, because they have no
+    place in a picture.
     """
     found: dict[str, dict[str, Array]] = {}
     for name, values in history.items():

@@ -143,7 +143,7 @@ def _check_all_orders(call: Call, options: Options) -> None:
                 behaved = check_behaviour(checked, call.constants)
         except (ShapeError, GraphError) as error:
             raise GradcheckError(f"{checked.name}: {error}") from error
-        # What the vjp of a vjp computes is no operation of the user's.
+        # What the vjp of a vjp computes is not an operation of the user's.
         operations = operations or list(dict.fromkeys(watch.operations))
         scale = max(scale, min(1.0, _largest([behaved.y])))
         with np.errstate(all="ignore"):

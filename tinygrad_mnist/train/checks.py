@@ -54,9 +54,19 @@ def check_arguments(
     )
     for name, value, kind in kinds:
         if not isinstance(value, kind) and (value is not None or kind is Optimizer):
-            raise TypeError(f"fit: expected {name} of the class {kind.__name__}, got {value!r}")
+            advice = ""
+            if kind is Optimizer:
+                advice = "; make one, by optim.Adam(model.parameters()) for example"
+            raise TypeError(
+                f"fit: expected {name} of the class {kind.__name__}, got {value!r}{advice}"
+            )
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"fit: expected clip_norm above 0, got {clip_norm}")
+    if not isinstance(metrics, Mapping):
+        raise TypeError(
+            "fit: expected metrics to be a dict of names and functions of (outputs, targets), got "
+            f"a {type(metrics).__name__}"
+        )
     for name, metric in metrics.items():
         if not isinstance(name, str) or not callable(metric):
             raise TypeError(

@@ -229,6 +229,10 @@ def _as_array(a: Any) -> Array:
         raise TypeError("expected arrays without a mask, which would be lost; use .filled()")
     if isinstance(a, Tensor):
         return a.data
+    if isinstance(a, dict):
+        raise TypeError(
+            "expected arrays, or a tuple of them for several inputs or targets, got a dict"
+        )
     return as_array(a) if isinstance(a, (list, float)) else np.asarray(a)  # float32 for floats
 
 

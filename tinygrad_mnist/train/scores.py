@@ -189,8 +189,14 @@ class Scorer:
             tally.answers += len(true)
         if self.metrics:
             constant = map_outputs(Tensor.detach, outputs)
-            for i, metric in enumerate(self.metrics.values()):
-                tally.metrics[i] += float(np.mean(_as_value(metric(constant, targets)))) * examples
+            for i, (name, metric) in enumerate(self.metrics.items()):
+                value = np.asarray(_as_value(metric(constant, targets)))
+                if value.dtype.kind not in "fiub":
+                    raise TypeError(
+                        f"{self.op}: expected the metric {name!r} to return a number, or one for "
+                        f"each example, got {value.dtype} of shape {value.shape}"
+                    )
+                tally.metrics[i] += float(np.mean(value)) * examples
 
 
 class _SeenOps(Watch):
