@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -334,7 +333,8 @@ class Program:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the source to a file."""
-        Path(path).write_text(self.source)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(self.source)
 
     def __repr__(self) -> str:
         names = ", ".join(example.name for example in self._examples)
