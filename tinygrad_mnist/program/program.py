@@ -16,7 +16,7 @@ from ..tensor import from_numpy, unwrap
 from .calls import active
 from .capture import Recording, Snapshot, name_examples, record
 from .checks import Trial, bare, first_difference
-from .run import Elsewhere, compile_lines, with_bits
+from .run import Elsewhere, Parts, compile_lines, with_bits
 from .simplify import drop_unused
 from .state import find
 from .write import values_in_result, write
@@ -147,8 +147,8 @@ class Program:
         self._changed = [others[value] for value in others if value.home in changed]
         self._others = list(others.values())
         fast = with_bits(lines)
-        parts = (recording.arguments, others, settings, recording.result, recording.gradients)
-        self._compile = functools.partial(compile_lines, fast, *parts)
+        parts = Parts(recording.arguments, others, settings, recording.result, recording.gradients)
+        self._compile = functools.partial(compile_lines, fast, parts)
         self._renew()
 
     def _renew(self) -> None:
