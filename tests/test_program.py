@@ -1,10 +1,12 @@
 """Captured steps: the same bits as the step, source that a person can read, refusals that say why."""
 
 import dataclasses
+import functools
 import math
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -808,6 +810,42 @@ def test_what_depends_on_values_is_refused_and_leaves_no_trace(name):
         assert __file__ in str(caught.value)  # it names the user's line
     assert (list(LOG), count, W.data.tobytes(), dict(vars(step))) == before
     assert type(W.data) is np.ndarray
+
+
+def test_a_parameter_that_cannot_be_found_is_refused():
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    reference = weakref.ref(w)
+    with pytest.raises(GraphError, match="multiply computes with a parameter that was not found"):
+        tg.program(lambda x: reference() * x, np.ones(2, np.float32))
+
+
+def test_a_step_finds_its_model_by_many_ways():
+    model = mlp()
+
+    class Trainer:
+        def __init__(self):
+            self.held = [{"model": model}]
+
+        def step(self, x, y):
+            return CE(self.held[0]["model"](x), y)
+
+        def __call__(self, x, y):
+            return self.step(x, y)
+
+    def helper(x, y):
+        return CE(model(x), y)
+
+    def by_default(x, y, model=model):
+        return CE(model(x), y)
+
+    batch, other = rows(rng(0)), rows(rng(1))
+    for step in (
+        Trainer().step, Trainer(), functools.partial(helper), lambda x, y: helper(x, y), by_default,
+    ):  # fmt: skip
+        program = tg.program(step, *batch)
+        assert "w0" in program.source
+        model[0].weight.data *= 1.5
+        assert bits(program(*other)) == bits(step(*other))
 
 
 def test_examples_that_cannot_be_captured_are_type_errors():

@@ -10,12 +10,12 @@ from .tape import Line, Value
 __all__ = ["COPIES", "EMPTY", "FILLED", "Buffers"]
 
 _METHODS_WITH_OUT = {
-    "clip", "sum", "max", "min", "mean", "prod", "take", "cumsum", "cumprod", "argmax", "argmin",
-    "round", "std", "var", "any", "all",
+    "clip", "sum", "max", "min", "prod", "take", "cumsum", "cumprod", "argmax", "argmin", "round",
+    "any", "all",
 }  # fmt: skip
 _FUNCTIONS_WITH_OUT = {
     "np.einsum", "np.concatenate", "np.stack", "np.take", "np.cumsum", "np.cumprod", "np.sum",
-    "np.max", "np.min", "np.mean", "np.clip", "np.dot", "np.round", "np.prod",
+    "np.max", "np.min", "np.clip", "np.dot", "np.round", "np.prod",
 }  # fmt: skip
 COPIES = {"copy", "astype", "flatten"}
 FILLED = {"np.zeros_like": "0", "np.zeros": "0", "np.ones_like": "1", "np.ones": "1"}

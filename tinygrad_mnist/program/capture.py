@@ -70,7 +70,7 @@ class Snapshot:
         self.found = found
         arrays = [t.data for _, t in found.tensors] + [slot.thing for slot in found.arrays]
         arrays += [array for _, array in found.lasting]
-        self.arrays = list({id(a): a for a in arrays if a.nbytes <= _LARGE}.values())
+        self.arrays = list({id(a): a for a in arrays if not is_data_set(a, found)}.values())
         self.copies = [a.copy() for a in self.arrays]
         nodes = [t.node for _, t in found.tensors if t.node is not None and t.node.is_leaf]
         self.gradients: list[tuple[Node, Array | None]] = [(node, node.grad) for node in nodes]
@@ -183,16 +183,16 @@ def _lend(recording_: Recording, found: Found, stack: ExitStack) -> dict[int, An
     tape = recording_.recorder
     lent: dict[int, Any] = {}
     for name, tensor in found.tensors:
-        traced = _as_state(recording_, tensor.data, name)
+        traced = _as_state(recording_, tensor.data, name, is_data_set(tensor.data, found))
         if tensor.node is not None and traced.value is not None:
             tape.of_nodes[tensor.node] = traced.value
         stack.callback(exchange, tensor, exchange(tensor, traced))
     for i, slot in enumerate(found.arrays):
-        lent[i] = _as_state(recording_, slot.thing, slot.name)
+        lent[i] = _as_state(recording_, slot.thing, slot.name, is_data_set(slot.thing, found))
         stack.callback(slot.entry.put, slot.thing)
         slot.entry.put(lent[i])
     for name, array in found.lasting:
-        _as_state(recording_, array, name)
+        _as_state(recording_, array, name, is_data_set(array, found))
     for setting in found.settings:
         before = setting.read()
         number = tape.add_number("setting", before, setting.name)
@@ -204,12 +204,21 @@ def _lend(recording_: Recording, found: Found, stack: ExitStack) -> dict[int, An
     return lent
 
 
-def _as_state(recording_: Recording, array: Array, name: str) -> Traced:
+def is_data_set(array: Array, found: Found) -> bool:
+    """Return whether an array is large, and neither a parameter nor an optimizer's."""
+    if array.nbytes <= _LARGE:
+        return False
+    kept = [t.data for _, t in found.tensors if t.node is not None]
+    kept += [slot.thing for slot in found.arrays[len(found.own_arrays) :]]
+    return all(array is not one for one in kept)
+
+
+def _as_state(recording_: Recording, array: Array, name: str, is_data: bool = False) -> Traced:
     tape = recording_.recorder
     traced = tape.known(array)
     if traced is None:
         shown = array
-        if array.nbytes > _LARGE:
+        if is_data:
             shown = array.view()
             shown.flags.writeable = False
         traced = tape.add("state", shown, name)

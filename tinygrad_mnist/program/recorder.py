@@ -288,6 +288,13 @@ def recording(recorder: Recorder) -> Iterator[None]:
         token.var.reset(token)
 
 
+def _not_found(operation: str) -> GraphError:
+    return GraphError(
+        f"program: {operation} computes with a parameter that was not found, in {user_line()}; let "
+        "the step reach it by a variable, an attribute or a list"
+    )
+
+
 class _Names(Watch):
     """Tells values what they are: the result of an operation, the gradient of something."""
 
@@ -301,11 +308,11 @@ class _Names(Watch):
                 self.recorder.operations[op_name(kernel)] = find_place().section
             if node is not None:
                 self.recorder.of_nodes[node] = y.value
-        elif node is not None:
-            raise GraphError(
-                f"program: {op_name(kernel)} computed with a parameter that was not found, in "
-                f"{user_line()}; let the step reach it by a variable, an attribute or a list"
-            )
+        if node is not None:
+            for parent, array in zip(node.parents, arrays, strict=True):
+                is_known = parent in self.recorder.of_nodes or isinstance(array, Traced)
+                if parent is not None and parent.is_leaf and not is_known:
+                    raise _not_found(op_name(kernel))
         if self.outer is not None:
             self.outer.forward(kernel, arrays, y, node)
 
