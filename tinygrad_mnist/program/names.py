@@ -21,6 +21,9 @@ _RESULTS = {
     "sigmoid_cross_entropy": "loss", "l1": "loss", "huber": "loss", "max_pool2d": "pooled",
     "avg_pool2d": "pooled", "normalize": "normal", "dropout": "dropped",
     "scaled_dot_product_attention": "attended", "take": "rows_taken", "getitem": "part",
+    "add": "added", "subtract": "difference", "multiply": "product", "divide": "quotient",
+    "reshape": "reshaped", "swapaxes": "turned", "transpose": "turned", "sum": "total",
+    "exp": "e", "concatenate": "joined", "stack": "stacked", "gru": "states", "lstm": "states",
 }  # fmt: skip
 
 

@@ -136,7 +136,6 @@ class Program:
         settings = {v: setting for v, setting in recording.settings.items() if v in numbers}
         self.source, self._where = write(
             lines,
-            recording.recorder.operations,
             recording.arguments,
             list(others),
             {value: setting.read() for value, setting in settings.items()},

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Recorder:
         self._viewed: set[Value] = set()  # homes of which there are views
         self._owners: list[Array] = []
         self.of_nodes: dict[Node, Value] = {}  # what the nodes of the graph stand for
-        self.operations: dict[str, str] = {}  # by their kernels' names
+        self.section = ""  # the operation whose vjp runs
 
     # Values
 
@@ -127,6 +128,8 @@ class Recorder:
     def append(self, line: Line) -> None:
         """Write down a line."""
         line.number = len(self.lines)
+        if line.place.phase == "backward" and self.section:
+            line.place = replace(line.place, section=self.section)
         shown = line.changes[0] if line.changes else line.result
         if self.keeps_results and shown is not None and shown.array is not None:
             line.after = shown.array.copy()
@@ -300,15 +303,16 @@ class _Names(Watch):
 
     def __init__(self, recorder: Recorder, outer: Watch | None) -> None:
         self.recorder, self.outer = recorder, outer
+        self.sections: dict[Node, str] = {}  # the operations, as users know them
 
     def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
         if isinstance(y, Traced) and y.value is not None:
             if y.value.role == "computed":
                 y.value.hint = f"result of {op_name(kernel)}"
-                self.recorder.operations[op_name(kernel)] = find_place().section
             if node is not None:
                 self.recorder.of_nodes[node] = y.value
         if node is not None:
+            self.sections[node] = find_place().section
             for parent, array in zip(node.parents, arrays, strict=True):
                 is_known = parent in self.recorder.of_nodes or isinstance(array, Traced)
                 if parent is not None and parent.is_leaf and not is_known:
@@ -317,6 +321,7 @@ class _Names(Watch):
             self.outer.forward(kernel, arrays, y, node)
 
     def before_vjp(self, node: Node) -> None:
+        self.recorder.section = self.sections.get(node, "")
         if self.outer is not None:
             self.outer.before_vjp(node)
 

@@ -243,7 +243,6 @@ def spell_constant(array: Array) -> str:
 
 def write(
     lines: list[Line],
-    operations: dict[str, str],
     arguments: list[Value],
     others: list[Value],
     defaults: dict[Value, Any],
@@ -255,7 +254,6 @@ def write(
     Parameters
     ----------
     lines : the calls that the program needs
-    operations : for kernels, the names under which users know them
     arguments : the inputs of a step
     others : parameters, state and generators, in the order in which they are found
     defaults : the values of hyper-parameters when the step was captured
@@ -309,8 +307,7 @@ def write(
         if (line.place.section, line.place.phase) != (section, phase):
             section, phase = line.place.section, line.place.phase
             if section:
-                known = operations.get(section, section)
-                body.append(f"    # {_comment(known, phase)}")
+                body.append(f"    # {_comment(section, phase)}")
         text = spelling.statement(line, earlier.get(line.result) if line.result else None)
         where[len(top) + len(body) + 1] = line
         body += textwrap.indent(text, "    ").split("\n")
