@@ -898,6 +898,38 @@ def test_fit_gives_the_same_bits_with_and_without_capture(kind):
     assert found[0] == found[1]
 
 
+class Between(nn.Module):
+    """Takes two inputs, and returns two outputs."""
+
+    def __init__(self):
+        self.first, self.second = nn.Linear(20, 10, rng=0), nn.Linear(20, 10, rng=1)
+
+    def forward(self, x, y):
+        return self.first(x), self.second(y)
+
+
+def test_fit_captures_models_of_several_inputs_and_batches_of_other_sizes():
+    def loss(outputs, targets):
+        return tg.mse(outputs[0], targets[0]) + tg.mse(outputs[1], targets[1])
+
+    r = rng(0)
+    sizes = (6, 6, 4, 6, 5, 6)
+    batches = [
+        (tuple(r.random((n, 20), np.float32) for _ in "ab"), tuple(r.random((n, 10)) for _ in "ab"))
+        for n in sizes
+    ]
+    found = []
+    for capture in (False, True):
+        model = Between()
+        optimizer = sgd(model.parameters())
+        history = fit(
+            model, loss, optimizer, batches, epochs=2, batch_size=None, progress=False,
+            capture=capture,
+        )  # fmt: skip
+        found.append((state(model, optimizer), history["train_loss"]))
+    assert found[0] == found[1]
+
+
 def test_fit_refuses_to_capture_what_is_no_single_step():
     model = mlp()
     data = (np.ones((4, 20), np.float32), np.zeros(4, int))

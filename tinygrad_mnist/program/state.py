@@ -20,6 +20,7 @@ __all__ = ["Entry", "Found", "Number", "Setting", "Slot", "find"]
 
 _NUMBERS = (int, float, str, bool, type(None))
 _LIBRARY = __package__.split(".")[0]
+_MANY = 64  # numbers in a list or a dict, beyond which only their count is looked at
 _MOST = 100_000  # things to look at, so that a step that holds half of the world ends
 
 
@@ -164,6 +165,9 @@ class _Walk:
             return iter(
                 (name, None, part) for part in (thing.func, *thing.args, *thing.keywords.values())
             )
+        if isinstance(thing, (dict, list)) and _is_table(thing):
+            self.found.containers.append((name, thing, len(thing)))
+            return None
         if isinstance(thing, dict):
             self.found.containers.append((name, thing, len(thing)))
             return iter([(str(key), Entry(thing, key), part) for key, part in thing.items()])
@@ -236,6 +240,12 @@ class _Walk:
             if not key.startswith("_") and key not in ("params", "param_groups", "ranks")
         ]
         return iter(parts)
+
+
+def _is_table(container: Any) -> bool:
+    """Return whether it holds many numbers or words, to look at which at each call would cost."""
+    parts = container.values() if isinstance(container, dict) else container
+    return len(container) > _MANY and all(isinstance(part, _NUMBERS) for part in parts)
 
 
 def _holds_weights(module: Module) -> bool:
