@@ -217,6 +217,10 @@ class Optimizer:
             self._scratch[key] = self._scratch[whole][: like.size].reshape(like.shape)
         return self._scratch[key]
 
+    def forget_scratch(self) -> None:
+        """Give back the memory in between that `step` uses; the next step makes it anew."""
+        self._scratch = {}
+
     def zero_grad(self, **foreign: Never) -> None:
         """Set the gradient of every parameter to None."""
         refuse("zero_grad", foreign)

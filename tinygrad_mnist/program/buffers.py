@@ -66,13 +66,13 @@ class Buffers:
         elementwise = isinstance(line.function, np.ufunc) and line.function.signature is None
         if not elementwise and not (line.form == "method" and line.call == "clip"):
             return None
-        layout = (value.shape, value.dtype, value.strides)
+        layout = (value.shape, value.strides)
         homes = [operand.home for operand in line.reads()]
         for operand in line.reads():
-            ends_here = operand in self._of and self.last[operand] == i
-            fits = (operand.shape, operand.dtype, operand.strides) == layout
-            if ends_here and fits and homes.count(operand) == 1:
-                return self._of[operand]
+            home = operand.home
+            ends_here = home in self._of and self.last[home] == i and homes.count(home) == 1
+            if ends_here and (operand.shape, operand.strides) == layout and _fills(operand, value):
+                return self._of[home]
         return None
 
     def _find(self, i: int, value: Value) -> Array:
@@ -82,6 +82,13 @@ class Buffers:
         if free:
             return min(free, key=lambda b: b[1].size)[1]
         return np.empty(size, np.uint8)
+
+
+def _fills(operand: Value, value: Value) -> bool:
+    """Return whether an operand is all of its home, with elements of the size that a result has."""
+    kinds = (operand.dtype, value.dtype, operand.home.dtype)
+    sizes = {None if kind is None else kind.itemsize for kind in kinds}
+    return len(sizes) == 1 and math.prod(operand.shape) == math.prod(operand.home.shape)
 
 
 def _takes_out(line: Line) -> bool:

@@ -114,6 +114,8 @@ class Program:
             self._capture(snapshot)
         finally:
             snapshot.restore()
+            for optimizer in self._found.optimizers:
+                optimizer.forget_scratch()  # a program has its own
 
     def _capture(self, snapshot: Snapshot) -> None:
         things = [example.thing for example in self._examples]

@@ -146,7 +146,7 @@ def with_bits(lines: list[Line]) -> list[Line]:
         condition, x, _ = line.args
         assert value.dtype is not None
         integers = _INTEGERS[value.dtype.itemsize]
-        bits, product = _as_integers(x, integers), _as_integers(value, integers)
+        bits, product = x.twin(integers), value.twin(integers)
         bits.home = x.home
         found.append(Line("method", "view", (x, integers), result=bits))
         multiply = Line("function", "np.multiply", (bits, condition), result=product)
@@ -160,13 +160,6 @@ def with_bits(lines: list[Line]) -> list[Line]:
         value.home = product
         found.append(Line("method", "view", (product, value.dtype), result=value))
     return found
-
-
-def _as_integers(value: Value, integers: Any) -> Value:
-    bits = Value("computed")
-    bits.shape, bits.strides, bits.dtype = value.shape, value.strides, np.dtype(integers)
-    bits.is_array = True
-    return bits
 
 
 def _chooses_or_zero(line: Line, value: Value) -> bool:

@@ -89,7 +89,7 @@ def without_changes(lines: list[Line]) -> tuple[list[Line], dict[Value, Value]]:
         )
         target = line.changes[0] if line.changes else None
         if target is not None and _is_whole_ufunc(line, target) and target not in viewed:
-            new = Value("computed", target.array, target.name)
+            new = target.twin()
             new.hint = hints.setdefault(target, target.hint)
             new.gradient_of = line.gradient_of
             before = latest.get(target, target)

@@ -47,6 +47,13 @@ class Value:
         self.is_scalar = False  # NumPy gives a number, not an array, where it is computed
         self.varies = False  # its shape depends on the numbers in an array
 
+    def twin(self, dtype: Any = None) -> "Value":
+        """Return another computed value of the same layout, perhaps with another dtype."""
+        other = Value("computed")
+        other.shape, other.strides, other.is_array = self.shape, self.strides, self.is_array
+        other.dtype = self.dtype if dtype is None else np.dtype(dtype)
+        return other
+
     def __repr__(self) -> str:
         return self.name or self.hint or f"<{self.role} {self.dtype}{list(self.shape)}>"
 
