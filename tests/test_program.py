@@ -636,6 +636,17 @@ def test_arguments_may_be_tensors_and_in_any_layout():
         assert got[1]["last"].tobytes() == expected[1]["last"].tobytes()
 
 
+def test_a_step_may_take_no_arguments_or_fixed_ones():
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    assert tg.program(lambda: (w * 2).sum())() == 6.0
+    power = tg.program(lambda x, n: x**n, np.ones(2), 3)
+    assert power(np.array([1.0, 2.0]), 3).tolist() == [1.0, 8.0]
+    with pytest.raises(GraphError, match="n was 3 when the step was captured, got 2"):
+        power(np.ones(2), 2)
+    scaled = tg.program(lambda x, s: w * x * s, np.ones(2, np.float32), 0.5)
+    assert scaled(np.ones(2, np.float32), 3.0).tolist() == [3.0, 6.0]
+
+
 def test_modes_around_a_call_are_respected():
     _, _, step, data = make("sgd")
     x, y = data(rng(1))

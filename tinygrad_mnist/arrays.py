@@ -93,8 +93,11 @@ def constants(operands: list[Any]) -> list[Array]:
             dtype = np.result_type(beside, np.complex64) if is_complex else beside
             if isinstance(operand, np.ndarray):
                 arrays[i] = arrays[i].astype(dtype, copy=False)
-            else:
+            elif type(operand) in (int, float, bool):
                 arrays[i] = np.asarray(operand, dtype)
+            else:  # a recorded number beside a recorded array is written down by `like`
+                like = next((a for a in arrays if isinstance(a, Recorded)), None)
+                arrays[i] = np.asarray(operand, dtype, like=like)
     return arrays
 
 

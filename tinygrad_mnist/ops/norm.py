@@ -296,7 +296,7 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: Rng = 
     dtype = floating(x.data).dtype
     if rng is None and isinstance(x.data, Recorded):
         raise GraphError(
-            "dropout: without an rng each call draws fresh entropy, which a captured step cannot do; "
+            "dropout: without rng each call draws fresh entropy, and a captured step cannot; "
             "pass a generator"
         )
     keep = np.random.default_rng(rng).random(x.shape, dtype=np.float32) >= p

@@ -116,6 +116,8 @@ class Program:
             snapshot.restore()
             for optimizer in self._found.optimizers:
                 optimizer.forget_scratch()  # a program has its own
+        for example in self._examples:
+            example.forget()
 
     def _capture(self, snapshot: Snapshot) -> None:
         things = [example.thing for example in self._examples]
