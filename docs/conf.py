@@ -3,10 +3,12 @@
 import re
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from sphinx.addnodes import pending_xref
 from sphinx.domains.python import PyXRefRole
+from sphinx.pycode import ModuleAnalyzer
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -18,12 +20,20 @@ project = html_title = "tinygrad_mnist"
 author = copyright = "The tinygrad_mnist authors"
 release = tinygrad_mnist.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
 exclude_patterns = ["_build"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 highlight_language = "python"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "  # copied without the prompt, and without the output
+copybutton_prompt_is_regexp = True
 
 autodoc_typehints = "none"  # the docstrings say it in words
 autodoc_preserve_defaults = True
@@ -67,7 +77,21 @@ def unlink_words(app, doctree):
             reference.replace_self(reference.children)
 
 
+def find_source(app, modname):
+    """Let [source] find what the package exports under another name, such as `sum_` as `sum`."""
+    analyzer = ModuleAnalyzer.for_module(modname)
+    analyzer.analyze()
+    tags = dict(analyzer.tags)
+    functions = vars(import_module(modname))
+    for name, thing in vars(tinygrad_mnist).items():
+        own = getattr(thing, "__name__", name)
+        if own in tags and functions.get(own) is thing:
+            tags.setdefault(name, tags[own])
+    return analyzer.code, tags
+
+
 def setup(app):
-    """Add both."""
+    """Add what this file defines to Sphinx."""
     app.add_role("name", Name())
     app.connect("doctree-read", unlink_words)
+    app.connect("viewcode-find-source", find_source)

@@ -123,7 +123,7 @@ def test_the_sdist_holds_tests_docs_and_examples_and_no_data(unpacked):
         "tinygrad_mnist", "tests", "docs", "examples", "README.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".gitignore",
     }  # fmt: skip
     assert not held & set(LEFT_BEHIND)
-    assert sum((unpacked / name).stat().st_size for name in held) < 4_000_000
+    assert sum((unpacked / name).stat().st_size for name in held) < 5_000_000
 
 
 def test_the_metadata_say_what_it_is(wheel, unpacked):

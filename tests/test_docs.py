@@ -8,6 +8,7 @@ import tomllib
 import pytest
 from helpers import ROOT
 
+import tinygrad_mnist
 from tinygrad_mnist.ops import activation
 
 PAGES = [
@@ -60,6 +61,14 @@ def test_the_example_of_an_operation_is_the_real_one():
         re.DOTALL | re.MULTILINE,
     )
     assert row[0] in page
+
+
+def test_every_operation_of_the_reference_has_an_example():
+    page = (ROOT / "docs" / "api" / "ops.md").read_text()
+    operations = re.findall(r"autofunction:: (\w+)", page)
+    assert len(operations) > 90
+    without = [name for name in operations if ">>> " not in getattr(tinygrad_mnist, name).__doc__]
+    assert not without
 
 
 def prose(page):

@@ -14,7 +14,9 @@ from helpers import ROOT, write_idx
 
 EXAMPLES = ROOT / "examples"
 # They share runner/; every other example stands alone.
-WITH_RUNNER = {"mnist_mlp.py", "mnist_cnn.py", "mnist_mpi.py", "predict.py", "draw_digit.py"}
+WITH_RUNNER = {
+    "mnist_mlp.py", "mnist_cnn.py", "mnist_mpi.py", "predict.py", "draw_digit.py", "playground.py"
+}  # fmt: skip
 ALONE = {
     "mnist.py": [],
     "custom_model.py": [],

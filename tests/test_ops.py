@@ -758,6 +758,7 @@ def test_numpys_names_with_arguments_of_its_own(rng):
         (np.linalg.norm(x, 2, 0), np.linalg.norm(a, 2, 0)),
         (np.linalg.norm(x, "fro"), np.linalg.norm(a, "fro")),
         (np.linalg.norm(x[0], 2), np.linalg.norm(a[0], 2)),
+        (np.linalg.norm(x, np.inf, axis=0), np.linalg.norm(a, np.inf, axis=0)),
         (np.around(x, 1), np.around(a, 1)),
         (np.split(x, [1], axis=1)[1], np.split(a, [1], axis=1)[1]),
         (np.concatenate(np.split(x, 2)), a),
@@ -767,10 +768,9 @@ def test_numpys_names_with_arguments_of_its_own(rng):
         np.testing.assert_allclose(ours.numpy(), theirs)
     for call in (
         lambda: np.linalg.norm(x, 2),  # of a matrix, that is its largest singular value
-        lambda: np.linalg.norm(x, np.inf, axis=0),
         lambda: np.linalg.norm(x, "nuc"),
     ):
-        with pytest.raises(TypeError, match=r"np\.linalg\.norm on a Tensor: expected ord=None"):
+        with pytest.raises(TypeError, match=r"np\.linalg\.norm on a Tensor: expected ord to be"):
             call()
 
 

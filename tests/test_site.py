@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import tinygrad_mnist
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    for package in ("sphinx", "myst_nb", "pydata_sphinx_theme"):
+    for package in ("sphinx", "myst_nb", "pydata_sphinx_theme", "sphinx_copybutton"):
         pytest.importorskip(
             package, reason=f"builds the site, which needs {package}: pip install '.[docs]'"
         )
@@ -85,3 +86,42 @@ def test_every_public_name_stands_in_the_reference(site):
     missing = [name for name in public_names() if name not in documented]
     assert not missing, "each needs a line in docs/api/"
     assert len(documented) > 150
+
+
+def test_functions_and_classes_lead_to_their_source(site):
+    text = "".join(page.read_text() for page in (site / "api").glob("*.html"))
+    signatures = re.findall(r'<dt class="sig[^>]* id="([\w.]+)">(.*?)</dt>', text, re.DOTALL)
+    linked = {name for name, signature in signatures if "viewcode-link" in signature}
+    missing = [
+        name
+        for name in public_names()
+        if name not in linked and name != "tinygrad_mnist.__version__"
+    ]
+    assert not missing
+    # The function sum_ is exported as sum. Its link leads to the function, not to the whole file.
+    assert 'href="../_modules/tinygrad_mnist/ops/reduce.html#sum"' in text
+    source = (site / "_modules" / "tinygrad_mnist" / "ops" / "reduce.html").read_text()
+    assert "sum_" in source.split('id="sum">')[1][:300]
+
+
+def test_blocks_of_code_have_a_copy_button_that_leaves_out_prompts(site):
+    assert "copybutton.js" in (site / "quickstart.html").read_text()
+    assert ">>> " in (site / "_static" / "copybutton.js").read_text()
+
+
+@pytest.mark.parametrize(
+    ("stem", "page"),
+    [
+        ("embed", "sequences"),
+        ("attent", "sequences"),
+        ("callback", "models"),
+        ("parquet", "data"),
+    ],
+)
+def test_the_search_finds_what_users_look_for(site, stem, page):
+    text = (site / "searchindex.js").read_text()
+    index = json.loads(text[text.index("(") + 1 : text.rindex(")")])
+    found = index["terms"].get(stem, [])
+    titles = index["titleterms"].get(stem, [])
+    numbers = [n for part in (found, titles) for n in (part if isinstance(part, list) else [part])]
+    assert page in {index["docnames"][number] for number in numbers}

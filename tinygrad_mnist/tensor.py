@@ -403,7 +403,7 @@ class Tensor(Methods):
             raise _unsupported(name)
         op = NUMPY_FUNCTIONS[func]
         # The third argument of NumPy's reductions is dtype or out, where ours is keepdims or ddof.
-        if len(args) > 2 and "keepdims" in op.__annotations__:
+        if len(args) > 2 and [*op.__annotations__][2] in ("keepdims", "ddof"):
             raise TypeError(
                 f"{name} on a Tensor takes neither dtype nor out; pass keepdims or ddof by keyword"
             )

@@ -23,7 +23,13 @@ def _relu(x: Array) -> Forward:
 
 
 def relu(x: TensorLike) -> Tensor:
-    """Rectifier max(x, 0), elementwise; its slope at 0 is taken as 0."""
+    """Rectifier max(x, 0), elementwise; its slope at 0 is taken as 0.
+
+    Examples
+    --------
+    >>> relu(Tensor([-1.0, 0.0, 2.0]))
+    Tensor([0., 0., 2.])
+    """
     return apply(_relu, x)
 
 
@@ -40,7 +46,13 @@ def _leaky_relu(x: Array, *, negative_slope: float) -> Forward:
 
 
 def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
-    """Leaky rectifier: x where x > 0, else negative_slope * x, elementwise."""
+    """Leaky rectifier: x where x > 0, else negative_slope * x, elementwise.
+
+    Examples
+    --------
+    >>> leaky_relu(Tensor([-1.0, 2.0]), 0.1)
+    Tensor([-0.1,  2. ])
+    """
     return apply(_leaky_relu, x, negative_slope=negative_slope)
 
 
@@ -62,6 +74,11 @@ def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     References
     ----------
     Clevert et al. (2016), Fast and accurate deep network learning by exponential linear units.
+
+    Examples
+    --------
+    >>> elu(Tensor([-1.0, 2.0])).round(4)
+    Tensor([-0.6321,  2.    ])
     """
     return apply(_elu, x, alpha=float(alpha))
 
@@ -89,7 +106,13 @@ def logistic(x: Array) -> Array:
 
 
 def sigmoid(x: TensorLike) -> Tensor:
-    """Logistic function 1 / (1 + e**-x), elementwise; it does not overflow."""
+    """Logistic function 1 / (1 + e**-x), elementwise; it does not overflow.
+
+    Examples
+    --------
+    >>> sigmoid(Tensor([-1.0, 0.0, 1.0])).round(4)
+    Tensor([0.2689, 0.5   , 0.7311])
+    """
     return apply(_sigmoid, x)
 
 
@@ -108,7 +131,13 @@ def _silu(x: Array) -> Forward:
 
 
 def silu(x: TensorLike) -> Tensor:
-    """Sigmoid linear unit x * sigmoid(x), elementwise, also known as swish."""
+    """Sigmoid linear unit x * sigmoid(x), elementwise, also known as swish.
+
+    Examples
+    --------
+    >>> silu(Tensor([-1.0, 0.0, 1.0])).round(4)
+    Tensor([-0.2689,  0.    ,  0.7311])
+    """
     return apply(_silu, x)
 
 
@@ -132,7 +161,13 @@ def log1p_exp(x: Array) -> Array:
 
 
 def softplus(x: TensorLike) -> Tensor:
-    """Smooth rectifier log(1 + e**x), elementwise; it does not overflow."""
+    """Smooth rectifier log(1 + e**x), elementwise; it does not overflow.
+
+    Examples
+    --------
+    >>> softplus(Tensor([-1.0, 0.0, 1.0])).round(4)
+    Tensor([0.3133, 0.6931, 1.3133])
+    """
     return apply(_softplus, x)
 
 
@@ -384,8 +419,8 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
     ----------
     x : Tensor
     approximate : {"none", "tanh"}
-        With "tanh" it is 0.5 * x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x**3))), which is within
-        0.0005 of it. Networks such as GPT-2 were trained with that.
+        "tanh" computes 0.5 * x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x**3))) instead. The two
+        differ by less than 0.0005. Networks such as GPT-2 were trained with "tanh".
 
     Raises
     ------

@@ -29,7 +29,13 @@ def _add(x: Array, y: Array) -> Forward:
 
 
 def add(x: TensorLike, y: TensorLike) -> Tensor:
-    """Sum x + y, elementwise with broadcasting."""
+    """Sum x + y, elementwise with broadcasting.
+
+    Examples
+    --------
+    >>> add(Tensor([1.0, 2.0]), 10.0)
+    Tensor([11., 12.])
+    """
     return apply(_add, x, y)
 
 
@@ -44,7 +50,13 @@ def _subtract(x: Array, y: Array) -> Forward:
 
 
 def subtract(x: TensorLike, y: TensorLike) -> Tensor:
-    """Difference x - y, elementwise with broadcasting."""
+    """Difference x - y, elementwise with broadcasting.
+
+    Examples
+    --------
+    >>> subtract(Tensor([1.0, 2.0]), 10.0)
+    Tensor([-9., -8.])
+    """
     return apply(_subtract, x, y)
 
 
@@ -60,7 +72,14 @@ def _multiply(x: Array, y: Array) -> Forward:
 
 
 def multiply(x: TensorLike, y: TensorLike) -> Tensor:
-    """Product x * y, elementwise with broadcasting."""
+    """Product x * y, elementwise with broadcasting.
+
+    Examples
+    --------
+    >>> multiply(Tensor([[1.0], [2.0]]), Tensor([3.0, 4.0]))
+    Tensor([[3., 4.],
+            [6., 8.]])
+    """
     return apply(_multiply, x, y)
 
 
@@ -76,7 +95,13 @@ def _divide(x: Array, y: Array) -> Forward:
 
 
 def divide(x: TensorLike, y: TensorLike) -> Tensor:
-    """Quotient x / y, elementwise with broadcasting."""
+    """Quotient x / y, elementwise with broadcasting.
+
+    Examples
+    --------
+    >>> divide(Tensor([1.0, 2.0]), 4.0)
+    Tensor([0.25, 0.5 ])
+    """
     return apply(_divide, x, y)
 
 
@@ -85,7 +110,13 @@ def _negative(x: Array) -> Forward:
 
 
 def negative(x: TensorLike) -> Tensor:
-    """Opposite -x, elementwise."""
+    """Opposite -x, elementwise.
+
+    Examples
+    --------
+    >>> negative(Tensor([1.0, -2.0]))
+    Tensor([-1.,  2.])
+    """
     return apply(_negative, x)
 
 
@@ -144,6 +175,11 @@ def power(x: TensorLike, p: TensorLike) -> Tensor:
     """Power x**p, elementwise with broadcasting.
 
     A constant exponent never takes a logarithm, so x may be negative.
+
+    Examples
+    --------
+    >>> power(Tensor([-2.0, 3.0]), 2)
+    Tensor([4., 9.])
     """
     return apply(_power, x, p)
 
@@ -157,7 +193,13 @@ def _square(x: Array) -> Forward:
 
 
 def square(x: TensorLike) -> Tensor:
-    """Square x * x, elementwise."""
+    """Square x * x, elementwise.
+
+    Examples
+    --------
+    >>> square(Tensor([-2.0, 3.0]))
+    Tensor([4., 9.])
+    """
     return apply(_square, x)
 
 
@@ -201,7 +243,12 @@ def _maximum(x: Array, y: Array) -> Forward:
 def maximum(x: TensorLike, y: TensorLike) -> Tensor:
     """Larger of x and y, elementwise with broadcasting.
 
-    It is nan where either is. A tie gives half of the gradient to each.
+    The result is nan where x or y is nan. A tie gives half of the gradient to each.
+
+    Examples
+    --------
+    >>> maximum(Tensor([1.0, 5.0]), 3.0)
+    Tensor([3., 5.])
     """
     return apply(_maximum, x, y)
 
@@ -214,7 +261,12 @@ def _minimum(x: Array, y: Array) -> Forward:
 def minimum(x: TensorLike, y: TensorLike) -> Tensor:
     """Smaller of x and y, elementwise with broadcasting.
 
-    It is nan where either is. A tie gives half of the gradient to each.
+    The result is nan where x or y is nan. A tie gives half of the gradient to each.
+
+    Examples
+    --------
+    >>> minimum(Tensor([1.0, 5.0]), 3.0)
+    Tensor([1., 3.])
     """
     return apply(_minimum, x, y)
 
@@ -229,7 +281,13 @@ def _where(x: Array, y: Array, *, condition: Array) -> Forward:
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
-    """Choose x where `condition` is true, else y, elementwise with broadcasting of all three."""
+    """Choose x where `condition` is true, else y, elementwise with broadcasting of all three.
+
+    Examples
+    --------
+    >>> where([True, False], Tensor([1.0, 2.0]), 0.0)
+    Tensor([1., 0.])
+    """
     return apply(_where, x, y, condition=np.asanyarray(refuse_mask(condition)).astype(bool))
 
 
@@ -253,6 +311,11 @@ def clip(
     ------
     ValueError
         If both bounds are None.
+
+    Examples
+    --------
+    >>> clip(Tensor([-2.0, 0.5, 2.0]), -1.0, 1.0)
+    Tensor([-1. ,  0.5,  1. ])
     """
     if low is None and high is None:
         raise ValueError("clip: expected a lower bound, an upper bound or both, got neither")

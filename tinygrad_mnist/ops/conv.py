@@ -269,12 +269,15 @@ def conv2d(
     x : Tensor of shape (N, C, H, W)
     weight : Tensor of shape (O, C / groups, KH, KW)
     bias : Tensor of shape (O,), optional
-    stride, padding, dilation : int or (rows, columns)
-        Pixels from window to window, of zeros around the images, and from one element of the kernel
-        to the next.
+    stride : int or (rows, columns)
+        Pixels from one window to the next.
+    padding : int or (rows, columns)
+        Pixels of zeros on each side of the images.
+    dilation : int or (rows, columns)
+        Pixels from one element of the kernel to the next.
     groups : int
-        Into how many groups the channels are divided. Each group of outputs sees its own group of
-        inputs only; with C groups, each kernel sees one channel.
+        The number of groups into which the channels are divided. Each group of outputs sees only
+        its own group of inputs. With C groups, each kernel sees one channel.
 
     Returns
     -------
@@ -433,12 +436,23 @@ def max_pool2d(
     padding : int or (rows, columns)
         Pixels of minus infinity around the images, at most half the kernel.
 
+    Returns
+    -------
+    Tensor of shape (N, C, (H + 2 * padding - KH) // stride + 1, ...)
+
     Raises
     ------
     ShapeError
         If x is not (N, C, H, W), or the kernel is larger than the padded images.
     ValueError
         If a size is out of range.
+
+    Examples
+    --------
+    >>> x = Tensor(np.arange(16.0).reshape(1, 1, 4, 4))
+    >>> max_pool2d(x, 2).data
+    array([[[[ 5.,  7.],
+             [13., 15.]]]])
     """
     return apply_wide(_max_pool2d, x, kernel=kernel_size, stride=stride, padding=padding)
 
@@ -466,5 +480,12 @@ def avg_pool2d(
     """Mean of each window; zeros of the padding count.
 
     Parameters and errors are those of `max_pool2d`.
+
+    Examples
+    --------
+    >>> x = Tensor(np.arange(16.0).reshape(1, 1, 4, 4))
+    >>> avg_pool2d(x, 2).data
+    array([[[[ 2.5,  4.5],
+             [10.5, 12.5]]]])
     """
     return apply_wide(_avg_pool2d, x, kernel=kernel_size, stride=stride, padding=padding)

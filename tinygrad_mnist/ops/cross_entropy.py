@@ -162,7 +162,7 @@ def softmax_cross_entropy(
     weight : array_like of shape (C,), optional
         A factor for each class.
     ignore_index : int, optional
-        Examples with this label count nothing, in the mean either.
+        Examples with this label are left out, and the mean does not count them.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def softmax_cross_entropy(
     TypeError
         If labels of shape (...) are not integers.
     ValueError
-        If a label is outside [0, C), if the mean is asked of an empty batch, or of examples that
+        If a label is outside [0, C), or the mean is taken over an empty batch or over examples that
         are all ignored.
 
     Examples
@@ -369,7 +369,7 @@ def sigmoid_cross_entropy(
     ShapeError
         If the shapes of logits and targets differ, or pos_weight does not broadcast to them.
     ValueError
-        If targets that are integers are not all 0 or 1, or the mean is asked of no elements.
+        If integer targets are not all 0 or 1, or the mean is taken over no elements.
 
     Examples
     --------

@@ -36,7 +36,13 @@ def _exp(x: Array) -> Forward:
 
 
 def exp(x: TensorLike) -> Tensor:
-    """Exponential e**x, elementwise."""
+    """Exponential e**x, elementwise.
+
+    Examples
+    --------
+    >>> exp(Tensor([0.0, 1.0])).round(4)
+    Tensor([1.    , 2.7183])
+    """
     return apply(_exp, x)
 
 
@@ -51,7 +57,13 @@ def _expm1(x: Array) -> Forward:
 
 
 def expm1(x: TensorLike) -> Tensor:
-    """Exponential less one, e**x - 1, elementwise; exact near 0."""
+    """Exponential less one, e**x - 1, elementwise; accurate near 0.
+
+    Examples
+    --------
+    >>> expm1(Tensor([0.0, 1e-6]))
+    Tensor([0.0000000e+00, 1.0000005e-06])
+    """
     return apply(_expm1, x)
 
 
@@ -66,7 +78,13 @@ def _log(x: Array) -> Forward:
 
 
 def log(x: TensorLike) -> Tensor:
-    """Natural logarithm log(x), elementwise."""
+    """Natural logarithm log(x), elementwise.
+
+    Examples
+    --------
+    >>> log(Tensor([1.0, 10.0])).round(4)
+    Tensor([0.    , 2.3026])
+    """
     return apply(_log, x)
 
 
@@ -81,7 +99,13 @@ def _log1p(x: Array) -> Forward:
 
 
 def log1p(x: TensorLike) -> Tensor:
-    """Natural logarithm log(1 + x), elementwise; exact near 0."""
+    """Natural logarithm log(1 + x), elementwise; accurate near 0.
+
+    Examples
+    --------
+    >>> log1p(Tensor([0.0, 1e-6]))
+    Tensor([0.000000e+00, 9.999995e-07])
+    """
     return apply(_log1p, x)
 
 
@@ -138,7 +162,13 @@ def _sqrt(x: Array) -> Forward:
 
 
 def sqrt(x: TensorLike) -> Tensor:
-    """Square root, elementwise; its slope at 0 is infinite."""
+    """Square root, elementwise; its slope at 0 is infinite.
+
+    Examples
+    --------
+    >>> sqrt(Tensor([4.0, 9.0]))
+    Tensor([2., 3.])
+    """
     return apply(_sqrt, x)
 
 
@@ -153,7 +183,7 @@ def _reciprocal(x: Array) -> Forward:
 
 
 def reciprocal(x: TensorLike) -> Tensor:
-    """Reciprocal 1 / x, elementwise; of integers, too, it is a float.
+    """Reciprocal 1 / x, elementwise; the reciprocal of an integer is a float.
 
     Examples
     --------
@@ -174,7 +204,13 @@ def _abs(x: Array) -> Forward:
 
 
 def abs_(x: TensorLike) -> Tensor:
-    """Absolute value, elementwise; its slope at 0 is taken as 0."""
+    """Absolute value, elementwise; its slope at 0 is taken as 0.
+
+    Examples
+    --------
+    >>> Tensor([-1.5, 2.0]).abs()
+    Tensor([1.5, 2. ])
+    """
     return apply(_abs, x)
 
 
@@ -238,7 +274,7 @@ def _round(x: Array, *, decimals: int) -> Forward:
 def round_(x: TensorLike, decimals: int = 0) -> Tensor:
     """Nearest number with so many decimals, elementwise; its slope is 0.
 
-    Of two that are equally near it is the even one, as in NumPy. `decimals` may be negative.
+    If two are equally near, it takes the even one, as NumPy does. `decimals` may be negative.
 
     Examples
     --------

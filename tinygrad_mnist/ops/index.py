@@ -263,7 +263,7 @@ def repeat(
     Raises
     ------
     ShapeError
-        If there is a number for each element, but not as many of them as elements.
+        If there are several numbers, but not one for each element.
     ValueError
         If a number is negative.
 
@@ -350,8 +350,10 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
     x : Tensor of at least two axes
     offset : int
         Positive above the main diagonal, negative below it.
-    axis1, axis2 : int
-        The axes of rows and columns.
+    axis1 : int
+        The axis of the rows.
+    axis2 : int
+        The axis of the columns.
 
     Raises
     ------

@@ -54,10 +54,17 @@ def _matmul(x: Array, y: Array) -> Forward:
 def matmul(x: TensorLike, y: TensorLike) -> Tensor:
     """Matrix product x @ y, with NumPy's rules for vectors and for leading axes.
 
+    Shapes (..., n, k) and (..., k, m) give (..., n, m); the leading axes broadcast.
+
     Raises
     ------
     ShapeError
         If the inner sizes differ, an operand is 0-d, or the leading axes do not broadcast.
+
+    Examples
+    --------
+    >>> matmul(Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([1.0, 1.0]))
+    Tensor([3., 7.])
     """
     return apply(_matmul, x, y)
 
@@ -65,9 +72,9 @@ def matmul(x: TensorLike, y: TensorLike) -> Tensor:
 def dot(x: TensorLike, y: TensorLike) -> Tensor:
     """Product as in `numpy.dot`: sums over the last axis of x and the last but one of y.
 
-    For vectors and matrices it is `matmul`, and beside a number `multiply`. Where both have more
-    axes, the result has all of theirs but the two that are summed over: unlike `matmul`, it pairs
-    each matrix of x with each of y.
+    For vectors and matrices it is `matmul`, and beside a number it is `multiply`. With more axes it
+    differs from `matmul`, because it pairs each matrix of x with each matrix of y: the result has
+    all axes of both, except the two that are summed over.
 
     Raises
     ------
@@ -167,10 +174,19 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None) ->
     weight : Tensor of shape (out, in)
     bias : Tensor of shape (out,), optional
 
+    Returns
+    -------
+    Tensor of shape (..., out)
+
     Raises
     ------
     ShapeError
         If the shapes are not these.
+
+    Examples
+    --------
+    >>> linear(Tensor([[1.0, 2.0]]), Tensor([[3.0, 4.0]]), Tensor([0.5]))
+    Tensor([[11.5]])
     """
     return apply(_linear, x, weight) if bias is None else apply(_linear, x, weight, bias)
 
@@ -331,6 +347,12 @@ def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
     ------
     ShapeError
         If the subscripts do not fit the operands.
+
+    Examples
+    --------
+    >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> einsum("ij,ij->i", x, x)  # the squared length of each row
+    Tensor([ 5., 25.])
     """
     if not isinstance(subscripts, str):
         raise TypeError(

@@ -98,7 +98,7 @@ def mse(prediction: TensorLike, target: TensorLike, *, reduction: str = "mean") 
     ShapeError
         If the shapes differ.
     ValueError
-        If the mean is asked of no elements.
+        If the mean is taken over no elements.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def huber(
     ShapeError
         If the shapes differ.
     ValueError
-        If delta is not above 0, or the mean is asked of no elements.
+        If delta is not above 0, or the mean is taken over no elements.
 
     Examples
     --------

@@ -41,7 +41,13 @@ def _softmax(x: Array, *, axis: int) -> Forward:
 
 
 def softmax(x: TensorLike, axis: int = -1, **foreign: Never) -> Tensor:
-    """Softmax e**x / sum(e**x) along an axis; no overflow at any finite x."""
+    """Softmax e**x / sum(e**x) along an axis; no overflow at any finite x.
+
+    Examples
+    --------
+    >>> softmax(Tensor([0.0, 0.0, 1.0])).round(4)
+    Tensor([0.2119, 0.2119, 0.5761])
+    """
     refuse("softmax", foreign)
     return apply_wide(_softmax, x, axis=axis)
 
@@ -62,7 +68,13 @@ def _log_softmax(x: Array, *, axis: int) -> Forward:
 
 
 def log_softmax(x: TensorLike, axis: int = -1, **foreign: Never) -> Tensor:
-    """Logarithm of the softmax, x - log(sum(e**x)), along an axis; no overflow at any finite x."""
+    """Logarithm of the softmax, x - log(sum(e**x)), along an axis; no overflow at any finite x.
+
+    Examples
+    --------
+    >>> log_softmax(Tensor([0.0, 0.0, 1.0])).round(4)
+    Tensor([-1.5514, -1.5514, -0.5514])
+    """
     refuse("log_softmax", foreign)
     return apply_wide(_log_softmax, x, axis=axis)
 
@@ -177,7 +189,15 @@ def batch_norm(
     TypeError
         If running statistics are not ndarrays.
     ValueError
-        If a training batch has one value a channel, or evaluation has no running statistics.
+        If a training batch has only one value in each channel, or evaluation has no running
+        statistics.
+
+    Examples
+    --------
+    >>> x = Tensor([[0.0, 1.0], [2.0, 5.0]])
+    >>> batch_norm(x, None, None, training=True).round(4)
+    Tensor([[-1., -1.],
+            [ 1.,  1.]])
     """
     data: Array = np.asanyarray(unwrap(x))
     eps = float(eps)
@@ -246,6 +266,12 @@ def layer_norm(
     ------
     ShapeError
         If the shapes are not these.
+
+    Examples
+    --------
+    >>> layer_norm(Tensor([[1.0, 3.0], [2.0, 8.0]]), 2).round(4)
+    Tensor([[-1.,  1.],
+            [-1.,  1.]])
     """
     shape = (
         (normalized_shape,)
@@ -287,6 +313,11 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: Rng = 
     ------
     ValueError
         If p is outside [0, 1).
+
+    Examples
+    --------
+    >>> dropout(Tensor([1.0, 2.0, 3.0, 4.0]), 0.5, rng=0)
+    Tensor([2., 4., 6., 0.])
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout: expected a probability p in [0, 1), got {p}")

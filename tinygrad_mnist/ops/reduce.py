@@ -42,7 +42,16 @@ def _sum(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
 
 
 def sum_(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
-    """Sum over axes (all by default)."""
+    """Sum over axes (all by default).
+
+    The result has the shape of x without these axes. With `keepdims` the axes stay, with size 1.
+    The same holds for the other reductions.
+
+    Examples
+    --------
+    >>> Tensor([[1.0, 2.0], [3.0, 4.0]]).sum(axis=0)
+    Tensor([4., 6.])
+    """
     refuse("sum", foreign)
     return apply(_sum, x, axis=axis, keepdims=keepdims)
 
@@ -55,7 +64,13 @@ def _mean(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
 
 
 def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
-    """Arithmetic mean over axes (all by default)."""
+    """Arithmetic mean sum(x) / n over axes (all by default).
+
+    Examples
+    --------
+    >>> mean(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    Tensor([1.5, 3.5])
+    """
     refuse("mean", foreign)
     return apply_wide(_mean, x, axis=axis, keepdims=keepdims)
 
@@ -72,7 +87,13 @@ def _var(x: Array, *, axis: Axis, ddof: int, keepdims: bool) -> Forward:
 def var(
     x: TensorLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False, **foreign: Never
 ) -> Tensor:
-    """Variance sum((x - mean(x))**2) / (n - ddof) over axes (all by default)."""
+    """Variance sum((x - mean(x))**2) / (n - ddof) over axes (all by default).
+
+    Examples
+    --------
+    >>> var(Tensor([1.0, 3.0])), var(Tensor([1.0, 3.0]), ddof=1)
+    (Tensor(1.), Tensor(2.))
+    """
     refuse("var", foreign)
     return apply_wide(_var, x, axis=axis, ddof=int(ddof), keepdims=keepdims)
 
@@ -95,6 +116,11 @@ def std(
     """Standard deviation, the root of `var`, over axes (all by default).
 
     Its slope where all elements are equal is taken as 0.
+
+    Examples
+    --------
+    >>> std(Tensor([[1.0, 3.0], [2.0, 2.0]]), axis=1)
+    Tensor([1., 0.])
     """
     refuse("std", foreign)
     return apply_wide(_std, x, axis=axis, ddof=int(ddof), keepdims=keepdims)
@@ -114,7 +140,13 @@ def _max(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
 
 
 def max_(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
-    """Largest element over axes (all by default); ties share the gradient equally."""
+    """Largest element over axes (all by default); ties share the gradient equally.
+
+    Examples
+    --------
+    >>> Tensor([[1.0, 2.0], [4.0, 3.0]]).max(axis=1)
+    Tensor([2., 4.])
+    """
     refuse("max", foreign)
     return apply_wide(_max, x, axis=axis, keepdims=keepdims)
 
@@ -124,7 +156,13 @@ def _min(x: Array, *, axis: Axis, keepdims: bool) -> Forward:
 
 
 def min_(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
-    """Smallest element over axes (all by default); ties share the gradient equally."""
+    """Smallest element over axes (all by default); ties share the gradient equally.
+
+    Examples
+    --------
+    >>> Tensor([[1.0, 2.0], [4.0, 3.0]]).min(axis=1)
+    Tensor([1., 3.])
+    """
     refuse("min", foreign)
     return apply_wide(_min, x, axis=axis, keepdims=keepdims)
 
@@ -172,7 +210,13 @@ def _shift(rows: Array) -> Array:
 
 
 def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreign: Never) -> Tensor:
-    """Product over axes (all by default); zeros among the factors have exact gradients."""
+    """Product over axes (all by default); zeros among the factors have exact gradients.
+
+    Examples
+    --------
+    >>> prod(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    Tensor([ 2., 12.])
+    """
     refuse("prod", foreign)
     return apply_wide(_prod, x, axis=axis, keepdims=keepdims)
 
@@ -232,7 +276,13 @@ def _cumsum(x: Array, *, axis: int | None) -> Forward:
 
 
 def cumsum(x: TensorLike, axis: int | None = None, **foreign: Never) -> Tensor:
-    """Cumulative sum along an axis, or of the flattened tensor by default."""
+    """Cumulative sum y[i] = x[0] + ... + x[i] along an axis; by default, of the flattened x.
+
+    Examples
+    --------
+    >>> cumsum(Tensor([1.0, 2.0, 3.0]))
+    Tensor([1., 3., 6.])
+    """
     refuse("cumsum", foreign)
     return apply_wide(_cumsum, x, axis=axis)
 
@@ -257,9 +307,14 @@ def _cumprod(x: Array, *, axis: int | None) -> Forward:
 
 
 def cumprod(x: TensorLike, axis: int | None = None, **foreign: Never) -> Tensor:
-    """Cumulative product along an axis, or of the flattened tensor by default.
+    """Cumulative product y[i] = x[0] * ... * x[i] along an axis; by default, of the flattened x.
 
     Zeros among the factors have exact gradients.
+
+    Examples
+    --------
+    >>> cumprod(Tensor([1.0, 2.0, 3.0]))
+    Tensor([1., 2., 6.])
     """
     refuse("cumprod", foreign)
     return apply_wide(_cumprod, x, axis=axis)
@@ -284,6 +339,11 @@ def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False, **foreig
     """Logarithm of the sum of exponentials, log(sum(e**x)), over axes (all by default).
 
     It does not overflow.
+
+    Examples
+    --------
+    >>> logsumexp(Tensor([1000.0, 1000.0])).round(4)
+    Tensor(1000.6932)
     """
     refuse("logsumexp", foreign)
     return apply_wide(_logsumexp, x, axis=axis, keepdims=keepdims)

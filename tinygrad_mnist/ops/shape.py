@@ -31,7 +31,16 @@ def _reshape(x: Array, *, shape: Any) -> Forward:
 
 
 def reshape(x: TensorLike, shape: int | Sequence[int], *more: int) -> Tensor:
-    """Give the elements, in C order, another shape, of which one size may be -1."""
+    """Give the elements another shape, in C order.
+
+    One size may be -1; it is then computed from the others.
+
+    Examples
+    --------
+    >>> reshape(Tensor([1.0, 2.0, 3.0, 4.0]), (2, -1))
+    Tensor([[1., 2.],
+            [3., 4.]])
+    """
     return apply(_reshape, x, shape=(shape, *more) if more else shape)
 
 
@@ -42,7 +51,14 @@ def _transpose(x: Array, *, axes: Sequence[int]) -> Forward:
 
 
 def transpose(x: TensorLike, axes: int | Sequence[int] | None = None, *more: int) -> Tensor:
-    """Permute the axes; by default, reverse them."""
+    """Permute the axes: axis i of the result is axis axes[i] of x. By default, reverse them.
+
+    Examples
+    --------
+    >>> transpose(Tensor([[1.0, 2.0], [3.0, 4.0]]))
+    Tensor([[1., 3.],
+            [2., 4.]])
+    """
     if axes is None:
         axes = tuple(range(np.ndim(x)))[::-1]
     return apply(
@@ -55,7 +71,13 @@ def _swapaxes(x: Array, *, axis1: int, axis2: int) -> Forward:
 
 
 def swapaxes(x: TensorLike, axis1: int, axis2: int, **foreign: Never) -> Tensor:
-    """Exchange two axes."""
+    """Exchange two axes: a matrix becomes its transpose.
+
+    Examples
+    --------
+    >>> swapaxes(Tensor(np.zeros((2, 3, 4))), 1, 2).shape
+    (2, 4, 3)
+    """
     refuse("swapaxes", foreign)
     return apply(_swapaxes, x, axis1=axis1, axis2=axis2)
 
@@ -73,8 +95,10 @@ def moveaxis(
     Parameters
     ----------
     x : Tensor
-    source, destination : int or as many ints
-        Where each axis stands, and where it shall stand.
+    source : int or sequence of ints
+        The axes to move.
+    destination : int or sequence of ints
+        The place of each of them in the result.
 
     Raises
     ------
@@ -95,7 +119,13 @@ def _squeeze(x: Array, *, axis: Axis) -> Forward:
 
 
 def squeeze(x: TensorLike, axis: Axis = None, **foreign: Never) -> Tensor:
-    """Drop axes of size 1: the given ones, or all."""
+    """Drop axes of size 1: the given ones, or all.
+
+    Examples
+    --------
+    >>> squeeze(Tensor([[1.0, 2.0]]), axis=0)
+    Tensor([1., 2.])
+    """
     refuse("squeeze", foreign)
     return apply(_squeeze, x, axis=axis)
 
@@ -105,7 +135,14 @@ def _expand_dims(x: Array, *, axis: int | tuple[int, ...]) -> Forward:
 
 
 def expand_dims(x: TensorLike, axis: int | tuple[int, ...], **foreign: Never) -> Tensor:
-    """Insert axes of size 1 at the given places of the result."""
+    """Insert axes of size 1 at the given places of the result.
+
+    Examples
+    --------
+    >>> expand_dims(Tensor([1.0, 2.0]), axis=1)
+    Tensor([[1.],
+            [2.]])
+    """
     refuse("expand_dims", foreign)
     return apply(_expand_dims, x, axis=axis)
 
@@ -122,7 +159,14 @@ def _broadcast_to(x: Array, *, shape: Any) -> Forward:
 
 
 def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
-    """Repeat along new axes and axes of size 1, up to the given shape."""
+    """Repeat x along new axes and along axes of size 1, so that it gets the given shape.
+
+    Examples
+    --------
+    >>> broadcast_to(Tensor([1.0, 2.0]), (2, 2))
+    Tensor([[1., 2.],
+            [1., 2.]])
+    """
     return apply(_broadcast_to, x, shape=shape)
 
 
@@ -152,12 +196,19 @@ def _concatenate(*arrays: Array, axis: int | None) -> Forward:
 
 
 def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0, **foreign: Never) -> Tensor:
-    """Join tensors along an existing axis (flattened, if None).
+    """Join tensors along an existing axis: shapes (2, 3) and (4, 3) give (6, 3).
+
+    With `axis=None` they are flattened first.
 
     Raises
     ------
     ShapeError
         If there are none, or their shapes differ along another axis.
+
+    Examples
+    --------
+    >>> concatenate([Tensor([1.0, 2.0]), Tensor([3.0])])
+    Tensor([1., 2., 3.])
     """
     refuse("concatenate", foreign)
     if len(tensors) == 0:
@@ -180,12 +231,18 @@ def _stack(*arrays: Array, axis: int) -> Forward:
 
 
 def stack(tensors: Sequence[TensorLike], axis: int = 0, **foreign: Never) -> Tensor:
-    """Join tensors of equal shape along a new axis.
+    """Join tensors of equal shape along a new axis: two of shape (3, 4) give (2, 3, 4).
 
     Raises
     ------
     ShapeError
         If there are none, or their shapes differ.
+
+    Examples
+    --------
+    >>> stack([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])])
+    Tensor([[1., 2.],
+            [3., 4.]])
     """
     refuse("stack", foreign)
     if len(tensors) == 0:
@@ -267,6 +324,11 @@ def pad(
     ------
     ValueError
         If `mode` is not "constant".
+
+    Examples
+    --------
+    >>> pad(Tensor([1.0, 2.0]), (1, 2))
+    Tensor([0., 1., 2., 0., 0.])
     """
     if mode != "constant":
         raise ValueError(f'pad: expected mode="constant", got {mode!r}')

@@ -22,7 +22,13 @@ def _sin(x: Array) -> Forward:
 
 
 def sin(x: TensorLike) -> Tensor:
-    """Sine of x in radians, elementwise."""
+    """Sine of x in radians, elementwise.
+
+    Examples
+    --------
+    >>> sin(Tensor([0.0, np.pi / 2])).round(4)
+    Tensor([0., 1.])
+    """
     return apply(_sin, x)
 
 
@@ -37,7 +43,13 @@ def _cos(x: Array) -> Forward:
 
 
 def cos(x: TensorLike) -> Tensor:
-    """Cosine of x in radians, elementwise."""
+    """Cosine of x in radians, elementwise.
+
+    Examples
+    --------
+    >>> cos(Tensor([0.0, np.pi])).round(4)
+    Tensor([ 1., -1.])
+    """
     return apply(_cos, x)
 
 
@@ -231,5 +243,11 @@ def _tanh(x: Array) -> Forward:
 
 
 def tanh(x: TensorLike) -> Tensor:
-    """Hyperbolic tangent, elementwise."""
+    """Hyperbolic tangent (e**x - e**-x) / (e**x + e**-x), elementwise.
+
+    Examples
+    --------
+    >>> tanh(Tensor([-1.0, 0.0, 1.0])).round(4)
+    Tensor([-0.7616,  0.    ,  0.7616])
+    """
     return apply(_tanh, x)
