@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import math
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from op_table import TABLE
 
 import tinygrad_mnist as tg
 from tinygrad_mnist import GraphError, ShapeError, Tensor, nn, optim
+from tinygrad_mnist.ops import activation
 from tinygrad_mnist.train import fit
 
 CE = tg.softmax_cross_entropy
@@ -477,6 +479,13 @@ def test_save_writes_the_source(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout == "3.0\n"
+
+
+def test_the_kernel_that_the_manual_follows_is_the_real_one():
+    page = (ROOT / "docs" / "program.md").read_text()
+    lines = inspect.getsource(activation._relu).splitlines()
+    shown = [line for line in lines[1:] if "#" not in line]
+    assert "\n".join(f"    {line}" for line in shown) in page
 
 
 # What a call reads
