@@ -1,5 +1,7 @@
 """Derivatives of functions: closed forms, any order, what is recorded, argnums, errors."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -304,6 +306,19 @@ def _drops_the_graph(x):
     return x * x, lambda g, needs: (g * 2 * np.asarray(x),)
 
 
+def _takes_a_number(x):
+    return x * x, lambda g, needs: (g * 2 * float(x.sum()),)
+
+
+def _takes_an_item(x):
+    return x * x, lambda g, needs: (g * 2 * x.sum().item(),)
+
+
+def _leaves_numpy(x):
+    y = math.tanh(x.sum())
+    return x * y, lambda g, needs: (g * y,)
+
+
 @pytest.mark.parametrize(
     ("kernel", "params", "words"),
     [
@@ -315,6 +330,9 @@ def _drops_the_graph(x):
             "writes_with_out .* does not run on Tensors: .*cannot take a Tensor",
         ),
         (_drops_the_graph, {}, r"drops_the_graph .* use \.numpy"),
+        (_takes_a_number, {}, "takes_a_number cannot .* has no slope"),
+        (_takes_an_item, {}, "takes_an_item cannot .* has no slope"),
+        (_leaves_numpy, {}, "leaves_numpy cannot .* has no slope"),
     ],
 )
 def test_a_kernel_that_cannot_run_again_is_refused(kernel, params, words):

@@ -4,18 +4,23 @@ import os
 
 import pytest
 from helpers import ROOT
-from threadpoolctl import threadpool_info, threadpool_limits
+
+threadpoolctl = pytest.importorskip("threadpoolctl", reason="limits the threads of BLAS")
 
 
 @pytest.fixture(autouse=True)
 def keep_threads(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "examples")
-    with threadpool_limits():
+    with threadpoolctl.threadpool_limits():
         yield
 
 
 def blas_threads():
-    return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+    return max(
+        pool["num_threads"]
+        for pool in threadpoolctl.threadpool_info()
+        if pool["user_api"] == "blas"
+    )
 
 
 @pytest.mark.parametrize(

@@ -432,6 +432,12 @@ def test_metrics_are_means_over_examples():
         ({"accuracy": max}, ValueError, "other names of metrics than fit's own, got 'accuracy'"),
         ({"f1": 0.5}, TypeError, "functions of .outputs, targets., got 'f1': 0.5"),
         ({1: max}, TypeError, "map names to functions"),
+        (
+            {"m": lambda o, t: np.ones((3, 2))},
+            TypeError,
+            r"'m' to return a number, or one for each example, .* \(3, 2\)",
+        ),
+        ({"m": lambda o, t: np.ones((len(t), len(t)))}, TypeError, "one for each example"),
     ],
 )
 def test_wrong_metrics(metrics, error, words):

@@ -320,6 +320,41 @@ CALLS = [
         ValueError,
         "wrong prediction",
     ),
+    (
+        lambda: nn.Linear(4, 2, np.random.default_rng(0)),
+        TypeError,
+        "bias to be True or False, got Generator; .* rng=",
+    ),
+    (lambda: nn.Linear(4, 2, 0), TypeError, "Linear: expected bias to be True or False, got int"),
+    (lambda: nn.GRU(4, 2, 1, "no"), TypeError, "GRU: expected bias to be True or False, got str"),
+    (lambda: nn.LayerNorm(4, "a"), TypeError, "LayerNorm: expected eps to be a number, got str"),
+    (
+        lambda: nn.Embedding(5, 4, np.random.default_rng(0)),
+        TypeError,
+        "padding_idx to be an integer",
+    ),
+    (
+        lambda: tg.softmax_cross_entropy(X, np.zeros((3, 1), int)),
+        ShapeError,
+        r"labels with \.reshape\(-1\)",
+    ),
+    (
+        lambda: tg.softmax_cross_entropy(X, np.eye(3, 4, dtype=int)),
+        ShapeError,
+        r"one-hot rows with \.argmax\(-1\)",
+    ),
+    (lambda: tg.softmax_cross_entropy(np.zeros(3), X), ShapeError, "the logits come first"),
+    (
+        lambda: checkpoint.save("x.safetensors", {}),
+        TypeError,
+        "expected the path and then the model itself, got dict",
+    ),
+    (lambda: optim.SGD([], 0.1), ValueError, "attributes without an underscore in front"),
+    (
+        lambda: gradcheck(lambda x: tg.apply(lambda a: (a * a, lambda g, needs: 2 * g * a), x), X),
+        GradcheckError,
+        "must return a tuple",
+    ),
 ]
 
 

@@ -87,6 +87,11 @@ def save(
     https://huggingface.co/docs/safetensors
     """
     path = Path(path)
+    if isinstance(model, (Mapping, str, os.PathLike)):
+        raise TypeError(
+            "checkpoint.save: expected the path and then the model itself, got "
+            f"{type(model).__name__} as the model"
+        )
     tensors = dict(model.state_dict())
     reserved = [name for name in tensors if name.startswith(_OPTIMIZER)]
     if reserved:

@@ -154,6 +154,8 @@ class Mode:
     """Whether a derivative is being taken, so that derivatives inside it return Tensors."""
     rerunnable: bool = False
     """Whether nodes keep their inputs, so that a gradient can itself be differentiated."""
+    rerunning: bool = False
+    """Whether kernels run on Tensors, so that a number taken out of one would lose its slope."""
     watch: Watch | None = None
 
 
@@ -243,12 +245,12 @@ def backward(
             else:
                 needs = [p is not None for p in parents]
             gradients = vjp(g, needs)
+            if type(gradients) is not tuple or len(gradients) != len(parents):
+                _check_number(node, gradients, parents)
             if watch is not None:
                 watch.after_vjp(node, gradients)
             if not retain_graph:
                 node.vjp, node.parents, node.saved = _freed, (), ()
-            if type(gradients) is not tuple or len(gradients) != len(parents):
-                _check_number(node, gradients, parents)
             # Their numbers are equal; strict= would cost time here.
             for parent, need, gradient in zip(parents, needs, gradients):  # noqa: B905
                 if parent is None or not need or gradient is None:
@@ -281,7 +283,7 @@ def backward_recorded(root: Node, seed: Any, *, first: int) -> dict[Node, Any]:
     kept: dict[Node, Any] = {}
     queue = [(-root.number, root)]
     watch = mode().watch
-    with np.errstate(all="ignore"):
+    with switched(rerunning=True), np.errstate(all="ignore"):
         while queue:
             node = heapq.heappop(queue)[1]
             g = pending.pop(node)

@@ -308,6 +308,11 @@ class Tensor(Methods):
                 f"item: expected a Tensor of one element, got shape {self.shape}; use "
                 ".numpy().tolist() for all of them"
             )
+        if self._node is not None and mode().rerunning:
+            raise TypeError(
+                "a number that is taken out of a Tensor has no slope; compute with NumPy's "
+                "functions, and take values only to choose by them, with arrays.values"
+            )
         return self._array.item()
 
     def __float__(self) -> float:

@@ -1,6 +1,7 @@
 """Reader of tables of pixels as text: CSV and its relatives, with or without header and labels."""
 
 import itertools
+import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -187,8 +188,16 @@ def _is_header(names: list[str]) -> bool:
     """Say whether the cells of the first line are names; other cells than numbers may be errors."""
     if any(is_label(name) for name in names):
         return True
-    worded = sum(any(letter.isalpha() for letter in name) for name in names)
+    worded = sum(not _is_number(name) and any(map(str.isalpha, name)) for name in names)
     return 2 * worded > len(names) or _count_up(names[names[0] == "" :])
+
+
+def _is_number(name: str) -> bool:
+    """Say whether a cell is a number, such as 1.0e+00."""
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
 
 
 def _count_up(names: list[str]) -> bool:

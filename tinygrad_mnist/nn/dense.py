@@ -9,7 +9,7 @@ from ..ops.index import take
 from ..ops.linear import linear
 from ..tensor import Tensor, TensorLike, unwrap
 from .module import Module
-from .parameters import Initializer, make_affine, make_parameter
+from .parameters import Initializer, check_switch, make_affine, make_parameter
 
 __all__ = ["Embedding", "Linear"]
 
@@ -45,6 +45,7 @@ class Linear(Module):
     ) -> None:
         self.in_features = check_size("Linear", "in_features", in_features)
         self.out_features = check_size("Linear", "out_features", out_features)
+        bias = check_switch("Linear", "bias", bias)
         self.weight, self.bias = make_affine((out_features, in_features), bias, rng, weight_init)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,6 +85,7 @@ class Embedding(Module):
         table = np.random.default_rng(rng).standard_normal((num_embeddings, embedding_dim))
         self.padding_idx = padding_idx
         if padding_idx is not None:
+            padding_idx = check_size("Embedding", "padding_idx", padding_idx, least=-num_embeddings)
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ValueError(
                     f"Embedding: expected padding_idx below {num_embeddings}, got {padding_idx}"

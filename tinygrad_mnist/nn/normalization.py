@@ -9,7 +9,7 @@ from ..errors import ShapeError, check_size
 from ..ops.norm import batch_norm, dropout, layer_norm
 from ..tensor import Tensor
 from .module import Module
-from .parameters import check_probability, make_parameter
+from .parameters import check_number, check_probability, make_parameter
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "Dropout", "LayerNorm"]
 
@@ -85,7 +85,7 @@ class LayerNorm(Module):
         self.normalized_shape = tuple(
             check_size("LayerNorm", "normalized_shape", size) for size in sizes
         )
-        self.eps = eps
+        self.eps = check_number("LayerNorm", "eps", eps)
         self.weight = make_parameter(np.ones(self.normalized_shape))
         self.bias = make_parameter(np.zeros(self.normalized_shape))
 

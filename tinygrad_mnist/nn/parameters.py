@@ -10,7 +10,14 @@ from ..arrays import Array, Rng
 from ..tensor import Tensor, from_numpy
 from . import init
 
-__all__ = ["Initializer", "check_number", "check_probability", "make_affine", "make_parameter"]
+__all__ = [
+    "Initializer",
+    "check_number",
+    "check_probability",
+    "check_switch",
+    "make_affine",
+    "make_parameter",
+]
 
 Initializer: TypeAlias = Callable[[Sequence[int], Rng], Array]
 
@@ -34,6 +41,16 @@ def make_affine(
     bound = 1 / math.sqrt(init.fans(shape)[0])
     weight = make_parameter(rng.uniform(-bound, bound, shape))
     return weight, make_parameter(rng.uniform(-bound, bound, shape[0])) if bias else None
+
+
+def check_switch(layer: str, name: str, value: Any) -> bool:
+    """Return a setting that is true or false; TypeError for anything else, such as an rng."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise TypeError(
+        f"{layer}: expected {name} to be True or False, got {type(value).__name__}; a generator or "
+        "seed goes by its keyword, rng="
+    )
 
 
 def check_number(layer: str, name: str, value: Any) -> Any:

@@ -12,7 +12,7 @@ from ..ops.recurrent import gru, lstm
 from ..ops.shape import concatenate, expand_dims, squeeze, stack, swapaxes
 from ..tensor import Tensor
 from .module import Module
-from .parameters import check_probability, make_parameter
+from .parameters import check_probability, check_switch, make_parameter
 
 __all__ = ["GRU", "LSTM"]
 
@@ -43,7 +43,9 @@ class _Recurrent(Module):
         self.input_size = check_size(kind, "input_size", input_size)
         self.hidden_size = check_size(kind, "hidden_size", hidden_size)
         self.num_layers = check_size(kind, "num_layers", num_layers)
-        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
+        self.bias = check_switch(kind, "bias", bias)
+        self.batch_first = check_switch(kind, "batch_first", batch_first)
+        self.bidirectional = check_switch(kind, "bidirectional", bidirectional)
         self.dropout = check_probability(kind, "dropout", dropout)
         self.rng = np.random.default_rng(rng)
         for layer in range(num_layers):

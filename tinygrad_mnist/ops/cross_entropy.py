@@ -291,6 +291,12 @@ def _check_labels(labels: Array, logits: tuple[int, ...], ignore_index: int | No
         )
         if labels.shape == logits[:-1]:
             raise TypeError(f"{expected}; convert labels with .astype(int)")
+        if labels.shape == logits:
+            expected += "; convert one-hot rows with .argmax(-1) or .astype(float)"
+        elif labels.shape == (*shape, 1):
+            expected += "; convert labels with .reshape(-1)"
+        elif not shape and labels.ndim == 2:
+            expected += "; the logits come first, the labels second"
         raise ShapeError(expected)
     labels = labels.astype(np.intp, copy=False)
     counted = labels if ignore_index is None else np.where(labels == ignore_index, 0, labels)

@@ -149,7 +149,10 @@ def list_tensors(owner: str, params: Any) -> list[Tensor]:
 
 def _check_parameters(owner: str, params: list[Tensor]) -> None:
     if not params:
-        raise ValueError(f"{owner}: expected at least one parameter, got none")
+        raise ValueError(
+            f"{owner}: expected at least one parameter, got none; a model finds its layers in "
+            "attributes without an underscore in front, and in lists, tuples and dicts of them"
+        )
     for i, p in enumerate(params):
         if not p.is_leaf:
             about = f"parameter {i} of shape {p.shape}"

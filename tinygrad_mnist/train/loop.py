@@ -229,7 +229,7 @@ def _take_captured_step(run: Run, captured: Captured, share: Share, tally: Tally
     try:
         taken = captured.take(share)
     except NotFinite as error:
-        raise _not_finite(error.args[0], tally) from None
+        raise _not_finite(error.args[0], tally, share) from None
     if taken is None:
         return _take_step(run, iter([share]), tally)
     run.loss, outputs = taken
@@ -245,10 +245,11 @@ def _end_step(run: Run) -> None:
         run._plan.schedule.step()
 
 
-def _not_finite(loss: float, tally: Tally) -> AnomalyError:
-    return AnomalyError(
-        f"fit: the loss is {loss} after {tally.examples} examples of this epoch; {_ADVICE}"
-    )
+def _not_finite(loss: float, tally: Tally, share: Share) -> AnomalyError:
+    about = f"the loss is {loss} after {tally.examples} examples of this epoch"
+    if not all(np.isfinite(x).all() for x in share.inputs):
+        return AnomalyError(f"fit: {about}, because its inputs are not all finite")
+    return AnomalyError(f"fit: {about}; {_ADVICE}")
 
 
 def _take_step(run: Run, shares: Iterator[Share], tally: Tally) -> None:
@@ -280,7 +281,7 @@ def _learn(run: Run, share: Share, weight: float, tally: Tally) -> float:
     value = scorer.compute_loss(outputs, share.targets)
     number = float(value.item())
     if not math.isfinite(number):
-        raise _not_finite(number, tally)
+        raise _not_finite(number, tally, share)
     scorer.add(tally, number, share.own, outputs, share.targets)
     if not run._checked:
         run._checked = True

@@ -44,7 +44,9 @@ class Progress:
     def show_step(self, tally: Tally) -> None:
         """Move the bar on by a step, and show the means of the epoch so far."""
         if self.every:
-            means = f"loss {tally.mean_loss():.4f}, accuracy {tally.accuracy():.4f}"
+            means = f"loss {tally.mean_loss():.4f}"
+            if tally.answers:
+                means += f", accuracy {tally.accuracy():.4f}"
             self.bar.set_postfix_str(means, refresh=False)
             self.bar.update()
 

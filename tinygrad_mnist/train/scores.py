@@ -191,7 +191,7 @@ class Scorer:
             constant = map_outputs(Tensor.detach, outputs)
             for i, (name, metric) in enumerate(self.metrics.items()):
                 value = np.asarray(_as_value(metric(constant, targets)))
-                if value.dtype.kind not in "fiub":
+                if value.dtype.kind not in "fiub" or value.size not in (1, examples):
                     raise TypeError(
                         f"{self.op}: expected the metric {name!r} to return a number, or one for "
                         f"each example, got {value.dtype} of shape {value.shape}"
