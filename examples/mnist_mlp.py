@@ -11,6 +11,7 @@ import numpy as np
 from runner.data import load_digits, prepare
 from runner.folder import start_clean, write_json
 from runner.models import build_perceptron
+from runner.numpy_script import write_numpy
 from runner.report import Trained, report
 from runner.settings import as_json, parse
 from runner.threads import set_threads
@@ -50,6 +51,11 @@ def main(arguments=None):
     print(model)
     loss = make_loss(model, settings)
     optimizer, schedule = make_optimizer(model, settings, len(training[0]))
+
+    if settings["write_numpy"]:
+        write_numpy(settings["write_numpy"], model, loss, optimizer, training, settings)
+        print(f"wrote {settings['write_numpy']}")
+        return 0
 
     # Only now, when the data and the settings have proved good, does the folder change.
     if not settings["resume"]:

@@ -117,6 +117,8 @@ from .ops.trigonometry import sin as sin
 from .ops.trigonometry import sinh as sinh
 from .ops.trigonometry import tan as tan
 from .ops.trigonometry import tanh as tanh
+from .program import Program as Program
+from .program import program as program
 from .tensor import Tensor as Tensor
 from .tensor import apply as apply
 from .tensor import from_numpy as from_numpy

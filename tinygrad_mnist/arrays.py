@@ -1,5 +1,6 @@
 """ndarray helpers that every other file may use: dtype rules, undoing a broadcast, memory."""
 
+import math
 import string
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -8,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Array", "Rng", "add_into", "add_up", "as_array", "choose", "constants", "dot_over",
-    "floating", "is_array", "keep_where", "max_along", "refuse_mask", "span", "spread", "sum_over",
-    "unbroadcast", "values",
+    "Array", "Recorded", "Rng", "add_into", "add_up", "as_array", "choose", "constants",
+    "copy_of", "dot_over", "floating", "is_array", "is_finite", "keep_where", "max_along",
+    "refuse_mask", "rows_of", "span", "spread", "sum_over", "unbroadcast", "values",
 ]  # fmt: skip
 
 # npt.NDArray[Any] but for the second Any, without which pyright finds no attributes of it
@@ -19,6 +20,13 @@ Array: TypeAlias = np.ndarray[tuple[Any, ...], Any]
 # What the library accepts as a source of randomness. Quoted, because evaluating it would import
 # numpy.random, which `import numpy` leaves for its first use.
 Rng: TypeAlias = "np.random.Generator | int | None"
+
+
+class Recorded(np.ndarray):
+    """An array whose calls are written down while a step is captured; see `program`.
+
+    It is here because whatever drops subclasses of ndarray must keep this one.
+    """
 
 
 # From what users pass to arrays
@@ -83,7 +91,13 @@ def constants(operands: list[Any]) -> list[Array]:
         if yields[i]:
             is_complex = arrays[i].dtype.kind == "c"
             dtype = np.result_type(beside, np.complex64) if is_complex else beside
-            arrays[i] = np.asarray(operand, dtype)
+            if isinstance(operand, np.ndarray):
+                arrays[i] = arrays[i].astype(dtype, copy=False)
+            elif type(operand) in (int, float, bool):
+                arrays[i] = np.asarray(operand, dtype)
+            else:  # a recorded number beside a recorded array is written down by `like`
+                like = next((a for a in arrays if isinstance(a, Recorded)), None)
+                arrays[i] = np.asarray(operand, dtype, like=like)
     return arrays
 
 
@@ -91,6 +105,16 @@ def _yields(operand: object, array: Array) -> bool:
     """Return whether an operand takes the dtype of the arrays beside it."""
     is_number = isinstance(operand, np.generic) or not hasattr(operand, "__array__")
     return is_number or array.dtype.kind not in "fc"
+
+
+def copy_of(data: object, dtype: npt.DTypeLike | None = None) -> Array:
+    """Return the numbers of an array in new memory, in C order and without a subclass of ndarray.
+
+    Only a recorded array stays one.
+    """
+    if isinstance(data, Recorded):
+        return data.copy() if dtype is None else data.astype(dtype, order="C")
+    return np.array(data, dtype, order="C", subok=False)
 
 
 def floating(a: Array) -> Array:
@@ -119,6 +143,21 @@ def values(x: Any) -> Any:
     slope.
     """
     return x if isinstance(x, (np.ndarray, np.generic)) else x.numpy()
+
+
+def is_finite(number: Any) -> bool:
+    """Return whether a single number is neither infinite nor nan."""
+    if isinstance(number, np.ndarray):
+        return bool(np.isfinite(number))
+    return math.isfinite(number)
+
+
+def rows_of(table: Array, indices: Array) -> Array:
+    """Return table[indices], also where the table is plain and the indices are recorded."""
+    if not isinstance(table, Recorded):
+        table = np.asarray(table, like=indices)
+    rows: Array = table[indices]
+    return rows
 
 
 def add_up(x: Array, axes: int | tuple[int, ...], keepdims: bool = True) -> Array:
@@ -213,8 +252,13 @@ _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def _has_bits(x: Any) -> bool:
-    """Return whether x is an array of floats that is as wide as some integer."""
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.dtype.itemsize in _BITS
+    """Return whether x is an array of floats that is as wide as some integer.
+
+    Of a recorded array the formula is written down instead, which gives the same bits.
+    """
+    if not isinstance(x, np.ndarray) or isinstance(x, Recorded):
+        return False
+    return x.dtype.kind == "f" and x.dtype.itemsize in _BITS
 
 
 def _all_bits_where(condition: Array, dtype: np.dtype[Any]) -> Array:
@@ -229,7 +273,7 @@ def _all_bits_where(condition: Array, dtype: np.dtype[Any]) -> Array:
 
 def keep_where(g: Array, keep: Array) -> Array:
     """Return g where `keep` is true, else 0; an array in its own memory. `keep` may broadcast."""
-    if not _has_bits(g):
+    if not _has_bits(g) or isinstance(keep, Recorded):
         return np.where(keep, g, 0)
     bits = g.view(_BITS[g.dtype.itemsize])
     bits &= _all_bits_where(keep, g.dtype)
@@ -238,7 +282,8 @@ def keep_where(g: Array, keep: Array) -> Array:
 
 def choose(condition: Array, x: Array, y: Array) -> Array:
     """Return x where a condition is true, else y, as np.where does; all three broadcast."""
-    if not (_has_bits(x) and _has_bits(y) and x.dtype == y.dtype):
+    have_bits = _has_bits(x) and _has_bits(y) and not isinstance(condition, Recorded)
+    if not have_bits or x.dtype != y.dtype:
         return np.where(condition, x, y)
     x_bits, y_bits = x.view(_BITS[x.dtype.itemsize]), y.view(_BITS[x.dtype.itemsize])
     bits = _all_bits_where(condition, x.dtype) & (x_bits ^ y_bits)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import graph
-from .arrays import Array, as_array, constants, refuse_mask, values
+from .arrays import Array, Recorded, as_array, constants, copy_of, refuse_mask, values
 from .errors import GraphError, ShapeError, explain
 from .graph import (
     OWN_OPERATIONS,
@@ -33,8 +33,8 @@ else:
     Methods = object  # `ops`, which needs Tensor first, gives them to it
 
 __all__ = [
-    "NUMPY_FUNCTIONS", "Axis", "Tensor", "TensorLike", "apply", "from_numpy", "gradients",
-    "no_grad", "run", "unwrap",
+    "NUMPY_FUNCTIONS", "Axis", "Tensor", "TensorLike", "apply", "exchange", "from_numpy",
+    "gradients", "no_grad", "run", "unwrap",
 ]  # fmt: skip
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -96,7 +96,7 @@ class Tensor(Methods):
         requires_grad: bool = False,
         dtype: npt.DTypeLike | None = None,
     ) -> None:
-        self._array = np.array(as_array(unwrap(data), dtype), order="C", subok=False)
+        self._array = copy_of(as_array(unwrap(data), dtype))
         self._node, self._is_parameter = None, False
         self.requires_grad = requires_grad
 
@@ -111,12 +111,10 @@ class Tensor(Methods):
     def data(self, value: TensorLike) -> None:
         # `t.data -= ...` ends by assigning the array to itself: the work is already done in place.
         if value is not self._array:
-            value = np.asarray(refuse_mask(unwrap(value)))
-            if value.shape not in ((), self._array.shape):
-                raise ShapeError(
-                    f"data: expected an array of shape {self.shape}, got {value.shape}"
-                )
-            self._array[...] = value
+            new: Array = np.asanyarray(refuse_mask(unwrap(value)))
+            if new.shape not in ((), self._array.shape):
+                raise ShapeError(f"data: expected an array of shape {self.shape}, got {new.shape}")
+            self._array[...] = new
         mark_changed(self._array)
 
     @property
@@ -133,7 +131,7 @@ class Tensor(Methods):
             return self.zero_grad()
         if self._node is None:
             raise GraphError("grad: this tensor does not require grad, so it holds no gradient")
-        array = np.array(refuse_mask(value), self.dtype)
+        array = copy_of(refuse_mask(value), self.dtype)
         if array.shape != self.shape:
             raise ShapeError(f"grad: expected an array of shape {self.shape}, got {array.shape}")
         self._node.grad = array
@@ -250,7 +248,7 @@ class Tensor(Methods):
                 )
             seed = np.array(1, array.dtype, ndmin=array.ndim)
         else:
-            seed = np.array(refuse_mask(unwrap(gradient)), array.dtype)
+            seed = copy_of(refuse_mask(unwrap(gradient)), array.dtype)
             if seed.shape != array.shape:
                 raise ShapeError(
                     f"backward: expected a gradient of shape {array.shape}, got {seed.shape}"
@@ -385,7 +383,8 @@ class Tensor(Methods):
                 ".numpy() for the values alone"
             )
         if copy is None:
-            return np.asarray(self._array, dtype)
+            same = dtype is None or np.dtype(dtype) == self._array.dtype
+            return self._array if same else np.asarray(self._array, dtype)
         return np.array(self._array, dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -432,6 +431,15 @@ def _make(array: Array, node: Node | None) -> Tensor:
     return tensor
 
 
+def exchange(tensor: Tensor, array: Array) -> Array:
+    """Let a Tensor see its values through another array, and return the one that it had.
+
+    The new one must share the memory of the old one. This is how a step is captured.
+    """
+    before, tensor._array = tensor._array, array
+    return before
+
+
 def unwrap(x: Any) -> Any:
     """Return the array of a Tensor, and anything else as it is."""
     return x._array if isinstance(x, Tensor) else x
@@ -448,7 +456,8 @@ def from_numpy(a: Array, requires_grad: bool = False) -> Tensor:
     if not isinstance(a, np.ndarray):
         raise TypeError(f"from_numpy: expected an ndarray, got {type(a).__name__}")
     array = as_array(a)
-    tensor = _make(array if type(array) is np.ndarray else array.view(np.ndarray), None)
+    keeps_kind = type(array) is np.ndarray or isinstance(array, Recorded)
+    tensor = _make(array if keeps_kind else array.view(np.ndarray), None)
     tensor.requires_grad = requires_grad
     return tensor
 

@@ -24,6 +24,7 @@ DEFAULT = {
     "targets": [0.0, 1.0],
     "validation": 0.05,
     "print_every": 1,
+    "capture": False,
 }
 
 _PLAIN = {"dropout": 0.0, "schedule": "constant", "optimizer": "sgd"}
@@ -49,7 +50,7 @@ RECIPES = {
     "sigmoid-mse": {
         **_PLAIN, "hidden": [100], "activation": "sigmoid", "loss": "mse", "bias": False,
         "init": "normal", "epochs": 10, "batch_size": 1, "lr": 0.5, "pixels": [0.01, 1.0],
-        "targets": [0.01, 0.99], "validation": 0.0,
+        "targets": [0.01, 0.99], "validation": 0.0, "capture": True,
     },
     # 784-128-10 on one-hot labels, in mini-batches
     "minibatch": {

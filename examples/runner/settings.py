@@ -46,6 +46,7 @@ def make_parser(description):
     training.add_argument("--lr", type=float, help="the learning rate, or its peak")
     training.add_argument("--schedule", choices=SCHEDULES)
     training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--capture", action=on_or_off, help="capture the step as a program")
 
     data = parser.add_argument_group("the data")
     data.add_argument(
@@ -66,6 +67,12 @@ def make_parser(description):
     add_threads(run)
     run.add_argument(
         "--out", type=Path, help="the folder for what it writes (default: runs/<recipe>)"
+    )
+    run.add_argument(
+        "--write-numpy",
+        type=Path,
+        metavar="FILE",
+        help="instead of training, write all this as a script of NumPy alone",
     )
     run.add_argument(
         "--resume",

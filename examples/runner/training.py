@@ -54,6 +54,7 @@ def train(model, loss, optimizer, schedule, training, validation, settings, rng)
             checkpoint=path,
             resume=bool(settings["resume"]),
             progress=settings["print_every"],
+            capture=settings["capture"],
             rng=rng,
         )
         return history, False

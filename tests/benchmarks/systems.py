@@ -52,6 +52,34 @@ def ours(weights, x, labels, optimizer):
     return step, value
 
 
+def captured(weights, x, labels, optimizer):
+    """The step of `ours` as a program, with all of its checks."""
+    import tinygrad_mnist as tg
+    from tinygrad_mnist import nn, optim
+
+    layers = []
+    for i, (w, b) in enumerate(weights):
+        layers += [nn.ReLU()] * (i > 0) + [nn.Linear(w.shape[1], w.shape[0], rng=0)]
+        layers[-1].load_state_dict({"weight": w, "bias": b})
+    model = nn.Sequential(*layers)
+    make = {"sgd": optim.SGD, "adam": optim.Adam}[optimizer]
+    opt = make(model.parameters(), LR[optimizer])
+
+    def step(x, y):
+        loss = tg.softmax_cross_entropy(model(x), y)
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        return loss
+
+    def value():
+        with tg.no_grad():
+            return tg.softmax_cross_entropy(model(x), labels).item()
+
+    program = tg.program(step, x, labels)
+    return lambda: program(x, labels), value
+
+
 def by_hand(weights, x, labels, optimizer):
     """NumPy written for this one network, every buffer reused: the ratio is a framework's cost."""
     assert optimizer == "sgd"
@@ -281,6 +309,6 @@ def sklearn(weights, x, labels, optimizer):
 
 
 SYSTEMS = {
-    "products": products, "by hand": by_hand, "ours": ours, "jax": jax, "torch": torch,
+    "products": products, "by hand": by_hand, "ours": ours, "captured": captured, "jax": jax, "torch": torch,
     "mygrad": mygrad, "autograd": autograd, "sklearn": sklearn,
 }  # fmt: skip

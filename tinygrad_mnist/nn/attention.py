@@ -150,7 +150,7 @@ class MultiheadAttention(Module):
         allowed = np.tri(scores[2], scores[3], dtype=bool) if causal else None
         if mask is None:
             return allowed
-        given: Array = np.asarray(refuse_mask(unwrap(mask)))
+        given: Array = np.asanyarray(refuse_mask(unwrap(mask)))
         if given.dtype.kind != "b":
             raise TypeError(
                 "MultiheadAttention: expected a mask of bools, true where a query may look, got "

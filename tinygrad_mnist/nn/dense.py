@@ -98,5 +98,5 @@ class Embedding(Module):
         rows = take(self.weight, indices, axis=0)
         if self.padding_idx is None:
             return rows
-        is_real = np.expand_dims(np.asarray(unwrap(indices)) != self.padding_idx, -1)
+        is_real = np.expand_dims(np.asanyarray(unwrap(indices)) != self.padding_idx, -1)
         return where(is_real, rows, rows.detach())

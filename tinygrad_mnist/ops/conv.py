@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arrays import Array, add_into, add_up, floating, is_array, values
+from ..arrays import Array, Recorded, add_into, add_up, floating, is_array, values
 from ..errors import ShapeError, check_size
 from ..graph import Forward, Grads, Needs
 from ..pool import empty
@@ -133,6 +133,8 @@ _find_windows = lru_cache(maxsize=256)(Windows)
 
 def _empty(like: Array, shape: tuple[int, ...]) -> Array:
     """Return an uninitialised array, in memory that was used before: new memory is slow."""
+    if isinstance(like, Recorded):
+        return np.empty_like(like, shape=shape, order="C")
     out = empty(shape, like.dtype)
     return out if type(like) is type(out) else out.view(type(like))
 

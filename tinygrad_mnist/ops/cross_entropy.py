@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, choose, is_array, keep_where, refuse_mask, values
+from ..arrays import (
+    Array,
+    choose,
+    is_array,
+    is_finite,
+    keep_where,
+    refuse_mask,
+    rows_of,
+    values,
+)
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
@@ -102,7 +111,7 @@ def _reduce(losses_of: Any, logits: Array, log_p: Array, scale: float, reduction
     """Return the loss, as a value: no vjp needs the way to it."""
     losses = losses_of(values(log_p))
     y = losses.sum() / scale
-    if not math.isfinite(y):
+    if not is_finite(y):
         losses, y = _bound(losses_of, values(logits).T, values(log_p), scale)
     return losses if reduction == "none" else np.asanyarray(y)
 
@@ -226,10 +235,11 @@ def _of_labels(
         labels = np.where(kept, labels, 0)
     factor = kept
     if weight is not None:
-        factor = weight[labels] if kept is None else weight[labels] * kept
+        each = rows_of(weight, labels)
+        factor = each if kept is None else each * kept
     scale = 1.0
     if reduction == "mean":  # as in PyTorch: over the weights of the labels
-        scale = len(labels) if factor is None else float(factor.sum())
+        scale = len(labels) if factor is None else factor.sum().item()
     if not smoothing:
         return apply(
             _softmax_cross_entropy_of_labels,
@@ -239,7 +249,7 @@ def _of_labels(
             scale=scale,
             reduction=reduction,
         )
-    one_hot = np.eye(rows.shape[1], dtype=rows.dtype)[labels]
+    one_hot = rows_of(np.eye(rows.shape[1], dtype=rows.dtype), labels)
     return apply(
         _softmax_cross_entropy_of_probabilities,
         rows,
@@ -289,7 +299,7 @@ def _check_labels(labels: Array, logits: tuple[int, ...], ignore_index: int | No
             expected += "; the logits come first, the labels second"
         raise ShapeError(expected)
     labels = labels.astype(np.intp, copy=False)
-    counted = labels if ignore_index is None else labels[labels != ignore_index]
+    counted = labels if ignore_index is None else np.where(labels == ignore_index, 0, labels)
     if counted.size and counted.view(np.uintp).max() >= classes:  # below 0 is a huge unsigned one
         wrong = (labels < 0) | (labels >= classes)
         if ignore_index is not None:

@@ -11,7 +11,16 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array, is_array, keep_where, refuse_mask, spread, unbroadcast, values
+from ..arrays import (
+    Array,
+    Recorded,
+    is_array,
+    keep_where,
+    refuse_mask,
+    spread,
+    unbroadcast,
+    values,
+)
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, run, unwrap
@@ -41,8 +50,9 @@ def put(g: Array, *, index: Any, shape: tuple[int, ...]) -> Forward:
 def _put_array(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
     # float16 has too few digits for sums of many elements.
     dtype = np.float32 if g.dtype == np.float16 else None
-    out = np.zeros_like(g, shape=shape, dtype=dtype, order="C")
-    parts = map(np.asarray, index if isinstance(index, tuple) else (index,))
+    parts = [np.asanyarray(part) for part in (index if isinstance(index, tuple) else (index,))]
+    like = next((part for part in parts if isinstance(part, Recorded)), g)
+    out = np.zeros_like(like, shape=shape, dtype=dtype or g.dtype, order="C")
     if any(part.dtype.kind in "iu" and part.ndim for part in parts):
         _add_at(out, index, g)  # several integers may name an element twice
     else:

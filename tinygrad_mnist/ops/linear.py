@@ -123,7 +123,8 @@ def _outer_of_rows(a: Array, b: Array) -> Array:
     if not (is_array(a) and is_array(b)):
         return a.T @ b
     # `like` keeps the kind of array, as zeros_like does, which takes 2 us longer.
-    left, right = np.zeros((a.size, 2), a.dtype, like=a), np.zeros((2, b.size), b.dtype, like=b)
+    left = np.zeros((a.size, 2), a.dtype, like=a)
+    right = np.zeros((2, b.size), b.dtype, like=b)
     left[:, 0], right[0] = a, b
     return left @ right
 

@@ -37,7 +37,7 @@ def _reflect(
 def _compare(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
     def compare(x: Any, y: TensorLike) -> Tensor:
         """Compare elementwise; the result is a constant of bools."""
-        return from_numpy(np.asarray(ufunc(unwrap(x), refuse_mask(unwrap(y)))))
+        return from_numpy(np.asanyarray(ufunc(unwrap(x), refuse_mask(unwrap(y)))))
 
     return compare
 
@@ -45,19 +45,19 @@ def _compare(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
 def _logical(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
     def combine(x: Any, y: TensorLike) -> Tensor:
         """Combine bools (or the bits of integers) elementwise; the result is a constant."""
-        return from_numpy(np.asarray(ufunc(unwrap(x), refuse_mask(unwrap(y)))))
+        return from_numpy(np.asanyarray(ufunc(unwrap(x), refuse_mask(unwrap(y)))))
 
     return combine
 
 
 def _invert(x: Any) -> Tensor:
     """Return the opposite of bools (or of the bits of integers); the result is a constant."""
-    return from_numpy(np.asarray(np.invert(unwrap(x))))
+    return from_numpy(np.asanyarray(np.invert(unwrap(x))))
 
 
 def _floor_divide(x: Any, y: TensorLike) -> Tensor:
     """Return the whole part of x / y; the result is a constant, because its slope is 0."""
-    return from_numpy(np.asarray(np.floor_divide(*constants([unwrap(x), unwrap(y)]))))
+    return from_numpy(np.asanyarray(np.floor_divide(*constants([unwrap(x), unwrap(y)]))))
 
 
 def _assign(op: Callable[[TensorLike, TensorLike], Tensor], sign: str) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays import (
     Array,
+    Recorded,
     Rng,
     add_into,
     dot_over,
@@ -17,7 +18,7 @@ from ..arrays import (
     unbroadcast,
     values,
 )
-from ..errors import ShapeError
+from ..errors import GraphError, ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
 from .dtype import apply_wide
@@ -324,5 +325,10 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: Rng = 
     if not training or p == 0:
         return x
     dtype = floating(x.data).dtype
+    if rng is None and isinstance(x.data, Recorded):
+        raise GraphError(
+            "dropout: without rng each call draws fresh entropy, and a captured step cannot; "
+            "pass a generator"
+        )
     keep = np.random.default_rng(rng).random(x.shape, dtype=np.float32) >= p
     return apply(_dropout, x, mask=keep.astype(dtype) / dtype.type(1 - p))

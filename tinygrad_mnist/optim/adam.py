@@ -1,6 +1,5 @@
 """Optimizers that scale each element's step by its own history: Adam, AdamW and RMSprop."""
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -51,7 +50,8 @@ class Adam(Optimizer):
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def _update(self, w: Array, g: Array, state: dict[str, Array]) -> None:
-        mean, square, steps = state["mean"], state["square"], int(state["steps"])
+        mean, square = state["mean"], state["square"]
+        steps = state["steps"].item()
         beta1, beta2 = self.betas
         scratch = self._buffer(w)
         if self.decoupled and self.weight_decay:
@@ -62,7 +62,7 @@ class Adam(Optimizer):
         np.multiply(scratch, 1 - beta2, out=scratch)
         np.add(np.multiply(square, beta2, out=square), scratch, out=square)
         # lr * (m / c1) / (sqrt(v / c2) + eps), with the corrections c moved into the scalars
-        root = math.sqrt(1 - beta2**steps)
+        root = (1 - beta2**steps) ** 0.5
         np.add(np.sqrt(square, out=scratch), self.eps * root, out=scratch)
         np.divide(mean, scratch, out=scratch)
         np.subtract(

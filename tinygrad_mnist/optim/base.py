@@ -1,12 +1,12 @@
 """Optimizer, the base of all: a step over the parameters, and the state that it leaves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Never, Self
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Recorded
 from ..errors import GraphError
 from ..graph import mark_changed
 from ..ops.foreign import missing, refuse
@@ -205,8 +205,10 @@ class Optimizer:
     def _buffer(self, like: Array, number: int = 0) -> Array:
         """Return scratch memory of the shape and dtype of `like`, so that a step allocates nothing.
 
-        All parameters of a dtype share it.
+        All parameters of a dtype share it. A captured step has buffers of its own.
         """
+        if isinstance(like, Recorded):
+            return np.empty_like(like)
         key = (number, like.dtype, like.shape)
         if key not in self._scratch:
             whole = (number, like.dtype)
@@ -214,6 +216,10 @@ class Optimizer:
                 self._scratch[whole] = np.empty(max(p.size for p in self.params), like.dtype)
             self._scratch[key] = self._scratch[whole][: like.size].reshape(like.shape)
         return self._scratch[key]
+
+    def forget_scratch(self) -> None:
+        """Give back the memory in between that `step` uses; the next step makes it anew."""
+        self._scratch = {}
 
     def zero_grad(self, **foreign: Never) -> None:
         """Set the gradient of every parameter to None."""
@@ -227,6 +233,10 @@ class Optimizer:
             return f"{name}({groups[0]!r})"
         lines = "".join(f"  ({i}): {group!r}\n" for i, group in enumerate(groups))
         return f"{name}(\n{lines})"
+
+    def named_slots(self) -> Iterator[tuple[Tensor, dict[str, Array]]]:
+        """Yield each parameter with the arrays that are kept for it, by their names."""
+        return zip(self.params, chain(*self._state), strict=True)
 
     # Its state, for a checkpoint
 
@@ -362,9 +372,9 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
         raise ValueError(f"clip_grad_norm: expected max_norm of at least 0, got {max_norm}")
     found = [g for p in list_tensors("clip_grad_norm", params) if (g := p.grad) is not None]
     with np.errstate(over="ignore", invalid="ignore"):
-        norm = float(np.sqrt(sum(float(np.square(g, dtype=np.float64).sum()) for g in found)))
-        factor = float(np.minimum(np.float64(max_norm) / (norm + 1e-6), 1.0))
-        if factor != 1:
-            for g in found:
-                np.multiply(g, factor, out=g)
-    return norm
+        squares = [np.square(g, dtype=np.float64).sum() for g in found]
+        norm = np.sqrt(sum(squares, np.float64(0)))
+        factor = np.minimum(max_norm / (norm + 1e-6), 1.0)
+        for g in found:  # always, because a captured step cannot ask whether the factor is 1
+            np.multiply(g, factor.astype(g.dtype), out=g)
+    return norm.item()

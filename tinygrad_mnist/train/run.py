@@ -52,6 +52,7 @@ class Plan:
     metrics: Mapping[str, Metric]
     on_step: Callback | None
     on_epoch: Callback | None
+    capture: bool
 
     @property
     def steps_per_epoch(self) -> int:
