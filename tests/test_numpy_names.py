@@ -388,3 +388,40 @@ def test_empty_arrays_are_numpys(f, inputs):
 def test_what_is_not_supported_says_its_true_name(call, error, words):
     with pytest.raises(error, match=words):
         call(Tensor(S, requires_grad=True))
+
+
+def test_the_middle_sample_of_a_gradient_does_not_count():
+    f = Tensor(np.array([1, 1e8, 2], np.float32), requires_grad=True)
+    y = np.gradient(f)
+    assert y.numpy()[1] == 0.5
+    y[1].backward()
+    np.testing.assert_array_equal(f.grad, [-0.5, 0, 0.5])
+    assert np.gradient(Tensor(np.array([1.0, np.nan, 2.0])), 2.0).numpy()[1] == 0.25
+
+
+def test_einsum_numbers_letters_as_numpy_does():
+    a = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(np.einsum(Tensor(a), [27, 1]).numpy(), np.einsum(a, [27, 1]))
+    for wrong in ([-1, 1], [52, 1]):
+        with pytest.raises(ValueError, match="from 0 to 51"):
+            np.einsum(Tensor(a), wrong)
+
+
+def test_integers_do_not_wrap_around_under_numpys_names():
+    a = np.array([-128, 3, 127], np.int8)
+    for order in (1, np.inf, -np.inf, 3):
+        ours = np.linalg.norm(Tensor(a), order)
+        assert ours.item() == pytest.approx(np.linalg.norm(a.astype(float), order), rel=1e-6)
+    assert np.fabs(Tensor(a)).numpy()[0] == 128
+    with np.errstate(divide="ignore"):
+        assert np.arctanh(Tensor(np.array([1], np.uint8))).numpy()[0] == np.inf
+    assert np.arcsinh(Tensor(np.array([-32768], np.int16))).numpy()[0] == pytest.approx(-11.09035)
+
+
+@pytest.mark.parametrize(
+    "f", [lambda t, x: t * x, lambda t, x: x + t, lambda t, x: np.maximum(t, x)]
+)
+def test_a_number_beside_integers_keeps_its_digits(f):
+    ours = f(Tensor(np.array([1, 2])), np.pi).numpy()
+    assert ours.dtype == np.float64
+    np.testing.assert_array_equal(ours, f(np.array([1, 2]), np.pi))

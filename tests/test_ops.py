@@ -881,6 +881,7 @@ M = np.arange(12.0).reshape(3, 4)
         (lambda t: tg.take(t, [0.0]), TypeError, "take: expected integers as indices, got float64"),
         (lambda t: tg.take(t, [0], axis=2), np.exceptions.AxisError, "take: axis 2"),
         (lambda t: tg.take_along_axis(t, np.array([[4]]), 1), IndexError, "take_along_axis: index 4"),
+        (lambda t: tg.take_along_axis(t, np.array([[0], [1], [0]]), 5), np.exceptions.AxisError, "axis 5 is out of bounds"),
         (lambda t: tg.take_along_axis(t, np.array([0]), 1), tg.ShapeError, "take_along_axis: "),
         (lambda t: tg.take_along_axis(t, np.zeros((2, 1), int), 1), tg.ShapeError, "take_along_axis: operands could not be broadcast together"),
         (lambda t: tg.repeat(t, -1), ValueError, "repeat: expected numbers of at least 0, got -1"),

@@ -84,9 +84,13 @@ def constants(operands: list[Any]) -> list[Array]:
     arrays = [as_array(operand) for operand in operands]
     yields = [_yields(*pair) for pair in zip(operands, arrays, strict=True)]
     deciding = [a.dtype for a, gives_way in zip(arrays, yields, strict=True) if not gives_way]
-    if not deciding:
+    if deciding:
+        beside = np.result_type(*deciding)
+    elif any(a.dtype.kind == "f" for a in arrays):  # a number beside integers, in all its digits
+        beside = np.result_type(*(a.dtype for a in arrays))
+        yields = [array.dtype.kind == "f" for array in arrays]
+    else:
         return arrays
-    beside = np.result_type(*deciding)
     for i, operand in enumerate(operands):
         if yields[i]:
             is_complex = arrays[i].dtype.kind == "c"
@@ -274,7 +278,7 @@ def _all_bits_where(condition: Array, dtype: np.dtype[Any]) -> Array:
 def keep_where(g: Array, keep: Array) -> Array:
     """Return g where `keep` is true, else 0; an array in its own memory. `keep` may broadcast."""
     if not _has_bits(g) or isinstance(keep, Recorded):
-        return np.where(keep, g, 0)
+        return np.where(keep, g, np.zeros((), g.dtype))
     bits = g.view(_BITS[g.dtype.itemsize])
     bits &= _all_bits_where(keep, g.dtype)
     return g

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ContextDecorator
+from contextvars import ContextVar
 from functools import wraps
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Never, NoReturn, TypeAlias, TypeVar, Union, cast
@@ -635,6 +636,10 @@ def gradients(
     return [found[x._node] if x._node in found else np.zeros(x.shape, x.dtype) for x in leaves]
 
 
+# The blocks of no_grad that this thread, or asyncio task, has entered.
+_entered: ContextVar[tuple[Any, ...]] = ContextVar("entered", default=())
+
+
 class no_grad(ContextDecorator):  # noqa: N801 - PyTorch's name
     """Record nothing inside the `with` block, or the decorated function.
 
@@ -656,11 +661,19 @@ class no_grad(ContextDecorator):  # noqa: N801 - PyTorch's name
         self._blocks: list[Any] = []
 
     def __enter__(self) -> None:
-        self._blocks.append(switched(recording=False))
-        self._blocks[-1].__enter__()
+        block = switched(recording=False)
+        block.__enter__()
+        self._blocks.append(block)
+        _entered.set((*_entered.get(), block))
 
     def __exit__(self, *error: Any) -> None:
-        self._blocks.pop().__exit__(*error)
+        # Several tasks may be inside blocks of one object: each leaves the last that it entered.
+        # The block of a generator may end in another context than it began in.
+        own = [block for block in self._blocks if block in _entered.get()] or self._blocks
+        block = own[-1]
+        self._blocks.remove(block)
+        _entered.set(tuple(other for other in _entered.get() if other is not block))
+        block.__exit__(*error)
 
     def __call__(self, function: F) -> F:
         """Decorate a function, a generator function or a coroutine function."""

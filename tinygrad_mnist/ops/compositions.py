@@ -5,6 +5,7 @@ Functions of single numbers, such as np.hypot, stand in numbers.py.
 """
 
 import math
+import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -361,6 +362,8 @@ def _slopes(t: Tensor, axis: int, gaps: Tensor, edge_order: int) -> Tensor:
     first, last = lines[:1], lines[-1:]
     left, right = gaps[:-1], gaps[1:]
     middle = (lines[:-1] * right + lines[1:] * left) / (left + right)
+    if np.all(gaps.data == gaps.data[:1]):  # then the sample between the two must not count
+        middle = (x[2:] - x[:-2]) / (2 * left)
     if edge_order == 2:
         first = lines[:1] + (lines[:1] - lines[1:2]) * (gaps[:1] / (gaps[:1] + gaps[1:2]))
         last = lines[-1:] + (lines[-1:] - lines[-2:-1]) * (gaps[-1:] / (gaps[-1:] + gaps[-2:-1]))
@@ -454,15 +457,22 @@ def einsum_of_lists(*operands: Any, optimize: object = False) -> Tensor:
     """
     if isinstance(operands[0], str):
         return einsum(*operands)
-    letters = [chr(ord("a") + i) for i in range(26)] + [chr(ord("A") + i) for i in range(26)]
 
     def spell(numbers: Sequence[Any]) -> str:
-        return "".join("..." if i is Ellipsis else letters[i] for i in numbers)
+        return "".join("..." if i is Ellipsis else _letter(i) for i in numbers)
 
     pairs = len(operands) // 2
     terms = ",".join(spell(operands[2 * i + 1]) for i in range(pairs))
     arrow = f"->{spell(operands[-1])}" if len(operands) % 2 else ""
     return einsum(terms + arrow, *operands[: 2 * pairs : 2])
+
+
+def _letter(number: int) -> str:
+    """Return the letter that stands for a number among einsum's, in NumPy's order: A to z."""
+    letters = string.ascii_uppercase + string.ascii_lowercase
+    if not 0 <= number < len(letters):
+        raise ValueError(f"einsum: expected axes numbered from 0 to 51, got {number}")
+    return letters[number]
 
 
 def clip_by_numpys_names(

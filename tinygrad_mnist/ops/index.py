@@ -156,7 +156,8 @@ def _take_along_axis(x: Array, *, indices: Array, axis: int | None) -> Forward:
     before = x.shape
     if axis is None:
         x, axis = x.reshape(-1), 0
-    places = _places_along(indices, x.shape, axis % x.ndim)
+    along = np.lib.array_utils.normalize_axis_index(axis, x.ndim, "take_along_axis")
+    places = _places_along(indices, x.shape, along)
     shape = (x.size,)
 
     def vjp(g: Array, needs: Needs) -> Grads:

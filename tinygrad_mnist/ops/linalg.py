@@ -10,6 +10,7 @@ from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply
 from .arithmetic import power, where
 from .elementwise import abs_
+from .loss import as_floats
 from .reduce import max_, min_, norm, sum_
 from .shape import expand_dims, squeeze
 
@@ -80,7 +81,7 @@ def slogdet(a: TensorLike) -> Any:
 
 def norm_of_order(x: TensorLike, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """Norm of vectors of any order but 0, or the Frobenius, 1 and infinity norms of matrices."""
-    t = x if isinstance(x, Tensor) else Tensor(x)
+    t = as_floats(x)  # the smallest integer has no opposite
     axes = tuple(range(t.ndim)) if axis is None else axis
     axes = np.lib.array_utils.normalize_axis_tuple(axes, t.ndim)
     if ord is None or (ord == "fro" and len(axes) == 2):

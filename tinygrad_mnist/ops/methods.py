@@ -37,7 +37,7 @@ def _reflect(
 def _compare(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
     def compare(x: Any, y: TensorLike) -> Tensor:
         """Compare elementwise; the result is a constant of bools."""
-        return from_numpy(np.asanyarray(ufunc(unwrap(x), refuse_mask(unwrap(y)))))
+        return from_numpy(np.asanyarray(ufunc(refuse_mask(unwrap(x)), refuse_mask(unwrap(y)))))
 
     return compare
 
@@ -45,7 +45,7 @@ def _compare(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
 def _logical(ufunc: np.ufunc) -> Callable[[Any, TensorLike], Tensor]:
     def combine(x: Any, y: TensorLike) -> Tensor:
         """Combine bools (or the bits of integers) elementwise; the result is a constant."""
-        return from_numpy(np.asanyarray(ufunc(unwrap(x), refuse_mask(unwrap(y)))))
+        return from_numpy(np.asanyarray(ufunc(refuse_mask(unwrap(x)), refuse_mask(unwrap(y)))))
 
     return combine
 

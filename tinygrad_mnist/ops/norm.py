@@ -14,6 +14,7 @@ from ..arrays import (
     dot_over,
     floating,
     max_along,
+    refuse_mask,
     sum_over,
     unbroadcast,
     values,
@@ -208,7 +209,7 @@ def batch_norm(
         "batch_norm", (channels,), weight, bias, running_mean=running_mean, running_var=running_var
     )
     for a in (running_mean, running_var):
-        if not isinstance(a, (np.ndarray, type(None))):  # training updates them in place
+        if not isinstance(refuse_mask(a), (np.ndarray, type(None))):  # they change in place
             raise TypeError(
                 f"batch_norm: expected running statistics as ndarrays, got {type(a).__name__}"
             )

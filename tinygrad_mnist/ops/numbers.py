@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, constants, unbroadcast, values
+from ..arrays import Array, constants, floating, unbroadcast, values
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, from_numpy, unwrap
 from .activation import logaddexp
@@ -40,12 +40,18 @@ def hypot(x: TensorLike, y: TensorLike) -> Tensor:
     return norm(stack([broadcast_to(x, shape), broadcast_to(y, shape)]), axis=0)
 
 
+def _as_floats(x: TensorLike) -> Tensor:
+    """Return x as a Tensor of floats, because integers wrap around and bools have no opposite."""
+    t = _as_tensor(x)
+    return t if t.dtype.kind in "fc" else from_numpy(floating(t.data))
+
+
 def exp2(x: TensorLike) -> Tensor:
     return power(2.0, x)
 
 
 def arcsinh(x: TensorLike) -> Tensor:
-    t = _as_tensor(x)
+    t = _as_floats(x)
     negative, infinite = t.data < 0, np.isinf(t.data)
     size = where(negative, -t, t)  # not abs, whose slope at 0 is 0
     size = where(infinite, 0.0, size)  # inf / inf would be nan
@@ -54,12 +60,12 @@ def arcsinh(x: TensorLike) -> Tensor:
 
 
 def arccosh(x: TensorLike) -> Tensor:
-    t = _as_tensor(x)
+    t = _as_floats(x)
     return log1p(t - 1 + sqrt(t - 1) * sqrt(t + 1))  # exact near 1
 
 
 def arctanh(x: TensorLike) -> Tensor:
-    t = _as_tensor(x)
+    t = _as_floats(x)
     return (log1p(t) - log1p(-t)) * 0.5
 
 
@@ -94,7 +100,7 @@ def rad2deg(x: TensorLike) -> Tensor:
 
 
 def fabs(x: TensorLike) -> Tensor:
-    return abs(_as_tensor(x))
+    return abs(_as_floats(x))
 
 
 def fmax(x: TensorLike, y: TensorLike) -> Tensor:
