@@ -4,8 +4,8 @@ python tests/benchmarks/steps.py [--rounds N]
 
 Each system runs in a process of its own; the rounds are interleaved, and the best window of each
 system's rounds counts: a window is about ten milliseconds, so that some are free of other work on
-the machine. The ratio to ours is what to quote. After the timing the losses of all systems, which
-began with the same weights, must agree.
+the machine. The ratio to ours is what to quote. Before the timing the losses of all systems, which
+begin with the same weights, must agree.
 """
 
 import argparse
@@ -85,31 +85,27 @@ class Process:
 
 
 def measure(names, sizes, batch, optimizer, rounds):
-    """Return {system: seconds of its best round} and {system: loss}."""
-    taking_part, best = {}, {}
+    """Return {system: seconds of its best round} and {system: loss after the same few steps}."""
+    taking_part, best, losses = {}, {}, {}
     for name in names:
         process = Process(name)
         if process.ask(do="prepare", sizes=sizes, batch=batch, optimizer=optimizer):
             taking_part[name], best[name] = process, math.inf
+            # Early, because rounding errors grow from step to step where there are many layers.
+            process.ask(do="round", windows=1, steps=20)
+            losses[name] = process.ask(do="loss")
         else:
             process.close()
     steps = {
         name: max(int(0.01 / p.ask(do="round", windows=3, steps=3)), 2)
         for name, p in taking_part.items()
     }
-    done = dict.fromkeys(taking_part, 10)
     for _ in range(rounds):
         for name, process in taking_part.items():
             # the threads of the last system spin on for a while: this one must not be charged
             time.sleep(0.25)
             best[name] = min(best[name], process.ask(do="round", windows=5, steps=steps[name]))
-            done[name] += 5 * steps[name]
-    # bring all to the same number of steps, so that their losses can be compared
-    most = max(done.values())
-    losses = {}
-    for name, process in taking_part.items():
-        process.ask(do="round", windows=1, steps=most - done[name]) if most > done[name] else None
-        losses[name] = process.ask(do="loss")
+    for process in taking_part.values():
         process.close()
     return best, losses
 
