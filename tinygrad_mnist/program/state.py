@@ -20,6 +20,8 @@ __all__ = ["Entry", "Found", "Number", "Setting", "Slot", "find"]
 
 _NUMBERS = (int, float, str, bool, type(None))
 _LIBRARY = __package__.split(".")[0]
+# Where the library's own code lies: the code of a doctest says that it is of a module here.
+_FOLDER = __file__.rpartition("program")[0]
 _MANY = 64  # numbers in a list or a dict, beyond which only their count is looked at
 _MOST = 100_000  # things to look at, so that a step that holds half of the world ends
 
@@ -307,7 +309,8 @@ def _variables(function: types.FunctionType) -> Any:
     keywords = function.__kwdefaults__ or {}
     found += [(name, Entry(keywords, name), part) for name, part in keywords.items()]
     # The library's own globals are functions and constants.
-    names = [] if _is_library(function) else _names_in(function.__code__)
+    is_library = function.__code__.co_filename.startswith(_FOLDER)
+    names = [] if is_library else _names_in(function.__code__)
     scope = function.__globals__
     for name in names:
         part = scope.get(name)
