@@ -252,6 +252,7 @@ def spread(g: Array, shape: tuple[int, ...]) -> Array:
     return out
 
 
+_FEW_CHOICES = 1 << 10  # so many elements np.where chooses in less time than it takes to call more
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
@@ -277,7 +278,7 @@ def _all_bits_where(condition: Array, dtype: np.dtype[Any]) -> Array:
 
 def keep_where(g: Array, keep: Array) -> Array:
     """Return g where `keep` is true, else 0; an array in its own memory. `keep` may broadcast."""
-    if not _has_bits(g) or isinstance(keep, Recorded):
+    if g.size <= _FEW_CHOICES or not _has_bits(g) or isinstance(keep, Recorded):
         return np.where(keep, g, np.zeros((), g.dtype))
     bits = g.view(_BITS[g.dtype.itemsize])
     bits &= _all_bits_where(keep, g.dtype)

@@ -223,7 +223,8 @@ class Optimizer:
 
     def zero_grad(self, **foreign: Never) -> None:
         """Set the gradient of every parameter to None."""
-        refuse("zero_grad", foreign)
+        if foreign:
+            refuse("zero_grad", foreign)
         for p in self.params:
             p.zero_grad()
 
