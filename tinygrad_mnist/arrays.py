@@ -279,7 +279,7 @@ def _all_bits_where(condition: Array, dtype: np.dtype[Any]) -> Array:
 def keep_where(g: Array, keep: Array) -> Array:
     """Return g where `keep` is true, else 0; an array in its own memory. `keep` may broadcast."""
     if g.size <= _FEW_CHOICES or not _has_bits(g) or isinstance(keep, Recorded):
-        return np.where(keep, g, np.zeros((), g.dtype))
+        return np.where(keep, g, False if g.dtype.kind == "b" else 0)
     bits = g.view(_BITS[g.dtype.itemsize])
     bits &= _all_bits_where(keep, g.dtype)
     return g
