@@ -70,9 +70,12 @@ class Names:
             else:
                 self.names[value] = self.free(base)
         for value in later:
-            assert value.gradient_of is not None
-            of = self.names.get(value.gradient_of, "")
-            of = of or self.names.get(first_of.get(last_of(value.gradient_of, latest), value), "x")
+            target = value.gradient_of
+            assert target is not None
+            of = self.names.get(target, "")
+            if not of:
+                first = first_of.get(last_of(target, latest))
+                of = self.names.get(value if first is None else first, "x")
             self.names[value] = self.free(f"g{of}{'T' if value.is_turned else ''}")
 
 

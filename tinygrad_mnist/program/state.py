@@ -19,7 +19,7 @@ from ..tensor import Tensor
 __all__ = ["Entry", "Found", "Number", "Setting", "Slot", "find"]
 
 _NUMBERS = (int, float, str, bool, type(None))
-_LIBRARY = __package__.split(".")[0]
+_LIBRARY = __name__.split(".")[0]
 # Where the library's own code lies: the code of a doctest says that it is of a module here.
 _FOLDER = __file__.rpartition("program")[0]
 _MANY = 64  # numbers in a list or a dict, beyond which only their count is looked at

@@ -119,7 +119,9 @@ class Traced(Recorded):
         """The array with its last two axes exchanged."""
         return self.swapaxes(-1, -2)
 
-    def view(self, dtype: Any = None, type: Any = None) -> Any:
+    def view(  # pyright: ignore[reportIncompatibleMethodOverride] - NumPy overloads it
+        self, dtype: Any = None, type: Any = None
+    ) -> Any:
         """Return the memory as another dtype; another class of arrays is ignored."""
         tape = active()
         kind = dtype if type is None else type
