@@ -21,7 +21,7 @@ class GraphError(RuntimeError):
 
 
 class AnomalyError(FloatingPointError):
-    """A NaN or an infinity, or a saved array that changed behind the library's back."""
+    """A NaN or an infinity, or a saved array that changed without the library's knowledge."""
 
 
 class DataError(ValueError):

@@ -119,12 +119,12 @@ class Node:
 
 
 def op_name(kernel: Kernel) -> str:
-    """Return the name under which users know a kernel: `sigmoid` for `_sigmoid`."""
+    """Return a kernel's name as users know it: `sigmoid` for `_sigmoid`."""
     name = kernel.__name__ if isinstance(kernel, types.FunctionType) else type(kernel).__name__
     return name.strip("_")
 
 
-# The names of the modules of our own kernels, as opposed to those of a user's; filled by `ops`.
+# The modules that define the library's own kernels, in contrast to a user's; `ops` fills it.
 OWN_OPERATIONS: set[str] = set()
 
 

@@ -138,7 +138,7 @@ class _Pool:
 
 
 class _Thread(threading.local):
-    """Gives each thread a pool of its own, which Python drops when the thread ends."""
+    """Gives each thread its own pool, which Python drops when the thread ends."""
 
     def __init__(self) -> None:
         self.pool = _Pool()

@@ -32,7 +32,7 @@ class MultiheadAttention(Module):
     embed_dim : int
         The size E of an input and an output.
     num_heads : int
-        It divides `embed_dim`.
+        The number of heads, which must divide `embed_dim`.
     dropout : float in [0, 1)
         Probability of dropping an attention weight in training.
     bias : bool

@@ -17,7 +17,7 @@ __all__ = ["fans", "he_normal", "he_uniform", "normal", "xavier_normal", "xavier
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
-    """Return (fan in, fan out), the connections into and out of a unit.
+    """Return (fan in, fan out), the numbers of connections into and out of a unit.
 
     The weight has the shape (out, in, ...).
     """

@@ -174,7 +174,7 @@ class Scorer:
         return self._loss_ops or set()
 
     def add(self, tally: Tally, loss: float, examples: int, outputs: Any, targets: Any) -> None:
-        """Add a batch, whose loss has been computed, to a tally; errors as in `find_answers`."""
+        """Add a batch and its loss to a tally. The errors are those of `find_answers`."""
         tally.loss += loss * examples
         tally.examples += examples
         task = self._task if self._settled else self._find_task(outputs, targets)
