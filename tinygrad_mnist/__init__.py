@@ -135,10 +135,10 @@ if _typing.TYPE_CHECKING:
     from . import plots as plots
     from . import testing as testing
     from . import train as train
-else:  # to a type checker, a module with a __getattr__ has every name
+else:  # hidden from type checkers, because a module with a __getattr__ accepts every name
 
     def __getattr__(name: str) -> _typing.Any:
-        """Import a room when it is first asked for: the engine alone loads as fast as NumPy."""
+        """Import a subpackage when it is first used, so that the engine loads as fast as NumPy."""
         if name in _ROOMS:
             return _import_module(f".{name}", __name__)
         raise AttributeError(

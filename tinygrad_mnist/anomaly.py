@@ -74,10 +74,10 @@ def _user_line() -> str:
 def detect_anomaly() -> Iterator[None]:
     """Raise AnomalyError at the first NaN or infinity inside the `with` block, in this thread.
 
-    It looks at results and at gradients.
-    It names the operation and the line of yours that created it, and also finds arrays that a graph
-    saved and that were changed behind the library's back (`t.data[0] = 1`). It costs a pass over
-    every array: for debugging.
+    It checks results and gradients. The error names the operation and the line of your code that
+    created it. The check also finds an array that a graph saved and that your code then changed
+    without the library's knowledge (`t.data[0] = 1`). Use it only for debugging, because it reads
+    every array once more.
 
     Raises
     ------

@@ -14,18 +14,18 @@ __all__ = [
     "refuse_mask", "rows_of", "span", "spread", "sum_over", "unbroadcast", "values",
 ]  # fmt: skip
 
-# npt.NDArray[Any] but for the second Any, without which pyright finds no attributes of it
+# Like npt.NDArray[Any], with a second Any: without it, pyright does not find an array's attributes.
 Array: TypeAlias = np.ndarray[tuple[Any, ...], Any]
 
-# What the library accepts as a source of randomness. Quoted, because evaluating it would import
-# numpy.random, which `import numpy` leaves for its first use.
+# What the library accepts as a source of randomness. It is quoted, because evaluating it would
+# import numpy.random, which NumPy imports only when it is first used.
 Rng: TypeAlias = "np.random.Generator | int | None"
 
 
 class Recorded(np.ndarray):
-    """An array whose calls are written down while a step is captured; see `program`.
+    """An array that records the calls made on it while `program` captures a step.
 
-    It is here because whatever drops subclasses of ndarray must keep this one.
+    It is defined here because functions in this file that drop subclasses of ndarray must keep it.
     """
 
 
@@ -33,14 +33,14 @@ class Recorded(np.ndarray):
 
 
 def as_array(data: object, dtype: npt.DTypeLike | None = None) -> Array:
-    """Return `data` as an ndarray, without a copy where it is one.
+    """Return `data` as an ndarray, without a copy if it is one already.
 
     Python floats and lists of them become float32.
 
     Raises
     ------
     TypeError
-        If the data are not numbers, or a masked array, whose mask would be lost.
+        If the data are not numbers, or are a masked array, because its mask would be lost.
     """
     try:
         array: Array = np.asanyarray(refuse_mask(data))
@@ -48,7 +48,7 @@ def as_array(data: object, dtype: npt.DTypeLike | None = None) -> Array:
         raise TypeError(
             f"expected numbers in a rectangular array, got {type(data).__name__}: {error}"
         ) from error
-    if isinstance(array, np.matrix):  # whose * is a matrix product
+    if isinstance(array, np.matrix):  # because its * is a matrix product
         array = np.asarray(array)
     if array.dtype.kind not in "fciub":
         raise TypeError(f"expected numbers, got {type(data).__name__} of dtype {array.dtype}")
@@ -65,7 +65,7 @@ def refuse_mask(data: Any) -> Any:
     Raises
     ------
     TypeError
-        If it is one.
+        If it is a masked array.
     """
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError(
@@ -86,7 +86,7 @@ def constants(operands: list[Any]) -> list[Array]:
     deciding = [a.dtype for a, gives_way in zip(arrays, yields, strict=True) if not gives_way]
     if deciding:
         beside = np.result_type(*deciding)
-    elif any(a.dtype.kind == "f" for a in arrays):  # a number beside integers, in all its digits
+    elif any(a.dtype.kind == "f" for a in arrays):  # a float beside integers keeps all its digits
         beside = np.result_type(*(a.dtype for a in arrays))
         yields = [array.dtype.kind == "f" for array in arrays]
     else:
@@ -99,7 +99,7 @@ def constants(operands: list[Any]) -> list[Array]:
                 arrays[i] = arrays[i].astype(dtype, copy=False)
             elif type(operand) in (int, float, bool):
                 arrays[i] = np.asarray(operand, dtype)
-            else:  # a recorded number beside a recorded array is written down by `like`
+            else:  # `like` also records the conversion of a recorded number
                 like = next((a for a in arrays if isinstance(a, Recorded)), None)
                 arrays[i] = np.asarray(operand, dtype, like=like)
     return arrays
@@ -112,9 +112,9 @@ def _yields(operand: object, array: Array) -> bool:
 
 
 def copy_of(data: object, dtype: npt.DTypeLike | None = None) -> Array:
-    """Return the numbers of an array in new memory, in C order and without a subclass of ndarray.
+    """Copy the numbers of an array to new memory, in C order, as a plain ndarray.
 
-    Only a recorded array stays one.
+    A `Recorded` array stays a `Recorded` array.
     """
     if isinstance(data, Recorded):
         return data.copy() if dtype is None else data.astype(dtype, order="C")
@@ -122,7 +122,7 @@ def copy_of(data: object, dtype: npt.DTypeLike | None = None) -> Array:
 
 
 def floating(a: Array) -> Array:
-    """Return `a` as floats: integers would wrap around, or cut the constants beside them."""
+    """Return `a` as floats, because integers would overflow or truncate constants beside them."""
     return a if a.dtype.kind in "fc" else a.astype(np.result_type(a.dtype, np.float32))
 
 
@@ -157,7 +157,7 @@ def is_finite(number: Any) -> bool:
 
 
 def rows_of(table: Array, indices: Array) -> Array:
-    """Return table[indices], also where the table is plain and the indices are recorded."""
+    """Return table[indices]; this also works if the indices are recorded and the table is not."""
     if not isinstance(table, Recorded):
         table = np.asarray(table, like=indices)
     rows: Array = table[indices]
@@ -172,19 +172,19 @@ def add_up(x: Array, axes: int | tuple[int, ...], keepdims: bool = True) -> Arra
     return total
 
 
-# NumPy's sums and maxima prepare a loop for each row, which costs more than a short row itself. Its
-# einsum and reduceat take a half to a quarter of the time.
-_FEW = 1 << 12  # elements in all, from which it pays
-_SHORT = 1 << 10  # elements of a row, up to which it pays, and einsum is as exact as a sum
+# NumPy's sum and max set up a loop for each row. For a short row, this costs more than the row
+# itself, so einsum and reduceat take only a quarter to a half of the time.
+_FEW = 1 << 12  # elements of an array: einsum pays only above this number
+_SHORT = 1 << 10  # elements of a row: up to this number einsum pays, and is as exact as a sum
 
 
 def _is_large(x: Array) -> bool:
-    """Return whether x is an array of floats that is worth a detour."""
+    """Return whether x is an array of floats that is large enough for einsum to pay."""
     return isinstance(x, np.ndarray) and x.size > _FEW and x.dtype in (np.float32, np.float64)
 
 
 def _innermost(x: Array, axes: Sequence[int]) -> list[int]:
-    """Return those of the axes that lie innermost in memory, as long as they are short together."""
+    """Return the given axes that are innermost in memory, up to _SHORT elements together."""
     inner: list[int] = []
     count = 1
     for axis in sorted(range(x.ndim), key=lambda k: abs(x.strides[k])):
@@ -202,7 +202,7 @@ def _subscripts(x: Array, inner: list[int]) -> tuple[str, str]:
 
 
 def sum_over(x: Array, axes: Sequence[int]) -> Array:
-    """Return the sum of x over axes, which stay."""
+    """Return the sum of x over axes, which stay with size 1."""
     inner = _innermost(x, axes) if _is_large(x) else []
     if inner:
         every, kept = _subscripts(x, inner)
@@ -211,7 +211,7 @@ def sum_over(x: Array, axes: Sequence[int]) -> Array:
 
 
 def dot_over(x: Array, y: Array, axes: Sequence[int]) -> Array:
-    """Return the sum of x * y, of equal shapes, over axes, which stay."""
+    """Return the sum of x * y, of equal shapes, over axes, which stay with size 1."""
     inner = _innermost(x, axes) if _is_large(x) and is_array(y) else []
     if not inner:
         return (x * y).sum(axis=tuple(axes), keepdims=True)
@@ -221,7 +221,7 @@ def dot_over(x: Array, y: Array, axes: Sequence[int]) -> Array:
 
 
 def max_along(x: Array, axis: int) -> Array:
-    """Return the largest number of x along an axis, which stays; minus infinity if it is empty."""
+    """Return the maximum of x along an axis, which stays; minus infinity if the axis is empty."""
     n = x.shape[-1] if x.ndim else 0
     rows_lie_together = axis in (-1, x.ndim - 1) and 16 <= n <= _SHORT
     if rows_lie_together and _is_large(x) and x.flags.c_contiguous:
@@ -234,7 +234,7 @@ def max_along(x: Array, axis: int) -> Array:
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     """Sum `g` over the axes along which an array of `shape` was broadcast.
 
-    Returns `g` itself where there are none.
+    Returns `g` itself if there are no such axes.
     """
     if g.shape == shape:
         return g
@@ -244,7 +244,7 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
 
 
 def spread(g: Array, shape: tuple[int, ...]) -> Array:
-    """Return `g` broadcast to a shape, in memory of its own."""
+    """Return `g` broadcast to a shape, in new memory."""
     if not is_array(g):
         return np.broadcast_to(g, shape)
     out = np.empty_like(g, shape=shape, order="C", subok=True)
@@ -252,14 +252,14 @@ def spread(g: Array, shape: tuple[int, ...]) -> Array:
     return out
 
 
-_FEW_CHOICES = 1 << 10  # so many elements np.where chooses in less time than it takes to call more
+_FEW_CHOICES = 1 << 10  # up to this number of elements, np.where alone is faster
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def _has_bits(x: Any) -> bool:
-    """Return whether x is an array of floats that is as wide as some integer.
+    """Return whether x is a plain array of floats that can be viewed as integers.
 
-    Of a recorded array the formula is written down instead, which gives the same bits.
+    A recorded array records the call of np.where instead, which gives the same bits.
     """
     if not isinstance(x, np.ndarray) or isinstance(x, Recorded):
         return False
@@ -267,10 +267,10 @@ def _has_bits(x: Any) -> bool:
 
 
 def _all_bits_where(condition: Array) -> Array:
-    """Return small integers: with all bits set where a condition is true, with none elsewhere.
+    """Return small integers: all bits are 1 where the condition is true, else 0.
 
-    A choice by `&` and `^` with them keeps infinities and nan, and takes a tenth of the time of
-    np.where, which waits for a branch at each element.
+    Choosing with them by `&` and `^` keeps infinities and nan. It takes a tenth of the time of
+    np.where, because np.where branches at each element.
     """
     condition = np.asanyarray(condition, np.bool_)
     # NumPy widens them as it goes, so a mask of a byte an element is enough.
@@ -278,7 +278,7 @@ def _all_bits_where(condition: Array) -> Array:
 
 
 def keep_where(g: Array, keep: Array) -> Array:
-    """Return g where `keep` is true, else 0; an array in its own memory. `keep` may broadcast."""
+    """Return g where `keep` is true, else 0. `keep` may broadcast. It may overwrite an array g."""
     if g.size <= _FEW_CHOICES or not _has_bits(g) or isinstance(keep, Recorded):
         return np.where(keep, g, False if g.dtype.kind == "b" else 0)
     bits = g.view(_BITS[g.dtype.itemsize])

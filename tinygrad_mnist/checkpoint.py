@@ -1,4 +1,4 @@
-"""Checkpoints: all that training needs to go on, in one safetensors file. No pickle."""
+"""Checkpoints: everything that training needs to continue, in one safetensors file, not pickle."""
 
 import copy
 import json
@@ -18,14 +18,14 @@ __all__ = ["load", "read", "save"]
 
 VERSION = 1
 
-# What stands before the names of an optimizer's arrays and of the caller's generators, so that the
-# model's own have no prefix.
+# Prefixes for the names of an optimizer's arrays and of the caller's generators. The model's own
+# names have no prefix, because other programs read them.
 _OPTIMIZER, _CALLER = "optimizer/", "caller/"
 Generators: TypeAlias = Mapping[str, "np.random.Generator"]
 
 
 class Stateful(Protocol):
-    """What a checkpoint asks of an optimizer."""
+    """What a checkpoint needs from an optimizer."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -33,13 +33,13 @@ class Stateful(Protocol):
 
 
 class Model(Stateful, Protocol):
-    """What a checkpoint asks of a model; every `nn.Module` has it."""
+    """What a checkpoint needs from a model; every `nn.Module` has it."""
 
     def named_generators(self) -> Any: ...
 
 
 class Schedule(Stateful, Protocol):
-    """What a checkpoint asks of a schedule: its optimizer, too, whose rate it sets."""
+    """What a checkpoint needs from a schedule, including the optimizer whose rate it sets."""
 
     opt: Any
 
@@ -53,11 +53,12 @@ def save(
     generators: Generators | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the model, and all else that training needs to go on, to one file.
+    """Write the model, and everything else that training needs to continue, to one file.
 
-    The file is written beside its place, flushed to disk and renamed. Whatever happens, and however
-    many programs save to this path, there is one whole file, the previous or a new one. Any program
-    that reads safetensors reads the tensors, under the model's own names.
+    The data go to a temporary file in the same folder, which is flushed to disk and then renamed.
+    Therefore the path always holds one complete file, the previous or a new one, even after a crash
+    or with several writers. Any program that reads safetensors can read the tensors, under the
+    model's own names.
 
     Parameters
     ----------
@@ -67,18 +68,18 @@ def save(
         Its parameters, buffers and random generators are kept.
     optimizer, schedule : optional
     generators : mapping of names to numpy Generators, optional
-        Those of your own, outside the model.
+        Your own generators, outside the model.
     metadata : mapping, optional
         Anything that JSON can hold; `load` returns it.
 
     Raises
     ------
     TypeError
-        If the metadata are not for JSON.
+        If JSON cannot hold the metadata.
     ValueError
-        If two of the model's entries, or two keys of the metadata, would get one name.
+        If two of the model's entries, or two keys of the metadata, would get the same name.
     CheckpointError
-        If safetensors files do not hold a tensor's dtype, or so many metadata.
+        If safetensors does not support a tensor's dtype, or the metadata are too large.
     OSError
         If the file cannot be written. The previous one is still there.
 
@@ -118,7 +119,7 @@ def save(
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return the tensors of a safetensors file, and what `save` noted about them.
 
-    The notes are {} for another program's file.
+    The notes are {} if another program wrote the file.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
         raise damaged(path)
     try:
         about = json.loads(notes["tinygrad_mnist"])
-    except Exception as error:  # JSON that is none, or too deep, or has numbers too long
+    except Exception as error:  # not JSON, or nested too deeply, or with numbers too long
         raise damaged(path) from error
     _check_notes(path, about)
     return tensors, about
@@ -151,25 +152,24 @@ def load(
 ) -> dict[str, Any]:
     """Read a checkpoint into a model, and return the metadata that it was saved with.
 
-    A safetensors file of PyTorch's loads, too, as far as its names, shapes and dtypes are the
-    model's.
+    A safetensors file from PyTorch also loads if its names, shapes and dtypes match the model's.
 
     Parameters
     ----------
     path : path
     model : Module
     optimizer, schedule : optional
-        Those that were saved, built as they were then.
+        The ones that were saved, made in the same way as then.
     generators : mapping of names to numpy Generators, optional
-        Those of your own that were saved.
+        Your own generators that were saved.
     check : function of the metadata, optional
-        Called before anything has changed; an error that it raises passes through.
+        Called before anything has changed. An error that it raises reaches the caller.
 
     Raises
     ------
     CheckpointError
         If the file is missing, damaged, of another version, or of another model, optimizer,
-        schedule or kind of generator. Nothing has changed then.
+        schedule or kind of generator. In that case nothing has changed.
     """
     path = Path(path)
     tensors, about = read(path)
@@ -194,7 +194,7 @@ def load(
         check(metadata)
     others: list[Stateful] = [part for part, _ in parts[1:]]
     if schedule is not None and optimizer is None:
-        others.insert(0, schedule.opt)  # whose rate the schedule sets
+        others.insert(0, schedule.opt)  # because the schedule sets its rate
     try:
         with ExitStack() as undo:
             undo.callback(_put_back, model, own)
@@ -249,7 +249,7 @@ def _check_notes(path: Path, about: Any) -> None:
 
 
 def _get_state(path: Path, about: dict[str, Any], key: str, part: Stateful) -> dict[str, Any]:
-    """Return what was saved of an optimizer or a schedule of this kind."""
+    """Return the saved state of an optimizer or a schedule, after a check of its kind."""
     saved = dict(about.get(key, {}))
     kind = saved.pop("kind", None)
     if kind != type(part).__name__:
@@ -267,7 +267,7 @@ def _split(tensors: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array
 
 
 def _put_back(part: Stateful, previous: Any) -> None:
-    """Load a previous state, unless it is the present one, as it is where nothing was loaded."""
+    """Load a previous state, unless nothing has changed since."""
     if not _same(part.state_dict(), previous):
         part.load_state_dict(previous)
 
@@ -294,7 +294,7 @@ def _all_generators(model: Model, generators: Generators | None) -> dict[str, An
 
 
 def _seed(generator: "np.random.Generator") -> dict[str, Any] | None:
-    """Return where the generator's children come from, and how many there are by now."""
+    """Return the seed of the generator's children, and how many it has spawned so far."""
     sequence = generator.bit_generator.seed_seq
     if not isinstance(sequence, np.random.SeedSequence):
         return None
@@ -309,7 +309,7 @@ def _seed(generator: "np.random.Generator") -> dict[str, Any] | None:
 def _saved_generators(
     path: Path, about: dict[str, Any], model: Model, own: Generators | None
 ) -> list[tuple[Any, Any]]:
-    """Return the bit generators that the file has states of, each with its new state."""
+    """Return the bit generators whose states are in the file, each with its new state."""
     states, seeds = about.get("generators", {}), about.get("seeds", {})
     found = []
     for name, generator in _all_generators(model, own).items():

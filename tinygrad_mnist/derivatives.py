@@ -30,7 +30,7 @@ def value_and_grad(
     f: Function, argnums: Sequence[int]
 ) -> Callable[..., tuple[Array, tuple[Array, ...]]]: ...
 def value_and_grad(f: Function, argnums: Argnums = 0) -> Callable[..., tuple[Array, Any]]:
-    """Return a function that gives the value of f, and its gradient by the arguments `argnums`.
+    """Return a function that gives f's value and its gradient with respect to `argnums`.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ def value_and_grad(f: Function, argnums: Argnums = 0) -> Callable[..., tuple[Arr
     Returns
     -------
     function of arrays
-        It returns (value, gradient) as ndarrays, and leaves every `.grad` as it was. Keyword
-        arguments are passed on to f as they are. If an argument
-        is a Tensor, or the call stands inside another derivative, then it returns Tensors that are
-        part of the graph, so they can be differentiated again.
+        It returns (value, gradient) as ndarrays, and does not change any `.grad`. Keyword arguments
+        are passed to f unchanged. If an argument is a Tensor, or the call is inside another
+        derivative, then the function returns Tensors. They are part of the graph, so they can be
+        differentiated again.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def grad(f: Function, argnums: int = 0) -> Callable[..., Array]: ...
 @overload
 def grad(f: Function, argnums: Sequence[int]) -> Callable[..., tuple[Array, ...]]: ...
 def grad(f: Function, argnums: Argnums = 0) -> Callable[..., Any]:
-    """Return a function that gives the gradient of f by the arguments `argnums`.
+    """Return a function that gives the gradient of f with respect to the arguments `argnums`.
 
     Parameters, results and errors are those of `value_and_grad`.
 
@@ -110,8 +110,8 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
     -------
     y : the value of f
     pull : function of v
-        v has the shape of y. The result is one gradient, or a tuple for several arguments. It may
-        be called any number of times.
+        v has the shape of y. The result is one gradient, or a tuple for several arguments. `pull`
+        may be called any number of times.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
     >>> pull(np.array([1.0, 10.0]))
     array([ 2., 40.])
     """
-    # Rerunnable in any case: the caller may hand `pull` a Tensor, and differentiate by that.
+    # Always rerunnable, because the caller may pass a Tensor to `pull` and differentiate by it.
     point = _Point("vjp", f, args, range(len(args)), rerunnable=True)
 
     def pull(v: Any) -> Any:
@@ -139,7 +139,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
 def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     """Return f(x), and its derivative along v: the product of the Jacobian of f with v.
 
-    `pull` of `vjp` is linear in what it is given, and its own vjp is this product.
+    The function `pull` of `vjp` is linear in its argument. The vjp of `pull` is this product.
 
     Parameters
     ----------
@@ -174,7 +174,8 @@ def hvp(f: Function, x: npt.ArrayLike, v: Any, *others: Any, argnums: int = 0) -
 def hvp(f: Function, x: Any, v: Any, *others: Any, argnums: int = 0) -> Any:
     """Return the product H v of the Hessian of f at x with a vector v; H is never built.
 
-    H v is the gradient of f's gradient times v. It costs about as much as four evaluations of f.
+    H v is the gradient of the scalar product of v and the gradient of f. It costs about as much as
+    four evaluations of f.
 
     Parameters
     ----------
@@ -189,7 +190,7 @@ def hvp(f: Function, x: Any, v: Any, *others: Any, argnums: int = 0) -> Any:
     Returns
     -------
     ndarray of the shape of v
-        A Tensor where `value_and_grad` would give one.
+        Or a Tensor, in the cases where `value_and_grad` returns Tensors.
 
     Raises
     ------
@@ -221,9 +222,9 @@ def jacobian(f: Function, argnums: int = 0) -> Callable[..., Array]: ...
 @overload
 def jacobian(f: Function, argnums: Sequence[int]) -> Callable[..., tuple[Array, ...]]: ...
 def jacobian(f: Function, argnums: Argnums = 0) -> Callable[..., Any]:
-    """Return a function that gives the Jacobian of f: each element of the result by each of x.
+    """Return a function that gives the Jacobian of f: derivatives of each output by each input.
 
-    Its shape is y.shape + x.shape. It takes one walk back for each element of y.
+    Its shape is y.shape + x.shape. Computing it takes one walk back for each element of y.
 
     Parameters
     ----------
@@ -270,7 +271,8 @@ def hessian(
 def hessian(f: Function, argnums: Argnums = 0) -> Callable[..., Any]:
     """Return a function that gives the Hessian of f: second derivatives by each pair of elements.
 
-    Its shape is x.shape + x.shape. It takes one Hessian-vector product for each element of x.
+    Its shape is x.shape + x.shape. Computing it takes one Hessian-vector product for each element
+    of x.
 
     Parameters
     ----------
@@ -297,7 +299,7 @@ def hessian(f: Function, argnums: Argnums = 0) -> Callable[..., Any]:
 
 
 def _slope(f: Function, k: int) -> Callable[..., Any]:
-    """Return the gradient as another derivative sees it: a function of Tensors to Tensors."""
+    """Return grad(f, k) for use inside another derivative, where it maps Tensors to Tensors."""
     return grad(f, k)
 
 
@@ -319,7 +321,7 @@ class _Point:
         self.name = name
         # Whether the caller gets Tensors, because the result is part of a larger computation.
         self.tensors = tensors or now.differentiating or any(isinstance(a, Tensor) for a in args)
-        # Inside no_grad() the results are constants: how they came about need not be recorded.
+        # Inside no_grad() the results are constants, so there is no need to record their history.
         self.rerunnable = rerunnable or (self.tensors and now.recording)
         inputs = [_as_constant(a) for a in args]
         self.variables: list[Tensor] = []
@@ -327,7 +329,7 @@ class _Point:
             inputs[k] = _as_variable(name, args[k])
             self.variables.append(inputs[k])
         self.nodes = [_node(variable) for variable in self.variables]
-        # What is older than the variables cannot depend on them, so it is constant here.
+        # Nodes that are older than the variables cannot depend on them, so they are constants here.
         self.first = min((node.number for node in self.nodes), default=0)
         # A no_grad() around the call concerns the caller's graph, not the derivative itself.
         with switched(recording=True, differentiating=True, rerunnable=self.rerunnable):
@@ -345,9 +347,9 @@ class _Point:
         return self.y if mode().recording else self.y.detach()
 
     def pull(self, seed: Any, *, once: bool = False) -> list[Any]:
-        """Return the gradient by each variable, for a gradient `seed` of the value.
+        """Return the gradient by each variable, given the gradient `seed` of the value.
 
-        With `once` the graph is freed on the way.
+        With `once`, the walk frees the graph as it goes.
         """
         now = mode()
         tensors = self.tensors or now.differentiating or isinstance(seed, Tensor)
@@ -374,12 +376,12 @@ class _Point:
 
 
 def _same(x: Array) -> Forward:
-    """Let a value through: a node of its own, at which a derivative begins or a seed enters."""
+    """Return x itself, as a new node at which a derivative begins or a seed enters the graph."""
     return x, lambda g, needs: (g if needs[0] else None,)
 
 
 def _as_constant(argument: Any) -> Any:
-    """Return arrays and numbers as constant Tensors, and anything else as it is."""
+    """Return arrays and numbers as constant Tensors; return anything else unchanged."""
     if isinstance(argument, (np.ndarray, np.generic, float, list)):
         return from_numpy(as_array(argument))
     return argument
@@ -407,11 +409,11 @@ def _node(variable: Tensor) -> Node:
 
 
 def _as_seed(seed: Any, dtype: npt.DTypeLike) -> Tensor:
-    """Return the seed of a recorded walk as a Tensor that no rule can overwrite."""
+    """Return the seed of a recorded walk as a Tensor that a vjp cannot overwrite."""
     if not isinstance(seed, Tensor):
         return from_numpy(np.array(refuse_mask(seed), dtype))
     if seed.requires_grad:
-        # Through an operation: in-place rules rebind its result, but would change a leaf.
+        # Pass it through an operation: `g *= slope` rebinds the result, but would change a leaf.
         seed = apply(_same, seed)
     return seed if seed.dtype == dtype else seed.astype(dtype)
 

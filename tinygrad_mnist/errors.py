@@ -1,4 +1,4 @@
-"""Every exception, each also the built-in error that a caller would expect, and shared checks."""
+"""All exceptions, each derived from the built-in error that a caller expects; shared checks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,11 +21,11 @@ class GraphError(RuntimeError):
 
 
 class AnomalyError(FloatingPointError):
-    """A NaN or an infinity, or a saved array that changed behind the library's back."""
+    """A NaN or an infinity, or a saved array that changed without the library's knowledge."""
 
 
 class DataError(ValueError):
-    """A data file that is damaged, incomplete, or not of the format that it claims."""
+    """A data file that is damaged, incomplete, or not in the format that it claims."""
 
 
 class CheckpointError(ValueError):
@@ -72,7 +72,7 @@ class NonDeterministicError(GradcheckError):
 def check_size(op: str, name: str, value: Any, least: int = 1) -> int:
     """Return a size, or another number that counts something, as an integer.
 
-    It is a TypeError if the value is not an integer, and a ValueError if it is below `least`.
+    It raises a TypeError if the value is not an integer, and a ValueError if it is below `least`.
     """
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
         raise TypeError(f"{op}: expected {name} to be an integer, got {value!r}")
@@ -82,10 +82,11 @@ def check_size(op: str, name: str, value: Any, least: int = 1) -> int:
 
 
 def explain(error: Exception, name: str, own: bool, arrays: Sequence[Any]) -> Exception:
-    """Add the name of an operation, and what its kernel was given, to the error of that kernel.
+    """Add the name of an operation and its inputs to an error that its kernel raised.
 
-    Where NumPy raises a plain ValueError in one of our own kernels, shapes do not fit: values are
-    checked before. So it becomes a ShapeError. An error of a user's kernel keeps its type.
+    Our own kernels check values first. So if NumPy raises a plain ValueError in one of them, the
+    shapes do not fit, and the error becomes a ShapeError. An error of a user's kernel keeps its
+    type.
     """
     text = str(error)
     if text.startswith(f"{name}:"):
@@ -99,13 +100,13 @@ def explain(error: Exception, name: str, own: bool, arrays: Sequence[Any]) -> Ex
         return ShapeError(f"{name}: {text}, with inputs of shapes {shapes}")
     if own and isinstance(error, np.exceptions.AxisError):
         return np.exceptions.AxisError(explained)
-    if own and isinstance(error, TypeError):  # NumPy's own kinds of it, of ufuncs
+    if own and isinstance(error, TypeError):  # among them NumPy's subclasses for ufuncs
         return TypeError(explained)
     return _extend(error, explained, f"in the operation {name}, with inputs {kinds}")
 
 
 def _extend(error: Exception, message: str, note: str) -> Exception:
-    """Put a longer message into an error that has a plain one, else add a note to it."""
+    """Replace the message of an error if it is a plain one; otherwise add a note to the error."""
     if len(error.args) == 1 and error.args[0] == str(error):
         error.args = (message,)
     else:

@@ -1,4 +1,4 @@
-"""safetensors files: written whole or not at all, with a checksum over all of it, and verified."""
+"""Read and write safetensors files: written completely or not at all, with a checksum."""
 
 import contextlib
 import errno
@@ -26,9 +26,9 @@ except ImportError:  # Windows
 
 __all__ = ["check_path", "damaged", "read_tensors", "write_tensors"]
 
-LARGEST_HEADER = 100_000_000  # bytes: readers of safetensors files refuse more
-# Seconds since the last write, after which a temporary file is what a kill has left: without a lock
-# on it, and in any case.
+LARGEST_HEADER = 100_000_000  # bytes: readers of safetensors files refuse a longer header
+# A temporary file whose last write was this many seconds ago was left by a killed process: RECENT
+# if nobody holds a lock on it, ABANDONED in any case.
 RECENT, ABANDONED = 10, 3600
 UNSIGNED = "0" * 64
 DTYPES = {  # the format's names, by NumPy's kind and size
@@ -38,15 +38,16 @@ DTYPES = {  # the format's names, by NumPy's kind and size
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Array], notes: Mapping[str, str]) -> None:
-    """Write tensors and notes, signed, to a file.
+    """Write tensors and notes to a file, with a checksum.
 
-    The file is written beside its place, flushed to disk and renamed. So there is one whole file at
-    any time, the previous or a new one, also with several writers.
+    The data go to a temporary file in the same folder, which is flushed to disk and then renamed.
+    So the path always holds one complete file, the previous or a new one, even with several
+    writers.
 
     Raises
     ------
     CheckpointError
-        If the format does not hold a tensor's dtype or name, or so many notes.
+        If the format cannot hold a tensor's dtype or name, or the notes are too long.
     OSError
         If the file cannot be written. The previous one is still there.
     """
@@ -73,7 +74,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Array], notes: Mapping[str, 
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return the tensors and the notes of a file, after a look at its checksum, if it has one.
+    """Return the tensors and the notes of a file, after checking its checksum if it has one.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
         raise CheckpointError(
             f"{path}: expected tensors of NumPy's dtypes, got some of {error}; convert them first"
         ) from error
-    except Exception as error:  # of the package, of JSON, of numbers that make no sense
+    except Exception as error:  # from the package, from JSON, or from impossible numbers
         raise CheckpointError(
             f"{path}: expected a safetensors file, got {len(content)} other bytes: {error}"
         ) from error
@@ -114,12 +115,12 @@ def damaged(path: Path) -> CheckpointError:
 
 
 def check_path(path: str | os.PathLike[str]) -> None:
-    """Raise the error that `save` would end with because of the path, before hours of training.
+    """Raise now, before hours of training, the error that `save` would raise for this path.
 
     Raises
     ------
     OSError
-        If the folder is missing or cannot be written to, or the path is that of a folder.
+        If the folder is missing or cannot be written to, or the path is itself a folder.
     """
     path = Path(path)
     _check_folder(path)
@@ -148,7 +149,7 @@ def _pack(
 ) -> tuple[bytes, list[Array]]:
     """Return the unsigned header of a safetensors file and the arrays that follow it.
 
-    The package safetensors could write the file, too, but only after another copy of all tensors.
+    The package safetensors could also write the file, but it would first copy all tensors.
     """
     wrong = [f"{name} of {a.dtype}" for name, a in tensors.items() if _code(a) not in DTYPES]
     if wrong:
@@ -158,7 +159,7 @@ def _pack(
         )
     header: dict[str, Any] = {"__metadata__": {**notes, "sha256": UNSIGNED}}
     parts, place = [], 0
-    # The largest numbers first, so that all lie at multiples of their size.
+    # The widest dtypes come first, so that every array starts at a multiple of its item size.
     for name in sorted(tensors, key=lambda name: (-tensors[name].itemsize, name)):
         array = tensors[name]
         end = place + array.nbytes
@@ -184,14 +185,14 @@ def _code(array: Array) -> str:
 
 
 def _sign(signature: str) -> bytes:
-    """Return how a checksum stands in the header; in the notes themselves, quotes are escaped."""
+    """Return a checksum as the header contains it; a note cannot match it, as its quotes differ."""
     return f'"sha256":"{signature}"'.encode()
 
 
 def _write_signed(file: BinaryIO, header: bytes, parts: list[Array]) -> None:
     """Write the header and the arrays, and then their checksum into the header."""
     file.write(header)
-    # The checksum covers every byte of the file, itself written as zeros.
+    # The checksum covers every byte of the file, with zeros in the place of the checksum itself.
     checksum = hashlib.sha256(header)
     for array in parts:
         if array.size:
@@ -210,7 +211,7 @@ def _temporary(path: Path) -> Path:
 
 @contextlib.contextmanager
 def _lock(file: BinaryIO) -> Iterator[None]:
-    """Hold a lock that says that the writer of this file lives; the system drops it with him."""
+    """Hold a lock while this process writes the file; the system drops it if the process dies."""
     if fcntl is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""The recorded graph and the walk back through it; knows arrays and nodes, never a Tensor.
+"""The recorded graph and the walk back through it. It knows arrays and nodes, but not Tensors.
 
 The contract between a kernel and this engine
 ---------------------------------------------
@@ -7,17 +7,17 @@ A kernel takes arrays and returns `(y, vjp)`; `vjp(g, needs)` returns one gradie
 1. `g`, the gradient of `y`, belongs to the vjp. It may change `g` in place, and it may return `g`
    itself or views of `g` that do not overlap, but each part only once.
 2. A vjp never changes an input or anything that the kernel saved, because with `retain_graph` it
-   runs again. It returns no array that it does not own.
-3. Where `needs[i]` is false it returns None for input i and spends no time on it.
+   runs again. It returns only arrays that it owns.
+3. Where `needs[i]` is false it returns None for input i and does not spend time on it.
 4. A gradient has its input's shape and dtype. Only `arrays.unbroadcast` undoes a broadcast. Where
    float32 met float64, the walk casts the gradient back.
-5. The caller's seed is copied. The walk visits nodes by falling creation number, and frees them.
+5. The caller's seed is copied. The walk visits the nodes from newest to oldest, and frees them.
 6. A kernel is plain NumPy code, and a Tensor answers to NumPy. So a kernel also runs on Tensors. To
    differentiate a gradient, the walk runs the kernel again on the Tensors that it was given, and
-   records what the new vjp computes. Therefore a kernel writes its formula out of NumPy's
-   functions, operators and methods. It works in place only through Python's augmented assignment:
-   `g *= slope` changes an array and rebinds a Tensor. It makes choices from `arrays.values`, draws
-   no random numbers and changes no state.
+   records what the new vjp computes. Therefore a kernel computes only with NumPy's functions,
+   operators and methods. It works in place only through Python's augmented assignment:
+   `g *= slope` changes an array and rebinds a Tensor. Where a kernel makes a choice, it looks at
+   `arrays.values`. It does not draw random numbers or change any state.
 """
 
 import functools
@@ -67,14 +67,14 @@ Forward: TypeAlias = tuple[Array, VJP]  # what a kernel returns
 Kernel: TypeAlias = Callable[..., Forward]
 Parents: TypeAlias = Sequence["Node | None"]
 
-_count = itertools.count(1).__next__  # numbers nodes and changes in place, in one order
+_count = itertools.count(1).__next__  # one counter for nodes and in-place changes, to compare them
 
 
 # Nodes
 
 
 class Rerun(Protocol):
-    """What runs a node's kernel again, on the Tensors that it was given."""
+    """An object that runs a node's kernel again, on its original Tensors."""
 
     arrays: Sequence[Array]
     """The inputs: a second run reads all of them, so they count as saved."""
@@ -102,7 +102,7 @@ class Node:
     ) -> None:
         self.number, self.shape, self.dtype = _count(), y.shape, y.dtype
         self.kernel, self.vjp, self.parents, self.rerun = kernel, vjp, parents, rerun
-        self.saved: Sequence[Array] = ()  # what the vjp may hold where nobody can look
+        self.saved: Sequence[Array] = ()  # arrays that may be hidden inside the vjp
         self.keeps_grad = False  # set by retain_grad(); a leaf keeps its gradient in any case
         self.grad: Array | None = None
         self.origin = ""  # the user's line, filled in by detect_anomaly()
@@ -119,12 +119,12 @@ class Node:
 
 
 def op_name(kernel: Kernel) -> str:
-    """Return the name under which users know a kernel: `sigmoid` for `_sigmoid`."""
+    """Return a kernel's name as users know it: `sigmoid` for `_sigmoid`."""
     name = kernel.__name__ if isinstance(kernel, types.FunctionType) else type(kernel).__name__
     return name.strip("_")
 
 
-# The names of the modules of our own kernels, as opposed to those of a user's; filled by `ops`.
+# The modules that define the library's own kernels, in contrast to a user's; `ops` fills it.
 OWN_OPERATIONS: set[str] = set()
 
 
@@ -132,7 +132,7 @@ OWN_OPERATIONS: set[str] = set()
 
 
 class Watch:
-    """What sees every operation inside `with watching(watch)`: an anomaly detector, a checker."""
+    """An observer of every operation inside `with watching(watch)`, such as `detect_anomaly`."""
 
     def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
         """See a kernel's result, and its node if it was recorded."""
@@ -146,7 +146,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What holds in this thread, or asyncio task: one object, so that it changes as a whole."""
+    """The settings of this thread or asyncio task, in one object so that they change together."""
 
     recording: bool = True
     """Whether operations on Tensors that require grad make nodes."""
@@ -199,9 +199,9 @@ def watching(watch: Watch) -> Any:
 def backward(
     root: Node, seed: Array, *, retain_graph: bool = False, first: int = 0
 ) -> dict[Node, Array]:
-    """Return the gradient of every value that keeps one (the leaves), for a gradient of the root.
+    """Return the gradients of the leaves and of nodes with `keeps_grad`, given that of the root.
 
-    Nothing is stored on a node before the walk has ended well, so an error loses nothing.
+    The walk does not store gradients on the nodes, so an error leaves every `.grad` unchanged.
 
     Parameters
     ----------
@@ -209,24 +209,24 @@ def backward(
     seed : ndarray
         The gradient of the root. The walk may overwrite it.
     retain_graph : bool
-        Whether the graph stays, so that it can go backward again.
+        Whether to keep the graph, so that backward can run again.
     first : int
-        Nodes whose number is smaller count as constants.
+        Nodes with a smaller number count as constants.
 
     Raises
     ------
     GraphError
         If a part of the graph was freed, or an array that it saved was changed in place.
     ShapeError
-        If a vjp returns a gradient whose shape is not its input's.
+        If a vjp returns a gradient whose shape differs from its input's.
     """
-    # The one place where gradients are owned: they are summed in place, then kept or handed to one
-    # vjp, which may overwrite what it was given.
+    # Only this function owns gradients, so it may sum them in place. Then it keeps each gradient or
+    # hands it to exactly one vjp, which may overwrite it.
     pending = {root: seed}
     kept: dict[Node, Array] = {}
     queue = [(-root.number, root)]
     watch = mode().watch
-    with np.errstate(all="ignore"):  # an infinite slope (sqrt at 0) is an answer, not a mishap
+    with np.errstate(all="ignore"):  # an infinite slope (sqrt at 0) is a correct answer
         while queue:
             node = heapq.heappop(queue)[1]
             g = pending.pop(node)
@@ -251,7 +251,7 @@ def backward(
                 watch.after_vjp(node, gradients)
             if not retain_graph:
                 node.vjp, node.parents, node.saved = _freed, (), ()
-            # Their numbers are equal; strict= would cost time here.
+            # The lengths are equal, and strict= would cost time here.
             for parent, need, gradient in zip(parents, needs, gradients):  # noqa: B905
                 if parent is None or not need or gradient is None:
                     continue
@@ -261,7 +261,7 @@ def backward(
                     raise _wrong_shape(node, gradient.shape, parent)
                 if gradient.dtype != parent.dtype:
                     gradient = gradient.astype(parent.dtype)
-                # Nothing lies behind a leaf, so it need not be visited.
+                # A leaf has no parents, so the walk does not have to visit it.
                 sums = kept if parent.vjp is None else pending
                 if parent in sums:
                     sums[parent] += gradient
@@ -273,11 +273,11 @@ def backward(
 
 
 def backward_recorded(root: Node, seed: Any, *, first: int) -> dict[Node, Any]:
-    """Walk back as `backward` does, on Tensors: the gradients are part of the graph.
+    """Walk back like `backward`, but on Tensors, so that the gradients are part of the graph.
 
-    Each kernel runs again on the Tensors that it was given, and the vjp of that second run computes
-    the gradients. So they can be differentiated like anything else that was recorded. Every node
-    from number `first` on must be rerunnable.
+    Each kernel runs again on its original Tensors, and the vjp of that second run computes the
+    gradients. Therefore the gradients can be differentiated like any other recorded result. Every
+    node from number `first` on must be rerunnable.
     """
     pending = {root: seed}
     kept: dict[Node, Any] = {}
@@ -322,7 +322,7 @@ def backward_recorded(root: Node, seed: Any, *, first: int) -> dict[Node, Any]:
                 if gradient.dtype != parent.dtype:
                     gradient = gradient.astype(parent.dtype)
                 if parent in pending:
-                    # A new sum, not one in place: what was recorded may still need its parts.
+                    # Not in place, because recorded operations may still need both parts.
                     pending[parent] = pending[parent] + gradient
                 else:
                     pending[parent] = gradient
@@ -370,23 +370,23 @@ class _Change:
         self.number = 0
 
 
-# By the id of an array that owns its memory, and of a view by the addresses that it covers.
+# The key is the id of an array that owns its memory, or the addresses that a view covers.
 _changes: dict[object, _Change] = {}
 _last_change = 0
 _change_lock = threading.Lock()
 
 
 def mark_changed(array: Array) -> None:
-    """Note that the memory of `array` was overwritten: graphs that saved it refuse to go back."""
+    """Note that `array` was overwritten, so that graphs that saved it refuse to go backward."""
     global _last_change
-    with _change_lock:  # or a slow thread could put an older number over a newer one
+    with _change_lock:  # otherwise a slow thread could replace a newer number by an older one
         _find_change(array).number = _last_change = _count()
 
 
 def mark_all_changed(arrays: Sequence[Array]) -> Callable[[], None]:
-    """Return a function that marks several arrays, which it keeps alive, as changed.
+    """Return a function that marks several arrays as changed; it keeps the arrays alive.
 
-    It takes a tenth of the time of marking one after the other.
+    One call takes a tenth of the time of marking the arrays one by one.
     """
     kept = list(arrays)
     with _change_lock:
@@ -412,16 +412,16 @@ def _find_change(array: Array) -> _Change:
 
 
 def _remember(key: object, array: Array) -> _Change:
-    """Start the record of changes to an array's memory, which lasts as long as that memory."""
+    """Start a record of changes to an array's memory; it lasts as long as the memory does."""
     change = _changes[key] = _Change(array)
     owner = array
     while isinstance(owner.base, np.ndarray):
         owner = owner.base
     if owner.base is None:
         weakref.finalize(owner, _changes.pop, key, None).atexit = False
-    # Else the memory belongs to a buffer that is not an ndarray, and whose end cannot be seen. The
-    # record stays, and does no harm: a saved array keeps its memory alive, so a change of the same
-    # addresses after the node was made can only be a change of that array.
+    # Otherwise the memory belongs to a buffer that is not an ndarray, so we do not notice when it
+    # is freed. The record stays. This is harmless, because a saved array keeps its memory alive: a
+    # change at the same addresses after the node was made can only be a change of that array.
     return change
 
 
@@ -439,11 +439,11 @@ def _check_unchanged(node: Node, saved: Sequence[Array]) -> None:
 
 
 def saved_arrays(node: Node) -> list[Array]:
-    """Return the arrays that a node's vjp holds, as far as one can know.
+    """Return the arrays that a node's vjp holds, as far as they can be found.
 
-    These are the arrays in its closure, defaults and attributes. If an object in there cannot be
-    looked into, the kernel's inputs and result count as saved, too: it can hold nothing else that
-    the library changes in place.
+    These are the arrays in its closure, defaults and attributes. If the search meets an object that
+    it cannot look into, the kernel's inputs and result count as saved, too. The object cannot hold
+    any other array that the library changes in place.
     """
     return [*_search(node.vjp)[0], *node.saved]
 
@@ -451,8 +451,8 @@ def saved_arrays(node: Node) -> list[Array]:
 def can_hide_arrays(vjp: VJP) -> bool:
     """Return whether a vjp may hold arrays where `saved_arrays` cannot find them.
 
-    Those of our own operations cannot: a test has searched them, and to search each of them again
-    would cost a fifth of the time that a node takes.
+    The vjps of our own operations cannot, as a test confirms. They are not searched again for each
+    node, because that would cost a fifth of the time that a node takes.
     """
     return _search(vjp)[1]
 

@@ -1,4 +1,4 @@
-"""Data-parallel training over MPI: n ranks with batches of B/n take the steps of one process."""
+"""Data-parallel training over MPI: n ranks with batches of B/n step as one process would."""
 
 import atexit
 import functools
@@ -37,16 +37,16 @@ T = TypeVar("T")
 
 
 def communicator() -> Any:
-    """Return MPI's world communicator, and from now on end the job when one rank has failed.
+    """Return MPI's world communicator; from now on, a rank that fails ends the whole job.
 
-    A rank that raises, in any thread, prints its traceback and ends the job. So does a rank that
-    ends in another way, by `sys.exit` for instance, while another waits for it in a collective of
-    this communicator.
+    A rank that raises an error, in any thread, prints its traceback and ends the job. A rank that
+    exits in another way, for instance by `sys.exit`, also ends the job if another rank waits for it
+    in a collective of this communicator.
 
     Raises
     ------
     ImportError
-        Naming the extra to install, if mpi4py is not there.
+        If mpi4py is not installed. The message names the extra to install.
     """
     try:
         from mpi4py import MPI
@@ -61,14 +61,14 @@ def communicator() -> Any:
 
 
 def _end_job_on_errors(world: Any) -> None:
-    """Let an uncaught exception, in any thread, end the job; other ranks would wait for ever."""
+    """End the job at an uncaught exception in any thread, or other ranks would wait for ever."""
 
     def end_job(error: BaseException) -> None:
         text = "".join(traceback.format_exception(error))
         _abort(world, f"rank {world.rank} of {world.size}:\n{text}")
 
     def end_job_for_thread(error: BaseException | None) -> None:
-        if error is not None and not isinstance(error, SystemExit):  # which ends a thread quietly
+        if error is not None and not isinstance(error, SystemExit):  # it ends a thread quietly
             end_job(error)
 
     if sys.excepthook is sys.__excepthook__:
@@ -79,16 +79,16 @@ def _end_job_on_errors(world: Any) -> None:
 
 def _abort(comm: Any, text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-    time.sleep(0.3)  # for mpiexec to pass the text on, before it ends all that it started
+    time.sleep(0.3)  # gives mpiexec time to print the text before it ends all ranks
     comm.Abort(1)
 
 
 # Ranks that end
 #
-# A rank that has ended must not leave others in a collective that it will never enter. So each rank
-# counts the collectives that it enters, in memory that the others can read. A rank that ends stays
-# until all have ended, and looks at the counts: where another has entered more collectives than
-# itself, that one waits in vain, and the job is aborted.
+# When a rank has ended, others could wait for ever in a collective that it will never enter. So
+# each rank counts the collectives that it enters, in memory that the others can read. A rank that
+# ends stays until all have ended, and looks at the counts. If another rank has entered more
+# collectives, that rank waits in vain, and the job is aborted.
 
 _COLLECTIVES = (
     "Barrier", "Bcast", "Gather", "Gatherv", "Scatter", "Scatterv", "Allgather", "Allgatherv",
@@ -101,7 +101,7 @@ _COLLECTIVES = (
     "Ireduce_scatter", "Ireduce_scatter_block", "Iscan", "Iexscan",
     "Dup", "Clone", "Split", "Split_type", "Create",
 )  # fmt: skip
-_ENTERED, _ENDED = 0, 1  # what each rank shows of itself
+_ENTERED, _ENDED = 0, 1  # the numbers that each rank shows to the others
 
 
 class _Attendance:
@@ -115,25 +115,25 @@ class _Attendance:
         memory: Any = self.window.tomemory()
         self.mine = np.frombuffer(memory, np.int64)
         self.mine[:] = 0
-        self.window.Lock_all(MPI.MODE_NOCHECK)  # reading goes on beside this rank's writing
+        self.window.Lock_all(MPI.MODE_NOCHECK)  # others may read while this rank writes
         comm.Barrier()  # nobody reads before all have written
 
     def read(self, rank: int) -> tuple[int, bool]:
-        """Return what another rank shows."""
+        """Return another rank's count of collectives, and whether the rank has ended."""
         shown = np.zeros(2, np.int64)
         self.window.Get(shown, rank)
         self.window.Flush(rank)
         return int(shown[_ENTERED]), bool(shown[_ENDED])
 
     def find_waiting(self) -> tuple[list[int], bool]:
-        """Return the ranks that wait for this one, which has ended; and whether all have ended."""
+        """Return the ranks that wait for this ended rank, and whether all ranks have ended."""
         shown = [self.read(rank) for rank in range(self.comm.size)]
         entered = int(self.mine[_ENTERED])
         waiting = [rank for rank, (count, _) in enumerate(shown) if count > entered]
         return waiting, all(ended for _, ended in shown)
 
     def close(self) -> None:
-        """Give the window back; all ranks do so together."""
+        """Free the window; all ranks must do so together."""
         self.window.Unlock_all()
         self.window.Free()
 
@@ -155,12 +155,12 @@ def _counting_class() -> Any:
         return call
 
     methods = {name: count(getattr(MPI.Intracomm, name)) for name in _COLLECTIVES}
-    # a communicator split off from one of these has counts of its own that nobody reads
+    # a communicator that is split off from one of these has its own counts, which nobody reads
     return type("Intracomm", (MPI.Intracomm,), {**methods, "counts": np.zeros(2, np.int64)})
 
 
 def _attend(comm: Any) -> Any:
-    """Return a communicator that counts its collectives, if there is another rank to wait."""
+    """Return a communicator that counts its collectives, if there are other ranks."""
     if comm.size == 1:
         return comm
     key = comm.handle
@@ -192,7 +192,7 @@ def _leave() -> None:
     if not _attended:
         if not _is_one_of_several() or find_spec("mpi4py") is None:
             return
-        communicator()  # which the others may already wait in
+        communicator()  # the others may already wait in it
     from mpi4py import MPI
 
     if MPI.Is_finalized():
@@ -252,8 +252,8 @@ class MPIRanks(Ranks):
     Attributes
     ----------
     weight : float
-        What this rank's gradients count, beside 1 for those of a rank with an even share of the
-        batch. `ShardedBatches` sets it to the share times the number of ranks.
+        The weight of this rank's gradients. It is 1 for a rank with an equal share of the batch.
+        `ShardedBatches` sets it to the rank's share times the number of ranks.
     """
 
     def __init__(self, comm: Any) -> None:
@@ -272,7 +272,7 @@ class MPIRanks(Ranks):
     def average_gradients(self, params: Sequence[Tensor]) -> None:
         """Give each parameter the weighted mean of the ranks' gradients.
 
-        Gradients are packed into one buffer a dtype and summed by one Allreduce.
+        For each dtype, one buffer holds all gradients, and one Allreduce sums them.
         """
         trained = [p for p in params if p.requires_grad]
         for dtype in dict.fromkeys(p.dtype for p in trained) if self.size > 1 else ():
@@ -281,9 +281,9 @@ class MPIRanks(Ranks):
     def _average(self, params: list[Tensor], dtype: Any) -> None:
         from mpi4py import MPI
 
-        # A rank whose share of a batch is empty has no gradients, and adds zeros. The flags at the
-        # end tell which parameters have a gradient on some rank: one that has none anywhere keeps
-        # none, as in a single process.
+        # A rank whose share of a batch is empty has no gradients, so it adds zeros. The flags at
+        # the end tell which parameters have a gradient on some rank. A parameter that has no
+        # gradient on any rank still has none afterwards, as in a single process.
         flags = np.array([p.grad is not None for p in params], dtype)
         parts = [np.zeros(p.size, dtype) if (g := p.grad) is None else g.ravel() for p in params]
         size = sum(p.size for p in params)
@@ -298,7 +298,7 @@ class MPIRanks(Ranks):
                 p.grad = mean.reshape(p.shape)
 
     def start_epoch(self, model: Module) -> None:
-        """Give each rank's generators numbers of its own, far ahead of rank 0's."""
+        """Let each rank draw different random numbers, by jumping far ahead of rank 0's."""
         for _, generator in model.named_generators():
             bits: Any = generator.bit_generator
             bits.state = self.from_first(bits.state)
@@ -306,7 +306,7 @@ class MPIRanks(Ranks):
                 bits.state = bits.jumped(self.rank).state
 
     def end_epoch(self, model: Module) -> None:
-        """Average buffers of floats, such as running statistics; take rank 0's of others."""
+        """Average the float buffers, such as running statistics; copy rank 0's other buffers."""
         for _, buffer in model.named_buffers():
             if self.size > 1 and buffer.dtype.kind in "fc":
                 buffer[...] = self.comm.allreduce(buffer) / self.size
@@ -320,12 +320,12 @@ class DistributedOptimizer(Optimizer):
     Parameters
     ----------
     optimizer : Optimizer
-        Its parameters, hyper-parameters and state are this one's too: what is set here, is set
-        there.
+        The two optimizers share their parameters, hyper-parameters and state, so what is set in
+        one is also set in the other.
     model : Module
-        What rank 0 has of it is given to all ranks at once.
+        All ranks immediately get the parameters and buffers of rank 0.
     comm : mpi4py communicator, optional
-        By default the world.
+        By default MPI's world communicator.
 
     Raises
     ------
@@ -334,9 +334,9 @@ class DistributedOptimizer(Optimizer):
 
     Notes
     -----
-    What a layer computes over its batch, as `BatchNorm1d` does its means, it computes over the
-    rank's share. Running statistics are averaged over the ranks after each epoch, and each rank's
-    `Dropout` draws numbers of its own.
+    A layer that computes over the batch, as `BatchNorm1d` computes its means, uses only the rank's
+    share of the batch. Running statistics are averaged over the ranks after each epoch. `Dropout`
+    draws different numbers on each rank.
     """
 
     ranks: MPIRanks
@@ -358,7 +358,7 @@ class DistributedOptimizer(Optimizer):
         return self.optimizer
 
     def update(self) -> None:
-        """Update every parameter from its gradient as it is on this rank."""
+        """Update every parameter from this rank's gradient, without averaging over the ranks."""
         self.optimizer.update()
 
     def state_dict(self) -> dict[str, Any]:
@@ -378,7 +378,7 @@ class DistributedOptimizer(Optimizer):
         return ShardedBatches(batches, self)
 
     def evaluate(self, model: Module, loss: Loss, data: Data) -> Metrics:
-        """Measure as `train.evaluate` does, each rank its share of the data.
+        """Measure as `train.evaluate` does, where each rank works on its share of the data.
 
         Every rank gets the same answer.
         """
@@ -386,7 +386,7 @@ class DistributedOptimizer(Optimizer):
 
 
 class ShardedBatches:
-    """Batches of which each rank sees its own share: every example once an epoch, on one rank.
+    """Batches that are divided among the ranks: one rank sees each example, once an epoch.
 
     Rank 0 shuffles for all. Rank r takes every n-th example of each batch, and the ranks' `weight`
     is set so that uneven shares count by their size.
@@ -394,7 +394,7 @@ class ShardedBatches:
     Parameters
     ----------
     batches : Batches
-        The global ones, of the same examples on every rank.
+        The global batches, with the same examples on every rank.
     optimizer : DistributedOptimizer
     """
 
@@ -421,7 +421,7 @@ class ShardedBatches:
 def share_cores(comm: Any) -> Iterator[None]:
     """Share the cores of this machine between its ranks: each rank's BLAS gets its part.
 
-    It is at least one thread.
+    Each rank's BLAS gets at least one thread.
     """
     from mpi4py import MPI
     from threadpoolctl import threadpool_limits

@@ -1,4 +1,4 @@
-"""Memory for large arrays, handed out again once nothing refers to it, and given back when idle."""
+"""Memory for large arrays: reused when nothing refers to it, and given back when it is idle."""
 
 import contextlib
 import ctypes
@@ -20,17 +20,17 @@ __all__ = ["empty", "release"]
 
 LARGE = 1 << 17  # bytes: smaller arrays come from NumPy, which keeps small blocks itself
 MOST = 1 << 28  # bytes that the pool of one thread may hold
-IDLE = 2.0  # seconds: a block that was not asked for in this time is forgotten
+IDLE = 2.0  # seconds: a block that was not handed out in this time is forgotten
 
 
 def _keep_freed_memory() -> None:
     """Let glibc's malloc keep up to 64 MiB of freed memory for the arrays that come next.
 
     Otherwise it gives memory back to the system when a step frees a few arrays of a megabyte, and
-    gets it again page by page in the next step: a GPT of two layers spent a quarter of its time on
-    that. The limit rises to twice the size of the largest block that was ever freed, if that has
-    less than 32 MiB. So free such a block once. Nobody writes to it, so it takes no real memory.
-    Other C libraries have no such limit, and nothing happens there.
+    gets it again page by page in the next step. A GPT with two layers spent a quarter of its time
+    on this. glibc raises the limit to twice the size of the largest block below 32 MiB that was
+    ever freed. So this function frees such a block once. Nothing is written to the block, so it
+    does not use real memory. Other C libraries do not have this limit, and there nothing happens.
     """
     np.empty((1 << 25) - (1 << 16), np.uint8)
 
@@ -39,15 +39,15 @@ _keep_freed_memory()
 
 
 def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Return an uninitialised array; a large one in memory that an earlier array has left.
+    """Return an uninitialised array; a large one may reuse the memory of an earlier array.
 
     The operating system hands out new memory page by page, which often costs more than the
-    computation itself. So each thread keeps a pool of large blocks. A block is free when nothing
-    but the pool refers to it: every view of it counts.
+    computation itself. So each thread keeps a pool of large blocks. A block is free when only the
+    pool refers to it. Every view of a block counts as a reference.
 
-    The pool forgets a block that was not asked for during two seconds, and all of a thread's
-    blocks when the thread ends. Forgotten memory goes back to the operating system as soon as the
-    last array in it is gone.
+    The pool forgets a block that was not used for two seconds, and all of a thread's blocks when
+    the thread ends. Forgotten memory goes back to the operating system as soon as the last array
+    in it is gone.
 
     Parameters
     ----------
@@ -84,10 +84,10 @@ class _Block:
 def _pages(size: int) -> Array:
     """Return memory that goes back to the system at the moment when it is freed.
 
-    Memory of NumPy's own comes from malloc. glibc's malloc gives that of the main thread back when
-    it is asked to (see `_trim`), but that of another thread only when the thread ends. The main
-    thread still uses malloc: with blocks of its own between them, malloc also keeps the pages of
-    smaller arrays from one step to the next, which saves a tenth of a convolution's time.
+    NumPy gets its memory from malloc. glibc's malloc gives back the main thread's memory on request
+    (see `_trim`), but another thread's memory only when that thread ends. The main thread still
+    uses malloc for its blocks, because then malloc also keeps the pages of smaller arrays between
+    them from one step to the next. This saves a tenth of a convolution's time.
     """
     if sys.platform == "win32":
         return np.empty(size, np.uint8)
@@ -104,9 +104,10 @@ def _pages(size: int) -> Array:
 class _Pool:
     """The blocks of one thread, by size.
 
-    Only the thread itself takes blocks. Any thread may replace `blocks` by a dict with fewer of
-    them, and needs no lock for it: a block that the owner takes from, or adds to, the old dict at
-    that moment is merely forgotten, and lives as long as the array that uses it.
+    Only the thread itself takes blocks. Any thread may replace `blocks` by a dict with fewer
+    blocks, and does not need a lock for it. If the owner takes a block from the old dict at that
+    moment, or adds one to it, the pool merely forgets that block. The block then lives as long as
+    the array that uses it.
     """
 
     def __init__(self) -> None:
@@ -118,7 +119,7 @@ class _Pool:
         blocks = self.blocks
         same_size = blocks.setdefault(size, [])
         for block in same_size:
-            # Two references, the block's own and the argument: no array uses this memory.
+            # There are two references, the block's and the argument, so no array uses this memory.
             if sys.getrefcount(block.memory) == 2:
                 block.used = time.monotonic()
                 return block.memory
@@ -137,7 +138,7 @@ class _Pool:
 
 
 class _Thread(threading.local):
-    """Gives each thread a pool of its own, which Python drops when the thread ends."""
+    """Gives each thread its own pool, which Python drops when the thread ends."""
 
     def __init__(self) -> None:
         self.pool = _Pool()
@@ -169,14 +170,14 @@ def _forget(before: float) -> None:
 
 
 def _trim() -> None:
-    """Ask malloc to give freed memory back to the system: glibc's keeps much of it for itself."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # other C libraries need no word
+    """Ask malloc to give freed memory back to the system, because glibc's malloc keeps much."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # other C libraries lack it
         ctypes.CDLL(None).malloc_trim(0)
 
 
-# A thread that waits cannot look after its own pool, and a program that computes no more large
-# arrays never calls `empty` again. The pool has no thread of its own to wake up in. But Python
-# collects garbage now and then in every program that does something, and calls this each time.
+# A thread that waits cannot clean up its own pool, and a program that makes no more large arrays
+# never calls `empty` again. The pool does not have its own thread for this. But Python collects
+# garbage now and then in every busy program, and calls this function each time.
 def _after_garbage_collection(phase: str, info: dict[str, Any]) -> None:
     if phase == "stop":
         _forget_idle_blocks()

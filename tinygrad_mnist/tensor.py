@@ -31,7 +31,7 @@ from .graph import (
 if TYPE_CHECKING:
     from .ops.methods import Methods
 else:
-    Methods = object  # `ops`, which needs Tensor first, gives them to it
+    Methods = object  # `ops` adds the methods later, because it needs Tensor first
 
 __all__ = [
     "NUMPY_FUNCTIONS", "Axis", "Tensor", "TensorLike", "apply", "exchange", "from_numpy",
@@ -41,16 +41,16 @@ __all__ = [
 Axis: TypeAlias = int | tuple[int, ...] | None
 TensorLike: TypeAlias = Union["Tensor", npt.ArrayLike]
 
-F = TypeVar("F", bound=Callable[..., Any])  # a function, which a decorator returns as it was typed
+F = TypeVar("F", bound=Callable[..., Any])  # a decorator returns a function of the same type
 
-# Which operation stands for a NumPy function (or ufunc) when it meets a Tensor; filled by `ops`.
+# The operation to run when a NumPy function (or ufunc) is called on a Tensor; `ops` fills it.
 NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 _grad_lock = threading.Lock()  # two threads may add to the gradient of one leaf
 
 
 class _TensorModule(ModuleType):
-    """The type of this file, for those who write tensor(data) as in PyTorch."""
+    """The type of this module: calling it as tensor(data), as in PyTorch, explains the mistake."""
 
     def __call__(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError("tinygrad_mnist.tensor is a file, not a function; use Tensor(data)")
@@ -120,7 +120,7 @@ class Tensor(Methods):
 
     @property
     def grad(self) -> Array | None:
-        """The gradient summed over the calls of `backward` since `zero_grad`, or None.
+        """The sum of the gradients of all `backward` calls since `zero_grad`, or None.
 
         It has the tensor's shape and dtype.
         """
@@ -139,14 +139,14 @@ class Tensor(Methods):
 
     @property
     def node(self) -> Node | None:
-        """Its place in the graph; None for a constant."""
+        """The node of this tensor in the graph; None for a constant."""
         return self._node
 
     @property
     def requires_grad(self) -> bool:
-        """Whether `backward` reaches it.
+        """Whether `backward` computes a gradient for this tensor.
 
-        Set it to False on a parameter to freeze that, which drops its gradient.
+        Set it to False to freeze a parameter. This also drops the parameter's gradient.
         """
         return self._node is not None
 
@@ -169,12 +169,12 @@ class Tensor(Methods):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it was made by the user rather than by an operation that recorded it."""
+        """Whether the user made this tensor, rather than a recorded operation."""
         return self._node is None or self._node.is_leaf
 
     @property
     def is_parameter(self) -> bool:
-        """Whether it is a leaf that requires grad, or did until it was frozen."""
+        """Whether this tensor is a leaf that requires grad, or did so until it was frozen."""
         return self._is_parameter
 
     @property
@@ -216,16 +216,16 @@ class Tensor(Methods):
         Parameters
         ----------
         gradient : array_like, optional
-            The gradient of some scalar with respect to this tensor, of its shape; needed unless
-            the tensor has one element.
+            The gradient of some scalar with respect to this tensor. It has the tensor's shape, and
+            may be left out only if the tensor has one element.
         retain_graph : bool
-            Keep the graph for another call; by default it is freed on the way.
+            Keep the graph for another call. By default, `backward` frees the graph as it goes.
 
         Raises
         ------
         GraphError
-            If this tensor requires no grad, if it has several elements and no `gradient` is given,
-            if its graph was freed, or if an array that the graph saved was changed in place.
+            If this tensor does not require grad, if it has several elements and no `gradient` is
+            given, if its graph was freed, or if an array that the graph saved was changed in place.
         ShapeError
             If `gradient` has another shape.
         """
@@ -260,7 +260,7 @@ class Tensor(Methods):
                 node.grad = g if node.grad is None else np.add(node.grad, g, out=node.grad)
 
     def retain_grad(self) -> None:
-        """Let `backward` leave a gradient in this tensor's `.grad`, though it is not a leaf."""
+        """Make `backward` store a gradient in this tensor's `.grad`, although it is not a leaf."""
         if self._node is None:
             raise GraphError("retain_grad: this tensor requires no grad")
         self._node.keeps_grad = True
@@ -271,7 +271,7 @@ class Tensor(Methods):
             self._node.grad = None
 
     def convert_(self, dtype: npt.DTypeLike) -> None:
-        """Convert the values to another dtype: the same Tensor, with its data in new memory.
+        """Convert this Tensor itself to another dtype; its data move to new memory.
 
         The gradient is dropped, because it had the old dtype. `astype` returns a new Tensor
         instead.
@@ -279,15 +279,15 @@ class Tensor(Methods):
         Raises
         ------
         GraphError
-            If it is the result of an operation, which its graph needs as it is.
+            If this tensor is the result of an operation, because its graph needs the old values.
         TypeError
-            If it requires grad, and the dtype is not a floating-point one.
+            If this tensor requires grad, and the dtype is not a floating-point one.
         """
         if not self.is_leaf:
             raise GraphError("convert_: only a leaf can change its dtype; astype() returns a copy")
         if self._is_parameter and np.dtype(dtype).kind != "f":
             raise TypeError(f"convert_: a parameter needs a floating-point dtype, got {dtype}")
-        mark_changed(self._array)  # a graph from before would leave its gradient in the old node
+        mark_changed(self._array)  # an older graph would put its gradient into the old node
         self._array = self._array.astype(dtype)
         if self._node is not None:
             self._node = Node(self._array)
@@ -408,7 +408,7 @@ class Tensor(Methods):
         if func not in NUMPY_FUNCTIONS:
             raise _unsupported(name)
         op = NUMPY_FUNCTIONS[func]
-        # The third argument of NumPy's reductions is dtype or out, where ours is keepdims or ddof.
+        # The third argument of NumPy's reductions is dtype or out, but ours is keepdims or ddof.
         if len(args) > 2 and [*op.__annotations__][2] in ("keepdims", "ddof"):
             raise TypeError(
                 f"{name} on a Tensor takes neither dtype nor out; pass keepdims or ddof by keyword"
@@ -433,16 +433,16 @@ def _make(array: Array, node: Node | None) -> Tensor:
 
 
 def exchange(tensor: Tensor, array: Array) -> Array:
-    """Let a Tensor see its values through another array, and return the one that it had.
+    """Replace the array of a Tensor, and return the previous array.
 
-    The new one must share the memory of the old one. This is how a step is captured.
+    Both arrays must share the same memory. `program` captures a step in this way.
     """
     before, tensor._array = tensor._array, array
     return before
 
 
 def unwrap(x: Any) -> Any:
-    """Return the array of a Tensor, and anything else as it is."""
+    """Return the array of a Tensor; return anything else unchanged."""
     return x._array if isinstance(x, Tensor) else x
 
 
@@ -473,9 +473,9 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
         gradient for each input, None where `needs` is false. The contract between kernel and
         engine is in `tinygrad_mnist.graph`.
     *inputs : Tensor or array_like
-        What the kernel is differentiated by; anything but a Tensor is a constant.
+        The arguments to differentiate by. Anything that is not a Tensor is a constant.
     **params
-        Passed on to the kernel as they are.
+        Passed to the kernel unchanged.
 
     Raises
     ------
@@ -548,7 +548,7 @@ def apply(kernel: Kernel, /, *inputs: TensorLike, **params: Any) -> Tensor:
 
 
 def _as_result(kernel: Kernel, y: object) -> Array:
-    """Return what a kernel computed as an array: arithmetic on 0-d arrays gives NumPy's scalars."""
+    """Return a kernel's result as an array, because arithmetic on 0-d arrays gives scalars."""
     try:
         return np.asanyarray(y)
     except TypeError as error:
@@ -569,7 +569,7 @@ def _not_a_forward(kernel: Kernel, result: object) -> TypeError:
 
 
 class _Rerun:
-    """Run a kernel again, on the Tensors that it was given, so that its vjp records its work."""
+    """Run a kernel again on its original Tensors, so that the work of its vjp is recorded."""
 
     __slots__ = ("arrays", "inputs", "kernel", "params", "y")
 
@@ -612,9 +612,10 @@ def _agree(a: Array, b: Array) -> bool:
 
 
 def run(kernel: Kernel, /, *inputs: Any, **params: Any) -> Any:
-    """Run a kernel inside another kernel or a vjp: on arrays plainly, on Tensors recorded.
+    """Run a kernel inside another kernel or a vjp; on Tensors, the call is recorded.
 
-    Two kernels can so be each other's vjp, where no formula exists: gather and scatter, say.
+    In this way two kernels can be each other's vjp, as gather and scatter are. This helps where
+    a vjp cannot be written as a formula of NumPy's functions.
     """
     if any(isinstance(x, Tensor) for x in inputs):
         return apply(kernel, *inputs, **params)
@@ -627,9 +628,9 @@ def gradients(
     seed: npt.ArrayLike | None = None,
     retain_graph: bool = False,
 ) -> list[Array]:
-    """Return the gradient of y with respect to each leaf, and store none of them.
+    """Return the gradient of y with respect to each leaf, without storing it in `.grad`.
 
-    It is zero where y does not depend on the leaf.
+    The gradient is zero if y does not depend on the leaf.
     """
     seed = np.ones(y.shape, y.dtype) if seed is None else np.array(seed, y.dtype)
     found = {} if y._node is None else graph.backward(y._node, seed, retain_graph=retain_graph)
@@ -641,10 +642,10 @@ _entered: ContextVar[tuple[Any, ...]] = ContextVar("entered", default=())
 
 
 class no_grad(ContextDecorator):  # noqa: N801 - PyTorch's name
-    """Record nothing inside the `with` block, or the decorated function.
+    """Record nothing inside the `with` block or the decorated function.
 
-    It holds in this thread, or asyncio task, only. As a decorator it covers generators and
-    coroutines, too: what their callers do between two steps is recorded as usual.
+    This affects only the current thread or asyncio task. The decorator also works on generators
+    and coroutines. What their callers do between two steps is recorded as usual.
 
     Examples
     --------
@@ -667,8 +668,8 @@ class no_grad(ContextDecorator):  # noqa: N801 - PyTorch's name
         _entered.set((*_entered.get(), block))
 
     def __exit__(self, *error: Any) -> None:
-        # Several tasks may be inside blocks of one object: each leaves the last that it entered.
-        # The block of a generator may end in another context than it began in.
+        # Several tasks may be inside blocks of the same object, so each task leaves the block that
+        # it entered last. A generator's block may end in another context than it began in.
         own = [block for block in self._blocks if block in _entered.get()] or self._blocks
         block = own[-1]
         self._blocks.remove(block)

@@ -1,4 +1,4 @@
-"""Modules and layers, and the initialisers of their weights."""
+"""Modules and layers, and initialisers for their weights."""
 
 import typing as _typing
 
@@ -32,10 +32,10 @@ from .recurrent import GRU as GRU
 from .recurrent import LSTM as LSTM
 from .sequential import Sequential as Sequential
 
-if not _typing.TYPE_CHECKING:  # to a type checker, a module with a __getattr__ has every name
+if not _typing.TYPE_CHECKING:  # because a module with a __getattr__ accepts every name
 
     def __getattr__(name: str) -> _typing.NoReturn:
-        """Raise the error for a name that does not exist, with ours if it is a foreign one."""
+        """Raise the error for an unknown name, with our name for it if other libraries have it."""
         raise AttributeError(
             _missing(f"module {__name__!r}", name, _foreign.advice_for_layer(name)), name=name
         )

@@ -83,7 +83,7 @@ class Softplus(Module):
 class Softmax(Module):
     """The softmax e**x / sum(e**x) along an axis.
 
-    `softmax_cross_entropy` takes logits: a model that is trained with it needs no Softmax.
+    `softmax_cross_entropy` takes logits, so a model that is trained with it does not need Softmax.
     """
 
     def __init__(self, axis: int = -1) -> None:
@@ -94,7 +94,7 @@ class Softmax(Module):
 
 
 class Identity(Module):
-    """What goes in comes out: a place in a model where nothing happens."""
+    """Returns its input unchanged; a placeholder in a model."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x

@@ -21,7 +21,7 @@ __all__ = ["MultiheadAttention"]
 
 
 class MultiheadAttention(Module):
-    """Attention by several heads, each of which looks at its own projection of the inputs.
+    """Attention with several heads, each of which looks at its own projection of the inputs.
 
     Head i computes softmax(Q_i K_i.T / sqrt(E / heads)) V_i, where Q_i, K_i and V_i are blocks of
     linear maps of query, key and value. A last linear map joins the heads. The parameters are
@@ -32,9 +32,9 @@ class MultiheadAttention(Module):
     embed_dim : int
         The size E of an input and an output.
     num_heads : int
-        It divides `embed_dim`.
+        The number of heads, which must divide `embed_dim`.
     dropout : float in [0, 1)
-        Applied to the attention weights, in training.
+        Probability of dropping an attention weight in training.
     bias : bool
     batch_first : bool
         Whether inputs are (N, L, E) rather than (L, N, E).
@@ -104,7 +104,7 @@ class MultiheadAttention(Module):
         Raises
         ------
         ShapeError
-            If the shapes are not these.
+            If the inputs have other shapes.
         TypeError
             If PyTorch's `attn_mask` or `key_padding_mask` is given.
         """

@@ -16,15 +16,16 @@ __all__ = ["AvgPool2d", "Conv1d", "Conv2d", "Flatten", "MaxPool2d"]
 class Conv1d(Module):
     """Convolution of sequences (N, in_channels, L) with kernels.
 
-    Its weight has the shape (out_channels, in_channels / groups, K).
+    The weight has the shape (out_channels, in_channels / groups, K).
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size, stride, padding, dilation : int
-        `dilation` is the distance between the elements that one kernel meets.
+        `dilation` is the distance between the elements that a kernel is multiplied with.
     groups : int
-        Each of so many groups of output channels sees its own group of input channels only.
+        The number of groups. Each group of output channels sees only its own group of input
+        channels.
     bias : bool
     rng : numpy Generator or seed
     weight_init : function of (shape, rng), optional
@@ -67,22 +68,24 @@ class Conv1d(Module):
         )
 
     def extra_repr(self) -> str:
-        """Return the settings, without those that are seldom changed and are not."""
+        """Return the settings; dilation and groups are left out if they have their defaults."""
         return _describe(self)
 
 
 class Conv2d(Module):
     """Convolution of images (N, in_channels, H, W) with kernels.
 
-    Its weight has the shape (out_channels, in_channels / groups, KH, KW).
+    The weight has the shape (out_channels, in_channels / groups, KH, KW).
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size, stride, padding, dilation : int or (int, int)
-        Rows and columns. `dilation` is the distance between the pixels that one kernel meets.
+        One number, or one for rows and one for columns. `dilation` is the distance between the
+        pixels that a kernel is multiplied with.
     groups : int
-        Each of so many groups of output channels sees its own group of input channels only.
+        The number of groups. Each group of output channels sees only its own group of input
+        channels.
     bias : bool
     rng : numpy Generator or seed
     weight_init : function of (shape, rng), optional
@@ -125,7 +128,7 @@ class Conv2d(Module):
         )
 
     def extra_repr(self) -> str:
-        """Return the settings, without those that are seldom changed and are not."""
+        """Return the settings; dilation and groups are left out if they have their defaults."""
         return _describe(self)
 
 
@@ -170,7 +173,7 @@ class MaxPool2d(_Pool2d):
 
 
 class AvgPool2d(_Pool2d):
-    """The mean of each window of images (N, C, H, W), padding counted.
+    """The mean of each window of images (N, C, H, W); zeros from the padding count, too.
 
     The stride is the window's size by default.
     """
@@ -180,7 +183,7 @@ class AvgPool2d(_Pool2d):
 
 
 class Flatten(Module):
-    """All axes but the first made one: (N, ...) to (N, D)."""
+    """Joins all axes except the first into one: (N, ...) to (N, D)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return reshape(x, (x.shape[0], math.prod(x.shape[1:])))

@@ -22,10 +22,10 @@ class Linear(Module):
     in_features, out_features : int
     bias : bool
     rng : numpy Generator or seed
-        Where the initial weights come from; layers that share a Generator differ, layers given one
-        seed do not.
+        The source of the initial weights. Layers that share a Generator get different weights, but
+        layers that are given the same seed get the same weights.
     weight_init : function of (shape, rng), optional
-        One of `nn.init`, with a bias of zeros; by default both are uniform in
+        A function of `nn.init`; the bias is then zero. By default, weight and bias are uniform in
         +-1/sqrt(in_features), as in PyTorch.
 
     Examples
@@ -53,7 +53,7 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """A table with a row for each of `num_embeddings` things: indices (...) to rows (..., D).
+    """A table with `num_embeddings` rows, which maps indices (...) to rows (..., D).
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ class Embedding(Module):
     embedding_dim : int
         The size D of a row.
     padding_idx : int, optional
-        A row of zeros that stands for nothing. It is not trained.
+        The index of a row of zeros for padding. This row is not trained.
     rng : numpy Generator or seed
-        Where the initial rows come from: the standard normal distribution, as in PyTorch.
+        The source of the initial rows, which are standard normal as in PyTorch.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How a module looks: the tree of its layers for `repr`, and a table of them as text or HTML."""
+"""Display of a module: the tree of its layers for `repr`, and a table of them as text or HTML."""
 
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -23,10 +23,10 @@ class Text(str):
 
 
 def tree(root: Any) -> str:
-    """Return the layers of a module, one a line, each indented below the one that holds it.
+    """Return the layers of a module, one on each line, indented below the module that holds them.
 
-    A module with layers below it is written out once. Where it comes again, as it does when modules
-    refer to each other, it is `Name(...)`.
+    A module with layers below it is written out once. If it appears again, for example because
+    modules refer to each other, it is shown as `Name(...)`.
     """
     lines: list[str] = []
     written: set[int] = set()
@@ -66,11 +66,11 @@ class _Layer(NamedTuple):
     depth: int
     label: str
     module: Any
-    parameters: list[Tensor]  # its own; one that a layer above has too is listed there
+    parameters: list[Tensor]  # its own, except those listed with an earlier layer
 
 
 def _layers(root: Any) -> Iterator[_Layer]:
-    """Yield a module and all below it, each once."""
+    """Yield a module and all modules below it, each once."""
     listed = {id(root)}
     counted: set[int] = set()
     todo = [(0, type(root).__name__, root)]
@@ -97,7 +97,7 @@ def _totals(root: Any) -> str:
 
 
 def summary(root: Any, outputs: Mapping[int, str] | None) -> Text:
-    """Return a table of the layers; `outputs` has the shape that each gave, by the module's id."""
+    """Return a table of the layers; `outputs` maps a module's id to the shape of its output."""
     rows = [("layer", "output", "parameters")]
     for layer in _layers(root):
         shape = "" if outputs is None else outputs.get(id(layer.module), "not called")
@@ -110,7 +110,7 @@ def summary(root: Any, outputs: Mapping[int, str] | None) -> Text:
 
 
 def describe(outputs: Any) -> str:
-    """Return the shapes of what a module gave, through tuples, lists and dicts."""
+    """Return the shapes of a module's outputs, also inside tuples, lists and dicts."""
     if isinstance(outputs, (Tensor, np.ndarray)):
         return str(outputs.shape)
     if isinstance(outputs, dict):

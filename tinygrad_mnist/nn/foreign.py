@@ -1,4 +1,4 @@
-"""What PyTorch and Keras call their layers, initialisers and a model's methods, and what we do."""
+"""Names of layers, initialisers and methods in PyTorch and Keras, and what to write instead."""
 
 from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
@@ -151,7 +151,7 @@ _KEYWORDS = KEYWORDS | {
 
 
 def advice_for_layer(name: str) -> Mapping[str, str]:
-    """Return a table with the advice for nn.name, which may be the name of a function, too."""
+    """Return a table with the advice for nn.name, which may also be the name of a function."""
     if name in OPS:
         return {name: f"tinygrad_mnist.{name}"}
     if name in FUNCTIONS and name not in LAYERS:
@@ -160,7 +160,7 @@ def advice_for_layer(name: str) -> Mapping[str, str]:
 
 
 def check_keywords(name: str, init: Callable[..., None], given: Iterable[str]) -> None:
-    """Raise a TypeError that says what a foreign keyword of a layer is called here."""
+    """Raise a TypeError for a keyword of PyTorch or Keras that says what to write instead."""
     for keyword in given:
         if keyword in _KEYWORDS and keyword not in signature(init).parameters:
             raise TypeError(f"{name} has no argument {keyword!r}; use {_KEYWORDS[keyword]}")

@@ -1,4 +1,4 @@
-"""Holder, the base of Module: finds what a module holds, and what only a forward has left there."""
+"""Holder, the base of Module: finds a module's state, and tells what only `forward` has stored."""
 
 import sys
 from collections.abc import Iterator, Mapping, Set
@@ -12,35 +12,35 @@ from ..tensor import Tensor
 
 __all__ = ["Contents", "Entry", "Holder", "entries", "is_buffer", "is_parameter"]
 
-# One thing that a module holds: its path from the module, the container it stands in, the key
-# there, and the thing itself.
+# One object that a module holds: its path from the module, the container that holds it, the key in
+# that container, and the object itself.
 Entry: TypeAlias = tuple[str, Any, Any, Any]
 
-# Lists, dicts and tuples that a module holds: the path from the module, the container, a copy.
+# Lists, dicts and tuples that a module holds: path from the module, container, copy of it.
 Contents: TypeAlias = list[tuple[str, Any, Any]]
 
 CONTAINERS = (list, tuple, dict)
-PLAIN = {int, float, bool, str, type(None)}  # settings: most attributes are, so they go first
+PLAIN = {int, float, bool, str, type(None)}  # types of settings, which most attributes are
 
 
 class Holder:
-    """Something with attributes among which tensors, arrays and other holders are found."""
+    """An object that finds the tensors, arrays and other holders among its attributes."""
 
     _transient: Set[str] = frozenset()  # paths of what first appeared while forward ran
-    _filled: tuple[str, ...] = ()  # names of lists and dicts, into which forward may put something
+    _filled: tuple[str, ...] = ()  # names of lists and dicts, which forward may fill
 
     def __setattr__(self, name: str, value: Any) -> None:
         if type(value) not in PLAIN and not name.startswith("_"):
             if isinstance(value, np.generic) and isinstance(vars(self).get(name), np.ndarray):
-                value = np.asarray(value)  # arithmetic on a 0-d array has made a scalar of it
+                value = np.asarray(value)  # because arithmetic on a 0-d array gives a scalar
             self._assign(name, value)
         object.__setattr__(self, name, value)
 
     def _walk(self, *, every_name: bool = False) -> Iterator[Entry]:
-        """Yield all that this holder and those below it hold, depth first, with full names.
+        """Yield everything that this holder and those below it hold, depth first, with full names.
 
-        A shared thing comes once, under its first name, or with `every_name` under each. A holder
-        that refers back to one it is part of is not entered again.
+        A shared object comes once, under its first name; with `every_name` it comes under each of
+        its names. If a holder refers back to one that contains it, that one is not entered again.
         """
         seen = {id(self)}
         names = set()
@@ -55,7 +55,7 @@ class Holder:
                     seen.add(id(value))
                     stack.append((name + ".", value, entries(value)))
                     yield name, container, key, value
-                    break  # and on with what that one holds
+                    break  # continue with the contents of this holder
                 if not every_name:
                     seen.add(id(value))
                 if name in names:
@@ -71,28 +71,28 @@ class Holder:
                     seen.discard(id(holder))
 
     def _assign(self, name: str, value: Any) -> None:
-        """Settle whether what an attribute is about to hold is state."""
+        """Decide whether the new value of an attribute is state."""
         old = vars(self).get(name)
         if value is old or (_is_array(value) and _is_array(old)):
-            return  # what a name first held has decided
+            return  # the first value of this name has decided already
         if _is_mutable(value) and name not in self._filled:
             self._filled = (*self._filled, name)
         new = {path: v for path, *_, v in _entries_of(name, vars(self), name, value)}
         if new and any(self is holder for one in _running() for holder in _below(one)):
             before = {path: v for path, *_, v in _entries_of(name, vars(self), name, old)}
             self._settle(before, new)
-        elif self._transient:  # set outside forward, parameters and modules count from now on
+        elif self._transient:  # parameters and modules set outside forward are state from now on
             self._transient = {p for p in self._transient if not _must_last(new.get(p))}
 
     def _contents(self) -> Contents:
-        """Return its containers that can change, and those in them, with a copy of each."""
+        """Return this holder's mutable containers, and those inside them, with a copy of each."""
         attributes = vars(self)
         found: Contents = []
         for name in self._filled:
             container = attributes.get(name)
             if isinstance(container, CONTAINERS):
                 found.append((name, container, _copy(container)))
-        for path, _, copy in found:  # which grows
+        for path, _, copy in found:  # the list grows while the loop runs
             for value in copy.values() if isinstance(copy, dict) else copy:
                 if isinstance(value, CONTAINERS):
                     found += _inner(path, copy, found)
@@ -100,7 +100,7 @@ class Holder:
         return found
 
     def _settle_contents(self, names: tuple[str, ...], before: Contents) -> None:
-        """Note what has come into its containers since their names, and contents, were these."""
+        """Note what was added to this holder's containers since they were as in `before`."""
         attributes = vars(self)
         changed = names != self._filled
         for path, container, copy in before:
@@ -112,10 +112,10 @@ class Holder:
             self._settle(_by_path(before), _by_path(self._contents()))
 
     def _settle(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        """Note what has come while forward ran, from what stood under each path before and after.
+        """Note what appeared while forward ran, given the value of each path before and after.
 
-        A path that held nothing before is transient: what stands there is not state. Only a
-        parameter or a module must not come this way, unless it is known from elsewhere.
+        A path that did not exist before is transient: its value is not state. A parameter or a
+        module must not first appear in this way, unless the module also holds it elsewhere.
         """
         appeared = {path: v for path, v in after.items() if before.get(path) is not v}
         # In one step: another thread may be adding paths of the same module.
@@ -136,7 +136,7 @@ def _copy(container: Any) -> Any:
 
 
 def _inner(path: str, copy: Any, found: Contents) -> Contents:
-    """Return the containers in a container, but for those that it is in itself."""
+    """Return the containers inside a container, except those that contain it."""
     around = [outer for name, outer, _ in found if f"{path}.".startswith(f"{name}.")]
     return [
         (f"{path}.{key}", value, _copy(value))
@@ -146,10 +146,10 @@ def _inner(path: str, copy: Any, found: Contents) -> Contents:
 
 
 def _is_equal(container: Any, copy: Any) -> bool:
-    """Return whether a container holds what it held; fast where it does, which is the rule.
+    """Return whether a container still holds the same objects; usually it does, and this is fast.
 
-    Python compares things that are the very same without a look inside them. Arrays that are not
-    compare element by element, and raise an error when asked for one answer.
+    Python does not look inside two objects that are identical. Different arrays compare element by
+    element, and raise an error when they are asked for one answer.
     """
     try:
         return bool(container == copy)
@@ -167,7 +167,7 @@ def _by_path(contents: Contents) -> dict[str, Any]:
 
 
 def entries(holder: Holder) -> Iterator[Entry]:
-    """Yield what a holder holds itself, through containers, but not what holders in it hold."""
+    """Yield what a holder itself holds, also in containers, but not what holders in it hold."""
     attributes, transient = vars(holder), holder._transient
     for name, value in list(attributes.items()):
         if type(value) not in PLAIN and not name.startswith("_"):
@@ -179,9 +179,9 @@ def entries(holder: Holder) -> Iterator[Entry]:
 def _entries_of(
     path: str, container: Any, key: Any, value: Any, around: tuple[int, ...] = ()
 ) -> Iterator[Entry]:
-    """Yield a value that counts as state, or those inside a container.
+    """Yield a value if it counts as state, or the values that do so inside a container.
 
-    `around` are the ids of the containers that it is in: one may contain itself.
+    `around` are the ids of the containers around it, because a container may contain itself.
     """
     if isinstance(value, (Holder, Tensor, np.ndarray, np.random.Generator)):
         yield path, container, key, value
@@ -198,12 +198,12 @@ def _below(holder: Holder) -> Iterator[Any]:
 
 
 def is_parameter(value: Any) -> bool:
-    """Return whether it is a Tensor that requires grad, or did until it was frozen."""
+    """Return whether a value is a Tensor that requires grad, or did so until it was frozen."""
     return isinstance(value, Tensor) and value.is_parameter
 
 
 def is_buffer(value: Any) -> bool:
-    """Return whether it is an array, or a constant Tensor."""
+    """Return whether a value is an array or a constant Tensor."""
     return _is_array(value) and (isinstance(value, np.ndarray) or value.is_leaf)
 
 
@@ -212,22 +212,22 @@ def _is_array(value: Any) -> bool:
 
 
 def _must_last(value: Any) -> bool:
-    """Return whether it is something that an optimizer or a checkpoint must know of."""
+    """Return whether an optimizer or a checkpoint must know of a value."""
     return isinstance(value, Holder) or is_parameter(value)
 
 
 def _is_mutable(value: Any) -> bool:
-    """Return whether something can be put into it, or into a part of it, without assignment."""
+    """Return whether a value, or a part of it, can be filled without assignment to an attribute."""
     if isinstance(value, tuple):
         return any(_is_mutable(v) for v in value)
     return isinstance(value, (list, dict))
 
 
 def _running() -> list[Holder]:
-    """Return the modules whose forward runs at the moment, in this thread.
+    """Return the modules whose forward is running in this thread.
 
-    The call stack knows them. So the call of a module need not take notes, and only the rare
-    assignment of something new during a forward takes the time to look.
+    They are found on the call stack. So a call of a module does not have to record itself, and only
+    the rare assignment of something new during a forward pays for the search.
     """
     found = []
     frame: FrameType | None = sys._getframe(1)

@@ -1,4 +1,4 @@
-"""Initial weights: functions of a shape (out, in, ...) and a source of randomness.
+"""Initial weights: functions of a shape (out, in, ...) and a random generator or seed.
 
 Each returns a float32 array.
 """
@@ -17,7 +17,7 @@ __all__ = ["fans", "he_normal", "he_uniform", "normal", "xavier_normal", "xavier
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
-    """Return (fan in, fan out), the connections into and out of a unit.
+    """Return (fan in, fan out), the numbers of connections into and out of a unit.
 
     The weight has the shape (out, in, ...).
     """
@@ -63,12 +63,12 @@ def normal(shape: Sequence[int], rng: Rng = None, *, std: float | None = None) -
 
 
 def zeros(shape: Sequence[int], rng: Rng = None) -> Array:
-    """Zeros; takes an `rng` only to be exchangeable with the others."""
+    """Zeros; it takes an `rng` only so that it can replace the other functions."""
     return np.zeros(shape, np.float32)
 
 
-if not TYPE_CHECKING:  # to a type checker, a module with a __getattr__ has every name
+if not TYPE_CHECKING:  # because a module with a __getattr__ accepts every name
 
     def __getattr__(name: str) -> NoReturn:
-        """Raise the error for a name that does not exist, with ours if it is a foreign one."""
+        """Raise the error for an unknown name, with our name for it if other libraries have it."""
         raise AttributeError(missing(f"module {__name__!r}", name, INITIALISERS), name=name)

@@ -20,7 +20,7 @@ __all__ = ["Module", "evaluating"]
 
 R = TypeVar("R", covariant=True)
 
-_NUMBERS = (int, float, np.number, type(None))  # what repr shows of a module, and tuples of them
+_NUMBERS = (int, float, np.number, type(None))  # `repr` shows these, and tuples of them
 
 # Context variables hold one value for each thread, and for each asyncio task.
 _in_evaluation: ContextVar[bool] = ContextVar("in_evaluation", default=False)
@@ -29,10 +29,10 @@ _observer: "ContextVar[Callable[[Module, Any], None] | None]" = ContextVar("obse
 
 @contextmanager
 def evaluating() -> Iterator[None]:
-    """Let `training` of every module read False in the `with` block, in this thread or task only.
+    """Make `training` of every module False in the `with` block, in this thread or task only.
 
     `evaluate` and `predict` use it. Other threads may train or evaluate the same modules at the
-    same time, because nothing is changed in the modules themselves.
+    same time, because the modules themselves do not change.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def evaluating() -> Iterator[None]:
         _in_evaluation.reset(token)
 
 
-class _Forward(Protocol[R]):  # so that the type of model(x) is what the model's own forward says
+class _Forward(Protocol[R]):  # so that model(x) has the type that the model's own forward declares
     _filled: tuple[str, ...]
 
     def _settle_contents(self, names: tuple[str, ...], before: Contents) -> None: ...
@@ -59,17 +59,17 @@ class _Forward(Protocol[R]):  # so that the type of model(x) is what the model's
 
 
 class Module(Holder):
-    """A function with parameters; a subclass writes `__init__` and `forward`, and no more.
+    """A function with parameters; a subclass writes only `__init__` and `forward`.
 
-    What a module holds is read off its attributes, through lists, tuples, dicts and sub-modules, in
-    order of assignment: a Tensor that requires grad, or did until it was frozen, is a parameter;
-    another Tensor leaf, or an ndarray, is a buffer; a `numpy.random.Generator` is part of the state
-    that a checkpoint keeps. Attributes whose names begin with an underscore are private and left
-    alone.
+    A module finds its contents in its attributes, in order of assignment, and also looks into
+    lists, tuples, dicts and sub-modules. A Tensor that requires grad, or did so until it was
+    frozen, is a parameter. Any other Tensor leaf, or an ndarray, is a buffer. A
+    `numpy.random.Generator` is part of the state that a checkpoint keeps. Attributes whose names
+    begin with an underscore are private and are ignored.
 
-    What first appears while `forward` runs is not state, for example an activation that it keeps,
-    or a hidden state. A parameter or a module that first appears there is an error, because no
-    optimizer and no checkpoint would know of it.
+    Values that first appear while `forward` runs are not state, for example an activation that it
+    keeps, or a hidden state. A parameter or a module that first appears there is an error, because
+    optimizers and checkpoints would not know of it.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class Module(Holder):
             return super().__new__(cls)
 
         def __getattr__(self, name: str) -> Any:
-            """Raise the error for a missing attribute; Python calls this where it found none."""
+            """Raise the error for an attribute; Python calls this only if it did not find one."""
             if name in MODULE:
                 where = f"{type(self).__name__!r} object"
                 raise AttributeError(missing(where, name, MODULE), name=name, obj=self)
@@ -108,10 +108,10 @@ class Module(Holder):
 
     @property
     def training(self) -> bool:
-        """Whether it is in training mode, which `train()` and `eval()` set.
+        """Whether the module is in training mode, which `train()` and `eval()` set.
 
-        Inside `evaluate` and `predict` it reads False, in the thread or asyncio task that runs
-        them, and nowhere else.
+        Inside `evaluate` and `predict` it is False, but only in the thread or asyncio task that
+        runs them.
         """
         return self._training and not _in_evaluation.get()
 
@@ -126,7 +126,7 @@ class Module(Holder):
         )
 
     def __call__(self: _Forward[R], *args: Any, **kwargs: Any) -> R:
-        """Compute the outputs: `forward`.
+        """Compute the outputs, by calling `forward`.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Module(Holder):
     # State
 
     def _arrays(self) -> dict[str, Array]:
-        """Return the parameters' and buffers' own arrays, parameters first, under every name."""
+        """Return the arrays of parameters and then buffers, without copies, under every name."""
         held = [(name, value) for name, *_, value in self._walk(every_name=True)]
         return {
             **{name: value.data for name, value in held if is_parameter(value)},
@@ -190,7 +190,7 @@ class Module(Holder):
     def state_dict(self) -> dict[str, Array]:
         """Return a copy of every parameter and buffer, by name.
 
-        A shared parameter stands under each of its names, as in PyTorch; the copy is shared, too.
+        A shared parameter appears under each of its names, as in PyTorch. Its copy is shared, too.
         """
         return copy_out(self._arrays())
 
@@ -200,18 +200,18 @@ class Module(Holder):
         Parameters
         ----------
         state : mapping of names to arrays
-            Of a shared parameter one name is enough.
+            One of a shared parameter's names is enough.
         strict : bool
-            Whether missing and unexpected names are errors too. A wrong shape always is, and so are
-            two values for one shared parameter.
+            Whether missing and unexpected names are errors. A wrong shape is always an error, and
+            so are two different values for one shared parameter.
 
         Raises
         ------
         TypeError
             If the state is not a mapping.
         ValueError
-            Listing the missing, unexpected and misshapen names, and arrays that cannot be written
-            to. Nothing has changed then.
+            If the state does not fit. The message lists the missing and unexpected names, wrong
+            shapes, and arrays that cannot be written to. In that case nothing has changed.
         """
         copy_in(type(self).__name__, self._arrays(), state, strict)
 
@@ -224,8 +224,8 @@ class Module(Holder):
         Raises
         ------
         TypeError
-            If the dtype is not a floating-point one, or a tuple holds a buffer. Nothing has changed
-            then.
+            If the dtype is not a floating-point one, or a tuple holds a buffer. In that case
+            nothing has changed.
         """
         if np.dtype(dtype).kind not in "fc":
             raise TypeError(f"astype: expected a floating-point dtype, got {np.dtype(dtype)}")
@@ -240,7 +240,7 @@ class Module(Holder):
                     f"astype: the buffer {name} is in a tuple, which cannot change; "
                     "put it in a list"
                 )
-        converted: dict[Any, Array] = {}  # by place: what was shared is shared afterwards
+        converted: dict[Any, Array] = {}  # by place, so that shared arrays stay shared
         tensors = {id(value): value for *_, value in held if isinstance(value, Tensor)}
         for tensor in tensors.values():
             old = place(tensor.data)
@@ -256,13 +256,16 @@ class Module(Holder):
     # Modes
 
     def train(self, mode: bool = True) -> Self:
-        """Put this module and all below it in training mode."""
+        """Put this module and all modules below it in training mode."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """Put this module and all below it in evaluation mode: no dropout, running statistics."""
+        """Put this module and all modules below it in evaluation mode.
+
+        `Dropout` then changes nothing, and batch normalisation uses its running statistics.
+        """
         return self.train(False)
 
     def zero_grad(self, **foreign: Never) -> None:
@@ -274,7 +277,7 @@ class Module(Holder):
     # How it looks
 
     def extra_repr(self) -> str:
-        """Return what `repr` shows of a module without sub-modules: its numbers and shapes."""
+        """Return what `repr` shows for a module without sub-modules: its numbers and shapes."""
         shown = {name: v for name, v in list(vars(self).items()) if name[:1] != "_"}
         return ", ".join(
             f"{name}={value}"
@@ -283,7 +286,7 @@ class Module(Holder):
         )
 
     def _children(self) -> list[tuple[str, "Module"]]:
-        """Return the modules right below this one, with their names, shared ones each time."""
+        """Return the modules directly below this one, with names; a shared one comes each time."""
         return [(path, value) for path, *_, value in entries(self) if isinstance(value, Module)]
 
     def _shown(self) -> list[tuple[str, Any]]:
@@ -291,7 +294,7 @@ class Module(Holder):
         return list(self._children())
 
     def _own_parameters(self) -> list[Tensor]:
-        """Return the parameters that this module holds itself, not through a sub-module."""
+        """Return the parameters that this module itself holds, without its sub-modules."""
         return [value for path, *_, value in entries(self) if is_parameter(value)]
 
     def __repr__(self) -> str:
@@ -301,19 +304,19 @@ class Module(Holder):
         return display.html(self)
 
     def summary(self, *inputs: Any) -> "display.Text":
-        """Return a table of the layers: what each gives for some example inputs, its parameters.
+        """Return a table of the layers, with their output shapes and numbers of parameters.
 
         Parameters
         ----------
         *inputs : arrays or Tensors
-            What `forward` takes. The model runs on them once, in evaluation mode, recording no
-            graph. Without inputs the table has no outputs.
+            Example inputs for `forward`. The model runs on them once, in evaluation mode, without
+            recording a graph. Without inputs, the table does not show outputs.
 
         Returns
         -------
         str
-            Which a notebook or Python's prompt shows as a table. A parameter counts once, in the
-            first layer that has it.
+            A notebook or Python's prompt shows it as a table. A parameter counts once, in the first
+            layer that has it.
 
         Raises
         ------
@@ -348,14 +351,14 @@ class Module(Holder):
         return display.summary(self, outputs if inputs else None)
 
 
-# For each module whose forward runs and may fill containers: what these held before, and one item
-# for each call that runs. Calls in other threads share what the first of them saw, because they
-# would take what it has left there for state.
+# For each module whose forward is running and may fill containers: the contents before, and one
+# item for each running call. Calls in other threads use the contents that the first call saw,
+# because otherwise they would mistake what the first call has stored for state.
 _watched: dict[int, tuple[tuple[str, ...], Contents, list[None]]] = {}
 
 
 def _watched_forward(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run forward; note what it puts into containers, and tell an observer of its result."""
+    """Run forward; note what it puts into containers, and pass its result to the observer."""
     names, before, calls = _watched.setdefault(id(module), (module._filled, module._contents(), []))
     calls.append(None)
     try:

@@ -23,7 +23,7 @@ class _BatchNorm(Module):
         self.bias = make_parameter(np.zeros(num_features))
         self.running_mean = np.zeros(num_features, np.float32)
         self.running_var = np.ones(num_features, np.float32)
-        # PyTorch's files hold it, though nothing here reads it.
+        # Nothing here reads this number, but PyTorch's files contain it.
         self.num_batches_tracked = np.zeros((), np.int64)
         self.eps, self.momentum = eps, momentum
 
@@ -58,7 +58,7 @@ class BatchNorm1d(_BatchNorm):
     eps : float
         Added to the variance.
     momentum : float
-        The share of each training batch in the running statistics that evaluation uses.
+        The weight of each training batch in the running statistics, which evaluation uses.
     """
 
     ndims = (2, 3)

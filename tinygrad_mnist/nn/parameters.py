@@ -1,4 +1,4 @@
-"""What the layers share: making parameters, and checking settings."""
+"""Functions that the layers share: they make parameters and check settings."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -30,9 +30,10 @@ def make_parameter(a: Array) -> Tensor:
 def make_affine(
     shape: tuple[int, ...], bias: bool, rng: Rng, weight_init: Initializer | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Make a weight of a shape (out, in, ...) and a bias of shape (out,), or None for it.
+    """Make a weight of shape (out, in, ...) and a bias of shape (out,), or None without a bias.
 
-    By default both are uniform in +-1/sqrt(fan in), as in PyTorch; else the bias is zeros.
+    By default both are uniform in +-1/sqrt(fan in), as in PyTorch. With `weight_init`, the bias is
+    zero.
     """
     rng = np.random.default_rng(rng)
     if weight_init is not None:

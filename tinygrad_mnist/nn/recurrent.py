@@ -18,10 +18,10 @@ __all__ = ["GRU", "LSTM"]
 
 
 class _Recurrent(Module):
-    """What GRU and LSTM share: stacked layers, both directions, batches and single sequences.
+    """The base of GRU and LSTM: stacked layers, both directions, batches and single sequences.
 
     A subclass sets `gates`, the number of blocks in a weight, and `states`, the number of states
-    that go from step to step; and it writes `_sweep`, which goes through a sequence.
+    that go from step to step. It also writes `_sweep`, which goes through a sequence.
     """
 
     gates = 0
@@ -54,7 +54,7 @@ class _Recurrent(Module):
                 self._make_parameters(suffix, size)
 
     def _suffixes(self, layer: int) -> list[str]:
-        """Return the ends of the parameters' names of a layer, one for each direction."""
+        """Return the suffixes of a layer's parameter names, one for each direction."""
         forward = f"_l{layer}"
         return [forward, f"{forward}_reverse"] if self.bidirectional else [forward]
 
@@ -82,9 +82,9 @@ class _Recurrent(Module):
         bias: Tensor | None,
         backward: bool,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the state h after each step, and the last states, from x with its weight applied.
+        """Return the state h after each step, and the last states.
 
-        `weight` and `bias` are those of the state.
+        x has already been multiplied by its own weight. `weight` and `bias` belong to the state.
         """
         raise NotImplementedError(f"{type(self).__name__} has no _sweep()")
 
@@ -112,12 +112,12 @@ class _Recurrent(Module):
         weight_hh = self._parameter(f"weight_hh{suffix}")
         assert weight_ih is not None
         assert weight_hh is not None
-        # What x adds does not depend on the states: one product for all steps.
+        # The contribution of x does not depend on the states, so one product serves all steps.
         from_x = linear(x, weight_ih, self._parameter(f"bias_ih{suffix}"))
         return self._sweep(from_x, states, weight_hh, self._parameter(f"bias_hh{suffix}"), backward)
 
     def _forward(self, x: Tensor, initial: tuple[Any, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Bring x and the states to the shapes of a batch, run, and bring the results back."""
+        """Reshape x and the states to a batch, run, and reshape the results back."""
         kind, single = type(self).__name__, x.ndim == 2
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size or 0 in x.shape[:-1]:
             batch = "(N, L, " if self.batch_first else "(L, N, "
@@ -162,14 +162,14 @@ class GRU(_Recurrent):
     input_size, hidden_size : int
         The sizes I of an input and H of a state.
     num_layers : int
-        How many layers are stacked: each reads the states of the one below.
+        The number of stacked layers. Each reads the states of the layer below.
     bias : bool
     batch_first : bool
         Whether inputs and outputs are (N, L, ...) rather than (L, N, ...). States never are.
     dropout : float in [0, 1)
-        Applied between the layers, in training.
+        Probability of dropping an element between the layers, in training.
     bidirectional : bool
-        Whether a second set of weights reads the sequence from its end.
+        Whether a second set of weights reads the sequence backward.
     rng : numpy Generator or seed
 
     References

@@ -10,7 +10,7 @@ __all__ = ["Sequential"]
 
 
 class Sequential(Module):
-    """Layers one after the other; parameters are named by position, as `0.weight`.
+    """Layers one after the other; parameters are named by position, such as `0.weight`.
 
     Parameters
     ----------
@@ -40,11 +40,11 @@ class Sequential(Module):
         return x
 
     def __iter__(self) -> Iterator[Any]:
-        attributes = list(vars(self).items())  # at once: another thread may call train() meanwhile
+        attributes = list(vars(self).items())  # a copy: another thread may call train() meanwhile
         return iter([layer for name, layer in attributes if name.isdigit()])
 
     def _shown(self) -> list[tuple[str, Any]]:
-        """Return the layers, with their positions: functions, which hold nothing, too."""
+        """Return the layers with their positions, including functions."""
         return [(str(i), layer) for i, layer in enumerate(self)]
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class Sequential(Module):
     def __getitem__(self, index: slice) -> "Sequential": ...
 
     def __getitem__(self, index: int | slice) -> Any:
-        """Return the layer at a position; of a slice, a Sequential of the same layers."""
+        """Return the layer at a position; for a slice, return a Sequential of these layers."""
         found = list(self)[index]
         if not isinstance(index, slice):
             return found

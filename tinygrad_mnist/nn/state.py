@@ -1,4 +1,4 @@
-"""States of a module, arrays by name: copied out, and copied in whole or not at all."""
+"""Copy a module's state (arrays by name) out, and copy a state in, completely or not at all."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +14,14 @@ __all__ = ["copy_in", "copy_out", "place"]
 
 
 def place(array: Array) -> Any:
-    """Return a key that is the same for two arrays if they are one in memory."""
+    """Return a key that is the same for two arrays if they are the same memory."""
     if array.size == 0:
         return id(array)
     return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
 
 
 def copy_out(own: Mapping[str, Array]) -> dict[str, Array]:
-    """Return copies by the same names; arrays that are one in memory share their copy."""
+    """Return copies under the same names; arrays that are the same memory share a copy."""
     copies: dict[Any, Array] = {}
     for array in own.values():
         if place(array) not in copies:
@@ -32,14 +32,14 @@ def copy_out(own: Mapping[str, Array]) -> dict[str, Array]:
 def copy_in(
     kind: str, own: Mapping[str, Array], state: Mapping[str, npt.ArrayLike], strict: bool
 ) -> None:
-    """Copy the arrays of a state into a module's own of the same names.
+    """Copy the arrays of a state into the module's arrays of the same names.
 
     Raises
     ------
     TypeError
         If the state is not a mapping.
     ValueError
-        Listing all that does not fit. Nothing has changed then.
+        If something does not fit; the message lists everything. In that case nothing has changed.
     """
     if not isinstance(state, Mapping):
         raise TypeError(
@@ -48,7 +48,7 @@ def copy_in(
         )
     given = {name: _as_array(kind, name, value) for name, value in state.items()}
     complaints = _names_that_differ(own, given) if strict else []
-    new: dict[Any, tuple[str, Array]] = {}  # by the place that it goes to
+    new: dict[Any, tuple[str, Array]] = {}  # by the place of the module's array
     for name in (name for name in own if name in given):
         misfit = _misfit(given[name], own[name])
         if misfit:
@@ -60,7 +60,7 @@ def copy_in(
             complaints.append(f"{first} and {name} differ, but are one array here")
     if complaints:
         raise ValueError(f"{kind} cannot load this state: {'; '.join(complaints)}")
-    # A state may consist of views of the module's own arrays, which change while they are copied.
+    # A state may contain views of the module's arrays, which change during the copying below.
     mine = list(own.values())
     copied = [
         (name, a.copy() if any(np.may_share_memory(a, array) for array in mine) else a)
@@ -81,7 +81,7 @@ def _as_array(kind: str, name: str, value: Any) -> Array:
 
 
 def _names_that_differ(own: Mapping[str, Array], given: Mapping[str, Array]) -> list[str]:
-    """Return complaints about missing and unexpected names; of a shared array one is enough."""
+    """Return complaints about missing and unexpected names; a shared array needs only one name."""
     found = {place(array) for name, array in own.items() if name in given}
     missing: dict[Any, str] = {}
     for name, array in own.items():

@@ -1,4 +1,4 @@
-"""Optimizers, and schedules of their learning rates."""
+"""Optimizers, and schedules for their learning rates."""
 
 import typing as _typing
 
@@ -19,8 +19,8 @@ from .schedules import Schedule as Schedule
 from .schedules import StepLR as StepLR
 from .sgd import SGD as SGD
 
-if not _typing.TYPE_CHECKING:  # to a type checker, a module with a __getattr__ has every name
+if not _typing.TYPE_CHECKING:  # because a module with a __getattr__ accepts every name
 
     def __getattr__(name: str) -> _typing.NoReturn:
-        """Raise the error for a name that does not exist, with ours if it is a foreign one."""
+        """Raise the error for an unknown name, with our name for it if other libraries have it."""
         raise AttributeError(_missing(f"module {__name__!r}", name, _foreign.OPTIMIZERS), name=name)

@@ -1,4 +1,4 @@
-"""Optimizers that scale each element's step by its own history: Adam, AdamW and RMSprop."""
+"""Optimizers that scale the step of each element by its past gradients: Adam, AdamW, RMSprop."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -15,17 +15,18 @@ __all__ = ["Adam", "AdamW", "RMSprop"]
 class Adam(Optimizer):
     """Adam: w -= lr * m' / (sqrt(v') + eps).
 
-    m and v are the running means of g and g**2; m' and v' are corrected for their start at 0.
+    m and v are the running means of g and g**2. m' and v' are corrected for the start of m and v
+    at 0.
 
     Parameters
     ----------
     params : iterable of Tensors, or list of groups
     lr : float
     betas : (float, float) in [0, 1)
-        How much of the running means each step keeps.
+        The fractions of the running means of g and g**2 that each step keeps.
     eps : float
     weight_decay : float
-        Factor of the L2 penalty's gradient, which is added to g.
+        The factor of the L2 penalty. Its gradient, weight_decay * w, is added to g.
 
     References
     ----------
@@ -61,7 +62,8 @@ class Adam(Optimizer):
         np.multiply(g, g, out=scratch)
         np.multiply(scratch, 1 - beta2, out=scratch)
         np.add(np.multiply(square, beta2, out=square), scratch, out=square)
-        # lr * (m / c1) / (sqrt(v / c2) + eps), with the corrections c moved into the scalars
+        # The step is lr * (m / c1) / (sqrt(v / c2) + eps). The corrections c1 and c2 are moved
+        # into the scalars, because this saves two passes over the arrays.
         root = (1 - beta2**steps) ** 0.5
         np.add(np.sqrt(square, out=scratch), self.eps * root, out=scratch)
         np.divide(mean, scratch, out=scratch)
@@ -99,7 +101,7 @@ class AdamW(Adam):
 
 
 class RMSprop(Optimizer):
-    """RMSprop: w -= lr * g / (sqrt(v) + eps), with v the running mean of g**2.
+    """RMSprop: w -= lr * g / (sqrt(v) + eps), where v is the running mean of g**2.
 
     With momentum, u = momentum * u + g / (sqrt(v) + eps) and w -= lr * u.
 
@@ -108,13 +110,13 @@ class RMSprop(Optimizer):
     params : iterable of Tensors, or list of groups
     lr : float
     alpha : float in [0, 1)
-        How much of the running mean each step keeps.
+        The fraction of the running mean that each step keeps.
     eps : float
     weight_decay : float
-        Factor of the L2 penalty's gradient.
+        The factor of the L2 penalty. Its gradient, weight_decay * w, is added to g.
     momentum : float in [0, 1)
     centered : bool
-        Whether v shall be the running variance: less the square of the running mean of g.
+        Whether v is the running variance: the square of the running mean of g is subtracted.
 
     References
     ----------

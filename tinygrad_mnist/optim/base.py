@@ -1,4 +1,4 @@
-"""Optimizer, the base of all: a step over the parameters, and the state that it leaves."""
+"""Optimizer, the base of all optimizers: its step over the parameters, and its state."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
@@ -21,24 +21,26 @@ __all__ = ["Optimizer", "clip_grad_norm"]
 class Optimizer:
     """The base of the optimizers: a subclass names its slots, and writes `__init__` and `_update`.
 
-    A slot is an array kept for each parameter, zero at first. `slots` are always kept;
-    `optional_slots` maps others to the hyper-parameter that asks for them. `ranges` says which
-    values a hyper-parameter may have; one that is not listed is a number of at least 0. A
-    hyper-parameter `weight_decay` adds the gradient of an L2 penalty, weight_decay * w, to what
-    `_update` gets, unless the class is `decoupled`.
+    A slot is an array that is kept for each parameter, and is zero at first. `slots` are always
+    kept. `optional_slots` maps the name of a slot to the hyper-parameter that turns it on. `ranges`
+    says which values a hyper-parameter may have; one that is not listed is a number of at least 0.
+    If there is a hyper-parameter `weight_decay`, the gradient of an L2 penalty, weight_decay * w,
+    is added to the gradient that `_update` gets, unless the class is `decoupled`.
 
     Parameters
     ----------
     params : iterable of Tensors, or list of dicts
-        Those to update; `model.parameters()`. One given twice counts once. A dict is a group: its
-        "params" are Tensors, its other entries hyper-parameters of this group alone.
+        The Tensors to update, usually `model.parameters()`. A Tensor that is given twice counts
+        once. A dict is a group: its "params" are Tensors, and its other entries are
+        hyper-parameters of this group alone.
     lr : float
-        The learning rate; assign to `.lr` to change it.
-    **hyperparameters : float, or a pair of floats as `betas`
-        Kept for each group, where it has no value of its own. They read like attributes: in
-        `_update` they are the present group's, elsewhere the first group's. Assigning to one sets
-        it in every group; if the groups differ in it, that is a ValueError, and
-        `param_groups[i]["lr"]` sets it in one. Each assignment is checked.
+        The learning rate. Assign to `.lr` to change it.
+    **hyperparameters : float, or a pair of floats such as `betas`
+        The values for every group that does not have its own. They can be read like attributes: in
+        `_update` as those of the current group, elsewhere as those of the first group. Assigning to
+        such an attribute sets the value in every group. It raises a ValueError if the groups have
+        different values; `param_groups[i]["lr"] = ...` sets it in one group. Each assignment is
+        checked.
 
     Attributes
     ----------
@@ -47,15 +49,15 @@ class Optimizer:
     param_groups : list of mappings
         The groups, each with "params", "lr" and the other hyper-parameters.
     ranks : Ranks
-        The processes that train together: one, unless `parallel.DistributedOptimizer` says more.
+        The processes that train together; only this one without `parallel.DistributedOptimizer`.
 
     Raises
     ------
     TypeError
         If `params` are not Tensors, or a hyper-parameter is not a number.
     ValueError
-        If there are no parameters, one is the result of an operation or in two groups, or a
-        hyper-parameter is unknown or out of range.
+        If there are no parameters, if a parameter is the result of an operation or is in two
+        groups, or if a hyper-parameter is unknown or out of range.
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
@@ -76,7 +78,7 @@ class Optimizer:
         kind = type(self).__name__
         values = {"lr": lr, **hyperparameters}
         for name in values:
-            if hasattr(type(self), name):  # reading it would never reach the groups
+            if hasattr(type(self), name):  # Python would then not look into the groups
                 raise TypeError(f"{kind}: {name} is an attribute of the class; annotate it alone")
         groups = make_groups(kind, self.ranges, params, values)
         self.params = [p for group in groups for p in group.params]
@@ -87,16 +89,16 @@ class Optimizer:
         self._scratch: dict[tuple[Any, ...], Array] = {}
         self.param_groups = groups
 
-    if not TYPE_CHECKING:  # to a type checker, a class with these has every name
+    if not TYPE_CHECKING:  # because a class with these methods accepts every name
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-            """Say what Keras' keyword is called here; it would be unexpected to every optimizer."""
+            """Say what Keras' keyword is called here, so that subclasses do not have to."""
             if "learning_rate" in kwargs:
                 raise TypeError(f"{cls.__name__} has no argument 'learning_rate'; use lr")
             return super().__new__(cls)
 
         def __getattr__(self, name: str) -> Any:
-            groups = vars(self).get("param_groups")  # there are none before __init__ has ended
+            groups = vars(self).get("param_groups")  # it does not exist before __init__ has ended
             if groups and name in groups[0].settings:
                 return groups[0].settings[name]
             raise AttributeError(missing(f"{type(self).__name__!r} object", name, METHODS))
@@ -117,7 +119,7 @@ class Optimizer:
 
     @property
     def alone(self) -> "Optimizer":
-        """The optimizer that steps by itself: this one, or the one that `parallel` has wrapped."""
+        """The optimizer without other ranks: this one, or the one that `parallel` has wrapped."""
         return self
 
     def step(self, *, clip_norm: float | None = None) -> None:
@@ -126,13 +128,13 @@ class Optimizer:
         Parameters
         ----------
         clip_norm : float, optional
-            Scale the gradients first, so that their joint norm is at most this, as
-            `clip_grad_norm` does. With several ranks it is the norm of their mean.
+            The largest joint norm of the gradients. They are scaled down first if necessary, as
+            `clip_grad_norm` does. With several ranks, this is the norm of the mean gradients.
 
         Raises
         ------
         GraphError
-            If no parameter has a gradient: backward was not called, or reached none of them.
+            If no parameter has a gradient, because backward was not called or did not reach any.
         """
         if self.ranks.size > 1:
             self.ranks.average_gradients(self.params)
@@ -141,12 +143,12 @@ class Optimizer:
         self.update()
 
     def update(self) -> None:
-        """Update every parameter from its gradient as it is here, and leave the gradient alone."""
+        """Update every parameter from its gradient, without averaging or clipping it first."""
         moved, own = False, vars(self)
         try:
             for group, states in zip(self.param_groups, self._state, strict=True):
                 settings = group.settings
-                own.update(settings)  # for _update, which reads this group's as self.lr and so on
+                own.update(settings)  # so that _update can read self.lr and the others
                 slots = self._name_slots(settings)
                 if slots and states and not all(name in states[0] for name in slots):
                     self._add_slots(group, states)
@@ -187,7 +189,7 @@ class Optimizer:
         return slots
 
     def _add_slots(self, group: Group, states: list[dict[str, Array]]) -> None:
-        """Give each parameter of a group its slots: zeros where it has none, to stay in place."""
+        """Give each parameter of a group the slots that it lacks, filled with zeros."""
         slots = self._name_slots(group.settings)
         for p, state in zip(group.params, states, strict=True):
             for name in slots:
@@ -205,7 +207,7 @@ class Optimizer:
     def _buffer(self, like: Array, number: int = 0) -> Array:
         """Return scratch memory of the shape and dtype of `like`, so that a step allocates nothing.
 
-        All parameters of a dtype share it. A captured step has buffers of its own.
+        All parameters of a dtype share this memory. A captured step has its own buffers.
         """
         if isinstance(like, Recorded):
             return np.empty_like(like)
@@ -218,7 +220,7 @@ class Optimizer:
         return self._scratch[key]
 
     def forget_scratch(self) -> None:
-        """Give back the memory in between that `step` uses; the next step makes it anew."""
+        """Free the scratch memory that `step` uses; the next step allocates it again."""
         self._scratch = {}
 
     def zero_grad(self, **foreign: Never) -> None:
@@ -242,10 +244,10 @@ class Optimizer:
     # Its state, for a checkpoint
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that training needs to go on.
+        """Return everything that the optimizer needs to continue.
 
-        "arrays" are copies of the slots of each parameter that has taken a step. JSON can hold the
-        rest: "hyperparameters" is a dict, or a list of one for each of several groups.
+        "arrays" holds copies of the slots of each parameter that has taken a step. JSON can hold
+        the rest. "hyperparameters" is a dict, or a list with a dict for each of several groups.
         """
         return {
             "optimizer": type(self).__name__,
@@ -270,7 +272,7 @@ class Optimizer:
         Raises
         ------
         ValueError
-            Listing what does not fit; nothing has changed then.
+            If something does not fit; the message lists everything. Then nothing has changed.
         """
         kind = type(self).__name__
         parts = state if isinstance(state, Mapping) else {}
@@ -297,7 +299,7 @@ class Optimizer:
             self._add_slots(group, states)
 
     def _read_settings(self, saved: list[Any], wrong: list[str]) -> list[dict[str, Any]]:
-        """Return the hyper-parameters of each group, checked; say in `wrong` what does not fit."""
+        """Check and return the hyper-parameters of each group; add what does not fit to `wrong`."""
         if len(saved) != len(self.param_groups):
             wrong.append(f"{len(saved)} groups, expected {len(self.param_groups)}")
             return []
@@ -317,7 +319,7 @@ class Optimizer:
         return settings
 
     def _read_slots(self, arrays: Mapping[str, Any], wrong: list[str]) -> list[dict[str, Array]]:
-        """Return the slots of each parameter, checked; say in `wrong` what does not fit."""
+        """Check and return the slots of each parameter; add what does not fit to `wrong`."""
         expected = {}
         for i, p in enumerate(self.params):
             for slot in (*self.slots, *self.optional_slots):
@@ -326,7 +328,7 @@ class Optimizer:
         slots: list[dict[str, Array]] = [{} for _ in self.params]
         for key, value in arrays.items():
             array = np.array(value)
-            dtype = array.dtype.newbyteorder("=")  # either byte order will do
+            dtype = array.dtype.newbyteorder("=")  # either byte order is fine
             got, due = f"{dtype}{list(array.shape)}", expected.get(key, "nothing")
             if got == due:
                 place, name = key.split(".")
@@ -354,9 +356,9 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     Returns
     -------
     float
-        The norm before, 0 where there is no gradient. Where it is not finite, neither are the
-        gradients afterwards, as in PyTorch: a nan makes all of them nan; an infinity becomes nan
-        and all others 0.
+        The norm before clipping; 0 if there is no gradient. If the norm is not finite, the result
+        is as in PyTorch: a nan makes all gradients nan; an infinity becomes nan, and all other
+        elements become 0.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What PyTorch and Keras call optimizers, schedules and their methods, and what we do."""
+"""Names of optimizers, schedules and methods in PyTorch and Keras, and what to write instead."""
 
 __all__ = ["METHODS", "OPTIMIZERS"]
 

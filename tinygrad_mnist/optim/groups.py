@@ -23,7 +23,7 @@ class Range:
 
     def check(self, owner: str, name: str, value: Any) -> Any:
         """Return the value as a Python number; TypeError or ValueError if it is out of range."""
-        if isinstance(value, np.generic):  # with one of NumPy's, a float32 step computes in float64
+        if isinstance(value, np.generic):  # a NumPy scalar would turn a float32 step into float64
             value = value.item()
         if not isinstance(value, (int, float)):
             raise TypeError(f"{owner}: expected {name} to be a number, got {value!r}")
@@ -51,7 +51,8 @@ class Pair(Range):
 class Group(MutableMapping[str, Any]):
     """Parameters that share hyper-parameters, as a mapping with the keys of PyTorch's groups.
 
-    `group["lr"] = 0.1` checks the value. `group["params"]` is the list of parameters, which stays.
+    `group["lr"] = 0.1` checks the value. `group["params"]` is the list of parameters, and cannot be
+    replaced.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Group(MutableMapping[str, Any]):
         self.settings = {name: self.check(name, value) for name, value in settings.items()}
 
     def check(self, name: str, value: Any) -> Any:
-        """Return the value as it is kept; TypeError or ValueError if it is out of range."""
+        """Return the value in the form that is kept; TypeError or ValueError if out of range."""
         return self.ranges.get(name, _ANY_NUMBER).check(self.owner, name, value)
 
     def __getitem__(self, name: str) -> Any:
@@ -95,15 +96,15 @@ class Group(MutableMapping[str, Any]):
 def make_groups(
     owner: str, ranges: Mapping[str, Range], params: Params, common: Mapping[str, Any]
 ) -> list[Group]:
-    """Return the groups that `params` describes; `common` are the hyper-parameters of all.
+    """Return the groups that `params` describes; `common` are the hyper-parameters of all groups.
 
     Raises
     ------
     TypeError
-        If there are not Tensors where they belong, or a hyper-parameter is not a number.
+        If a parameter is not a Tensor, or a hyper-parameter is not a number.
     ValueError
-        If there are no parameters, one is the result of an operation or in two groups, or a
-        hyper-parameter is unknown or out of range.
+        If there are no parameters, if a parameter is the result of an operation or is in two
+        groups, or if a hyper-parameter is unknown or out of range.
     """
     listed = params if isinstance(params, Tensor) or not isinstance(params, Iterable) else [*params]
     if isinstance(listed, list) and any(isinstance(entry, Mapping) for entry in listed):

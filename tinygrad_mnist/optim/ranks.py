@@ -1,4 +1,4 @@
-"""Who this process is among those that train one model together, and what they tell each other."""
+"""The processes that train one model together, and how they exchange values."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class Ranks:
-    """The processes that train one model together; this class is for one alone, rank 0 of 1.
+    """The processes that train one model together; this class is for a single one, rank 0 of 1.
 
-    An optimizer carries its ranks. Those of several processes are `parallel.MPIRanks`, whose
-    methods talk to the other ranks; here they return what they are given.
+    Every optimizer has a `Ranks` object. For several processes it is a `parallel.MPIRanks`, whose
+    methods talk to the other ranks. In this class they return what they are given.
     """
 
     rank: int = 0
@@ -23,11 +23,11 @@ class Ranks:
 
     @property
     def share(self) -> slice:
-        """Which examples of a batch are this rank's: every `size`-th."""
+        """The examples of a batch that belong to this rank: every `size`-th one."""
         return slice(self.rank, None, self.size)
 
     def gather(self, value: T) -> list[T]:
-        """Return the value of each rank, in their order."""
+        """Return the values of all ranks, in the order of the ranks."""
         return [value]
 
     def from_first(self, value: T) -> T:
@@ -49,7 +49,7 @@ class Ranks:
         """Give each parameter the mean of the ranks' gradients."""
 
     def start_epoch(self, model: Module) -> None:
-        """Let each rank draw random numbers of its own."""
+        """Let each rank draw different random numbers."""
 
     def end_epoch(self, model: Module) -> None:
         """Make buffers, such as running statistics, the same on all ranks."""

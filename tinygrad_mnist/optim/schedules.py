@@ -1,4 +1,4 @@
-"""Learning-rate schedules: each sets the rates of its optimizer, and steps after it."""
+"""Learning-rate schedules: each sets the rates of its optimizer, and steps after the optimizer."""
 
 import copy
 import math
@@ -14,16 +14,17 @@ __all__ = ["CosineLR", "OneCycleLR", "Schedule", "StepLR"]
 class Schedule:
     """The base of the schedules: a subclass writes `rate`, the rate after a number of steps.
 
-    Its `__init__` sets the numbers that `rate` needs before it calls this one, which sets the first
-    rate. `settings` names those numbers that never change after that: loading a state leaves them
-    as they are.
+    The subclass's `__init__` first sets the numbers that `rate` needs, and then calls this class's
+    `__init__`, because that sets the first rate. `settings` names the numbers that never change
+    afterwards. Loading a state does not change them, either.
 
-    The rate is that of the optimizer's first group. Other groups keep their proportion to it.
+    `rate` gives the rate of the optimizer's first group. The rates of the other groups stay in
+    proportion to it.
 
     Parameters
     ----------
     opt : Optimizer
-        Its present rates are the base rates.
+        Its current rates are the base rates.
 
     Attributes
     ----------
@@ -63,7 +64,7 @@ class Schedule:
         self._set_rates()
 
     def set_base_rate(self, group: int, lr: float) -> None:
-        """Give one group another base rate, from now on."""
+        """Give one group a new base rate, from now on."""
         self.base_lrs[group] = float(Range().check(type(self).__name__, "lr", lr))
         self._set_rates()
 
@@ -73,7 +74,7 @@ class Schedule:
             group["lr"] = rate if base == first else rate * (base / first)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return every number of the schedule, for JSON."""
+        """Return every number of the schedule, in a form that JSON can hold."""
         return {
             name: list(value) if isinstance(value, list) else value
             for name, value in vars(self).items()
@@ -81,14 +82,15 @@ class Schedule:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore how far a schedule has gone, and the optimizer's rates with it.
+        """Restore how far a schedule has gone, and set the optimizer's rates accordingly.
 
-        What was given to this schedule stays: one with more `total_steps` goes on over those.
+        This schedule keeps the settings that it was made with. For example, one with more
+        `total_steps` than the saved one continues over the larger number.
 
         Raises
         ------
         ValueError
-            If it is the state of another kind of schedule, or damaged; nothing has changed then.
+            If the state is damaged or of another kind of schedule. Then nothing has changed.
         """
         kind, own = type(self).__name__, self.state_dict()
         if state.keys() != own.keys():
@@ -121,7 +123,7 @@ class StepLR(Schedule):
     step_size : int
     gamma : float
     warmup : int
-        How many of the steps rise first, along a line from lr / warmup to lr.
+        The number of steps at the start in which the rate rises linearly from lr / warmup to lr.
     """
 
     settings: ClassVar[tuple[str, ...]] = ("step_size", "gamma", "warmup")
@@ -142,7 +144,7 @@ class StepLR(Schedule):
 
 
 class CosineLR(Schedule):
-    """Half a cosine from the base rate to `min_lr` over `total_steps`, and `min_lr` after it.
+    """Half a cosine from the base rate to `min_lr` over `total_steps`; then the rate stays.
 
     Parameters
     ----------
@@ -150,8 +152,8 @@ class CosineLR(Schedule):
     total_steps : int
     min_lr : float
     warmup : int
-        How many of the steps rise first, along a line from lr / warmup to lr; the cosine takes the
-        others.
+        The number of steps at the start in which the rate rises linearly from lr / warmup to lr.
+        The cosine covers the remaining steps.
 
     References
     ----------
@@ -179,8 +181,8 @@ class CosineLR(Schedule):
 class OneCycleLR(Schedule):
     """One cycle: up from max_lr / 25 to max_lr, then down to max_lr / 250,000, along cosines.
 
-    30% of the steps go up. The rates are PyTorch's; the momentum, which PyTorch may cycle too, is
-    left alone. After `total_steps` the rate stays.
+    The rate rises during 30% of the steps. The rates are those of PyTorch. PyTorch may also cycle
+    the momentum, but this class does not change it. After `total_steps` the rate stays constant.
 
     Parameters
     ----------
@@ -188,11 +190,11 @@ class OneCycleLR(Schedule):
     max_lr : float
     total_steps : int
     pct_start : float in (0, 1)
-        The share of the steps that go up.
+        The fraction of the steps in which the rate rises.
     div_factor, final_div_factor : float
-        The first rate is max_lr / div_factor, the last the first / final_div_factor.
+        The first rate is max_lr / div_factor. The last rate is the first / final_div_factor.
     warmup : int
-        If above 0, how many steps go up, instead of `pct_start`: along a line from
+        If above 0, it replaces `pct_start`: in this number of steps the rate rises linearly from
         max_lr / warmup to max_lr.
 
     References

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, with momentum of two kinds."""
+"""Stochastic gradient descent, with two kinds of momentum."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -26,7 +26,7 @@ class SGD(Optimizer):
     nesterov : bool
         Step along g + momentum * v instead of v.
     weight_decay : float
-        Factor of the L2 penalty's gradient.
+        The factor of the L2 penalty.
 
     References
     ----------

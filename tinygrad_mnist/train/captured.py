@@ -1,4 +1,4 @@
-"""Captured: the steps of `fit` as a program, for batches of the size that most of them have."""
+"""Captured: takes the steps of `fit` by a captured program, for all batches of the full size."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +14,14 @@ __all__ = ["Captured", "NotFinite"]
 
 
 class NotFinite(Exception):  # noqa: N818 - fit makes an AnomalyError of it
-    """The loss is an infinity or nan; nothing has changed."""
+    """The loss is infinite or nan, and nothing has changed."""
 
 
 class Captured:
-    """Takes steps by a program, which is captured at the second batch of a full size.
+    """Takes steps by a program, which is captured at the second full batch.
 
-    The first batch of a run is left to the eager step, which checks what it can see there; so are
-    batches of other shapes, as the last one of an epoch.
+    The eager step takes the first batch of a run, because it makes some checks there. It also takes
+    batches of other shapes, such as the last one of an epoch.
     """
 
     def __init__(self, run: Run) -> None:
@@ -30,7 +30,7 @@ class Captured:
         self._shapes: Any = None
 
     def take(self, share: Share) -> tuple[float, Any] | None:
-        """Take one step; return its loss and outputs, or None if it is not for a program."""
+        """Take one step and return its loss and outputs; None if the program cannot take it."""
         targets = share.targets if isinstance(share.targets, tuple) else (share.targets,)
         arrays = (*share.inputs, *targets)
         shapes = [(a.shape, a.dtype) for a in arrays]

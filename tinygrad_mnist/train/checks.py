@@ -1,4 +1,4 @@
-"""What `fit` can see before its first step, and says."""
+"""Checks that `fit` makes as early as possible, before it trains for hours in vain."""
 
 import copy
 import math
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def check_model_and_loss(op: str, model: Any, loss: Any) -> None:
-    """Raise a TypeError if one of them is of the wrong kind."""
+    """Raise a TypeError if the model or the loss is of the wrong kind."""
     if isinstance(model, type):
         name = model.__name__
         raise TypeError(f"{op}: expected a model, got the class {name}; make one by {name}(...)")
@@ -81,7 +81,7 @@ def check_arguments(
 
 
 def check_run(run: Run) -> None:
-    """Raise or warn where a run, as it is asked for, cannot go well."""
+    """Raise an error or warn if a run cannot succeed with these arguments."""
     plan = run._plan
     _check_optimizer(run)
     if plan.schedule is not None and plan.schedule.opt.alone is not run.optimizer.alone:
@@ -90,7 +90,7 @@ def check_run(run: Run) -> None:
             "change"
         )
     if plan.validation is not None:
-        make_feed("fit", plan.validation, batch_size=None)  # raises what it would after an epoch
+        make_feed("fit", plan.validation, batch_size=None)  # raises now, not after an epoch
     _check_metric(run)
     _check_folder(run)
     single = plan.feed.single()
@@ -143,7 +143,7 @@ def check_measured(run: Run) -> None:
 
 
 def check_answers(run: Run) -> None:
-    """Raise a ValueError if early stopping waits for an accuracy of what has no classes."""
+    """Raise a ValueError: early stopping waits for an accuracy, but the targets have no classes."""
     stopping = run._plan.early_stopping
     if stopping is not None and stopping.metric in ("train_accuracy", "val_accuracy"):
         raise ValueError(
@@ -162,9 +162,9 @@ def _check_folder(run: Run) -> None:
 
 
 def _try_single_example(model: Module, single: Share) -> None:
-    """Raise a ValueError if the model fails on a batch of one, which comes at the end of an epoch.
+    """Raise a ValueError if the model fails on a single example, as an epoch's last batch may be.
 
-    A copy of the model tries it, so that this changes neither running statistics nor generators.
+    The test runs a copy of the model, so that running statistics and generators do not change.
     """
     try:
         trial = copy.deepcopy(model).train()
@@ -181,7 +181,7 @@ def _try_single_example(model: Module, single: Share) -> None:
 
 
 def _check_ranks(run: Run) -> None:
-    """Raise a ValueError on every rank if they were asked for different runs."""
+    """Raise a ValueError on every rank if the arguments of `fit` differ between ranks."""
     ranks, plan = run._ranks, run._plan
     if ranks.size == 1:
         return
@@ -200,7 +200,7 @@ def _check_ranks(run: Run) -> None:
 
 
 def check_first_loss(run: Run, value: Tensor) -> None:
-    """Warn if the loss is wider than the parameters: something made it float64 on the way."""
+    """Warn if the loss has a wider dtype than the parameters, because that makes `fit` slow."""
     widest = max(p.dtype.itemsize for p in run.optimizer.params)
     if value.dtype.itemsize > widest and run._ranks.rank == 0:
         dtype = max((p.dtype for p in run.optimizer.params), key=lambda d: d.itemsize)

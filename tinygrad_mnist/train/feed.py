@@ -1,4 +1,4 @@
-"""What training and evaluation are fed: batches of arrays, or of anything that yields batches."""
+"""Feeds of training and evaluation: batches of arrays, or of an iterable that yields batches."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ __all__ = [
     "make_feed",
 ]
 
-# An array; or a tuple of arrays, for a model that takes several inputs, or has several targets.
+# An array, or a tuple of arrays for a model that has several inputs or several targets.
 Arrays: TypeAlias = Array | tuple[Array, ...]
 Batch: TypeAlias = tuple[Any, Any]  # (inputs, targets): arrays, lists or Tensors
 
@@ -31,8 +31,8 @@ Batch: TypeAlias = tuple[Any, Any]  # (inputs, targets): arrays, lists or Tensor
 class BatchSource(Protocol):
     """An iterable of batches with a length.
 
-    Objects hash by identity unless they say otherwise. An ndarray does not hash, and by that a
-    type checker tells one from a source of batches.
+    It has a `__hash__`, as objects have by default. An ndarray has none, so a type checker can tell
+    an array from a source of batches.
     """
 
     def __iter__(self) -> Iterator[Batch]: ...
@@ -44,15 +44,15 @@ Data: TypeAlias = tuple[Any, Any] | Sequence[Batch] | BatchSource
 
 
 class Share(NamedTuple):
-    """What one rank has of a batch."""
+    """One rank's share of a batch."""
 
     inputs: tuple[Array, ...]
     """The arguments of the model."""
     targets: Arrays
     own: int
-    """How many examples these are; none, if there are more ranks than examples."""
+    """The number of examples in this share; it may be 0 if there are more ranks than examples."""
     total: int
-    """How many examples the whole batch has."""
+    """The number of examples in the whole batch."""
 
 
 class ArrayFeed:
@@ -78,7 +78,7 @@ class ArrayFeed:
             yield Share(taken, _take(targets, rows), len(taken[0]), stop - start)
 
     def single(self) -> Share | None:
-        """Return an example that stands alone in its batch, on some rank, where others do not."""
+        """Return one example if some rank's share of the last batch is a single one, else None."""
         size, ranks = self.batches.batch_size, self.ranks.size
         last = min(len(self.inputs[0]) - (len(self) - 1) * size, size)
         shares = {last // ranks, -(-last // ranks)}
@@ -87,7 +87,7 @@ class ArrayFeed:
         return Share(tuple(a[:1] for a in self.inputs), _take(self.targets, slice(0, 1)), 1, 1)
 
     def fingerprint(self) -> int:
-        """Return a number that tells other data apart."""
+        """Return a checksum of the data, so that ranks can compare their data."""
         targets = self.targets if isinstance(self.targets, tuple) else (self.targets,)
         found = len(self)
         for a in (*self.inputs, *targets):
@@ -98,9 +98,9 @@ class ArrayFeed:
 
 
 class BatchFeed:
-    """The batches of an iterable, as they come; each rank takes its share of each."""
+    """The batches of an iterable, in its own order; each rank takes its share of each batch."""
 
-    targets = None  # which are not known before they come
+    targets = None  # not known in advance
 
     def __init__(self, op: str, source: BatchSource | Sequence[Batch], ranks: Ranks) -> None:
         self.op, self.source, self.ranks = op, source, ranks
@@ -115,7 +115,7 @@ class BatchFeed:
             if count > len(self):
                 raise ValueError(f"{self.op}: expected {len(self)} batches, its len, got more")
             inputs, targets = self._read(batch)
-            if self.ranks.size > 1:  # the first example tells batches apart, at little cost
+            if self.ranks.size > 1:  # comparing only the first example is cheap
                 seen = zlib.crc32(np.ascontiguousarray(inputs[0][:1]).data, seen)
             taken = tuple(a[mine] for a in inputs)
             yield Share(taken, _take(targets, mine), len(taken[0]), len(inputs[0]))
@@ -139,10 +139,10 @@ class BatchFeed:
         return inputs, targets
 
     def single(self) -> None:
-        """Return None: the sizes are not known before the batches come."""
+        """Return None, because the sizes of the batches are not known in advance."""
 
     def fingerprint(self) -> int:
-        """Return the number of batches; what is in them is compared as they come."""
+        """Return the number of batches; their contents are compared during the epoch."""
         return len(self)
 
 
@@ -164,7 +164,7 @@ def make_feed(
     Raises
     ------
     TypeError
-        If it is neither.
+        If `data` is neither.
     ValueError
         If there are no examples, or inputs and targets differ in number.
     """
@@ -184,7 +184,7 @@ def make_feed(
     if examples == 0:
         raise ValueError(f"{op}: expected at least one example, got 0 and 0")
     size = examples if batch_size is None else check_size(op, "batch_size", batch_size)
-    shuffle = shuffle and size < examples  # one batch needs no order
+    shuffle = shuffle and size < examples  # the order within a single batch does not matter
     batches = Batches(each[0], each[-1], size, shuffle=shuffle, rng=rng, drop_last=drop_last)
     if len(batches) == 0:
         raise ValueError(
@@ -213,7 +213,7 @@ def _make_batch_feed(op: str, data: Any, ranks: Ranks, drop_last: bool) -> Batch
 
 
 def _is_pair(data: Any) -> bool:
-    """Whether data are (inputs, targets), rather than batches; a list of two batches is batches."""
+    """Whether `data` is a pair (inputs, targets) of arrays, rather than a list of two batches."""
     if isinstance(data, tuple):
         return len(data) == 2
     return isinstance(data, list) and len(data) == 2 and isinstance(data[0], (np.ndarray, Tensor))

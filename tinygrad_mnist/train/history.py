@@ -1,4 +1,4 @@
-"""What training reports of each epoch, and when it has improved for the last time."""
+"""What training reports for each epoch, and when to stop early."""
 
 import html
 import math
@@ -10,7 +10,7 @@ __all__ = ["EarlyStopping", "History"]
 
 
 class History(dict[str, list[float]]):
-    """What `fit` saw: lists with an entry for each epoch.
+    """What `fit` measured: lists with an entry for each epoch.
 
     Its keys are `train_loss train_accuracy val_loss val_accuracy lr`, and `train_<name>` and
     `val_<name>` for each metric that `fit` was given. Accuracies are fractions. What does not
@@ -28,7 +28,7 @@ class History(dict[str, list[float]]):
         super().__init__({name: list(kept.get(name, [])) for name in every})
 
     def last(self) -> str:
-        """Return the last epoch in one line, without what does not exist; lines align."""
+        """Return the last epoch in one line, without nan; the lines of several epochs align."""
         return "  ".join(
             f"{name} {values[-1]:<#10.4g}"
             for name, values in self.items()
@@ -46,7 +46,7 @@ class History(dict[str, list[float]]):
         return f"<table><tr><th>epoch</th>{names}</tr>{rows}</table>"
 
 
-_FALLING = ("loss", "error", "mae", "mse", "rmse")  # the last words of metrics that are to fall
+_FALLING = ("loss", "error", "mae", "mse", "rmse")  # metrics whose names end like this should fall
 
 
 class EarlyStopping:
@@ -57,19 +57,19 @@ class EarlyStopping:
     patience : int
         How many epochs without improvement to allow.
     min_delta : float
-        The least change that counts as an improvement.
+        The smallest change that counts as an improvement.
     metric : str
         A key of `History` that begins with `train_` or `val_`.
     restore_best : bool
         Whether the model ends with the parameters of the best epoch.
     mode : {"max", "min"}, optional
-        Whether the metric is to rise or to fall. An accuracy is to rise and a loss to fall; for
-        a metric whose name does not tell, this has to be given.
+        Whether the metric should rise or fall. An accuracy should rise and a loss should fall. If
+        the name of the metric does not tell, `mode` is required.
 
     Raises
     ------
     ValueError
-        If a value is out of range, or the metric unknown.
+        If a value is out of range, or the metric is unknown.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class EarlyStopping:
         return epoch
 
     def wants_stop(self, history: Mapping[str, Sequence[float]]) -> bool:
-        """Return whether the last improvement is `patience` epochs ago."""
+        """Return whether the last improvement was at least `patience` epochs ago."""
         return len(history[self.metric]) - 1 - self.best(history) >= self.patience
 
 

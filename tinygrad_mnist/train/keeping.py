@@ -1,4 +1,4 @@
-"""A run on disk: its checkpoint after each epoch, its best epoch, and going on from them."""
+"""A run on disk: the checkpoint after each epoch, the best epoch, and resuming from them."""
 
 import hashlib
 import math
@@ -20,7 +20,7 @@ __all__ = ["exists_for_all", "keep_epoch", "name_files", "restore_best", "resume
 
 
 def name_files(path: Any) -> Files | None:
-    """Return where a run is kept: `run.safetensors`, and its best epoch `run.best.safetensors`."""
+    """Return a run's files: `run.safetensors`, and `run.best.safetensors` for its best epoch."""
     if path is None:
         return None
     checkpoint = Path(path)
@@ -28,7 +28,7 @@ def name_files(path: Any) -> Files | None:
 
 
 def exists_for_all(path: Path, ranks: Ranks) -> bool:
-    """Return whether a file is there, for every rank; an error if only some can see it."""
+    """Return whether all ranks can see a file; raise an error if only some of them can."""
     found = ranks.gather(path.exists())
     if len(set(found)) > 1:
         blind = [rank for rank, there in enumerate(found) if not there]
@@ -41,8 +41,8 @@ def exists_for_all(path: Path, ranks: Ranks) -> bool:
 def keep_epoch(run: Run) -> None:
     """Write the checkpoint, and note the parameters of the best epoch if it is this one.
 
-    The checkpoint comes first. If the process dies between the two files, the checkpoint itself
-    still holds the best epoch, which is then its last.
+    The checkpoint is written first. If the process dies between the two files, the best epoch is
+    the last one, and the checkpoint itself contains it.
     """
     files = run._plan.files
     improved = _is_best_last(run)
@@ -102,14 +102,14 @@ class _Saved(NamedTuple):
 
 
 def resume(run: Run, path: Path) -> None:
-    """Go on from a checkpoint, as if training had never stopped.
+    """Continue from a checkpoint, as if training had never stopped.
 
-    All is read and checked before anything changes.
+    Everything is read and checked before anything changes.
 
     Raises
     ------
     CheckpointError
-        If a file is missing, damaged, or of another run; nothing has changed then.
+        If a file is missing, damaged, or of another run. Then nothing has changed.
     """
     _, about = checkpoints.read(path)
     saved = _read_metadata(path, about.get("metadata", {}), run)
@@ -130,7 +130,7 @@ def resume(run: Run, path: Path) -> None:
 
 
 def _is_best_last(run: Run) -> bool:
-    """Whether the last epoch is the best, and the model shall end with the best."""
+    """Whether the last epoch is the best, and the model should end with the best."""
     stopping = run._plan.early_stopping
     keeps = stopping is not None and stopping.restore_best and run.epoch > 0
     return keeps and stopping is not None and stopping.best(run.history) == run.epoch - 1
@@ -155,7 +155,7 @@ def _read_metadata(path: Path, about: Any, run: Run) -> _Saved:
 
 
 def _read_history(path: Path, values: Any, run: Run) -> History:
-    """Return the history, with nan for what was not measured in the past."""
+    """Return the saved history, with nan for metrics that were not measured before."""
     try:
         kept = {str(name): [float(v) for v in column] for name, column in values.items()}
         epochs = len(kept["lr"])
@@ -168,10 +168,10 @@ def _read_history(path: Path, values: Any, run: Run) -> History:
 
 
 def _read_best(run: Run, saved: _Saved) -> Best | None:
-    """Return the best epoch of the run in the checkpoint; a file that another run left is not it.
+    """Return the best epoch of the run, after a check that its file belongs to this run.
 
-    There is none where it is the last epoch, which is in the checkpoint itself, and where none was
-    kept, because early stopping is new.
+    The result is None if the best epoch is the last one, because that is in the checkpoint itself.
+    It is also None if no best epoch was kept, because early stopping is new.
     """
     stopping, files = run._plan.early_stopping, run._plan.files
     if stopping is None or not stopping.restore_best or files is None or not saved.epoch:
@@ -189,7 +189,7 @@ def _read_best(run: Run, saved: _Saved) -> Best | None:
 
 
 def _follow_new_settings(run: Run, saved: _Saved) -> None:
-    """Let hyper-parameters count that the user has given anew, other than in the run before."""
+    """Use the hyper-parameters that the user has changed since the previous run."""
     schedule, groups = run._plan.schedule, run.optimizer.param_groups
     if saved.given is None or len(saved.given) != len(groups):
         return

@@ -1,4 +1,4 @@
-"""fit: epochs of steps, each epoch measured, kept and reported."""
+"""fit: trains a model for several epochs, and measures, saves and reports each epoch."""
 
 import math
 import os
@@ -68,72 +68,74 @@ def fit(
     loss : function of (outputs, targets) that returns a scalar Tensor, the mean over the batch
     optimizer : Optimizer, or parallel.DistributedOptimizer
     data : (inputs, targets), or an iterable of such batches with a length
-        As a pair, arrays of equal length, or tuples of such arrays. An iterable is asked for its
-        batches anew in each epoch, and keeps their order and any randomness to itself.
+        A pair contains arrays of equal length, or tuples of such arrays. An iterable is iterated
+        again in each epoch; it decides itself about the order and any randomness.
     validation : as data, optional
         Evaluated after each epoch.
     epochs : int
-        How many passes over the data, those before a resume counted.
+        The number of passes over the data, including those before a resume.
     batch_size : int or None
-        Examples a step: 1 for one at a time, None for all at once. Batches of an iterable come as
-        they are.
+        The number of examples in a batch; None puts all examples into one batch. It does not change
+        the batches of an iterable.
     schedule : Schedule, optional
         Stepped after each step of the optimizer.
     early_stopping : EarlyStopping, optional
     checkpoint : path, optional
-        Written after each epoch, whole or not at all.
+        The file that is written after each epoch, completely or not at all.
     resume : bool
-        Whether to go on from `checkpoint`, if it exists, as if training had never stopped. A
-        hyper-parameter of the optimizer that is given another value than in the run before takes
-        that value from now on, and a schedule follows the numbers that it is given now.
+        Whether to continue from `checkpoint`, if it exists, as if training had never stopped. If a
+        hyper-parameter of the optimizer now has another value than in the previous run, the new
+        value is used from now on. A schedule also uses the numbers that it is given now.
     progress : bool or int
-        Whether to show a bar, and a line every so many epochs (True: about twenty lines in all).
+        Whether to show a bar and lines. A number n gives a line every n epochs, and True gives
+        about twenty lines in all.
     rng : numpy Generator or seed
-        The order of the examples.
+        It decides the order of the examples.
     drop_last : bool
         Whether to leave out a last batch that is smaller than the others.
     clip_norm : float, optional
-        Scale the gradients of a step so that their joint norm is at most this.
+        The largest joint norm of the gradients of a step; larger gradients are scaled down.
     accumulate : int
-        How many batches make a step. Its gradient is the mean over all their examples; the last
+        The number of batches in a step. The gradient is the mean over all their examples. The last
         step of an epoch may have fewer batches.
     metrics : mapping of names to functions of (outputs, targets), optional
-        Means over examples, kept as `train_<name>` and `val_<name>`. The outputs are Tensors
-        without a graph.
+        Their means over the examples are kept as `train_<name>` and `val_<name>`. The outputs are
+        Tensors without a graph.
     on_step, on_epoch : function of a `Run`, optional
-        Called after each step, and after each epoch is recorded and before it is kept.
+        `on_step` is called after each step. `on_epoch` is called after each epoch, when it is in
+        the history but not yet saved.
     capture : bool
         Whether to capture the step as a `program`, which gives the same bits in less time if the
-        model is small. It takes the full batches; others, such as a shorter last one, are as
-        without it.
+        model is small. The program takes only the full batches. Other batches, such as a shorter
+        last one, run without it.
 
     Raises
     ------
     AnomalyError
-        If a loss, or a parameter after an epoch, is no longer finite. `checkpoint` then holds the
-        last epoch whose parameters and losses were finite.
+        If a loss, or a parameter after an epoch, is not finite. `checkpoint` then holds the last
+        epoch whose parameters and losses were finite.
     ValueError
-        If sizes do not fit or are out of range, the optimizer has none of the model's parameters,
-        early stopping waits for a metric that is never measured, or the model fails on a single
-        example that the last batch leaves over.
+        If sizes do not fit or are out of range, if the optimizer has none of the model's
+        parameters, if early stopping waits for a metric that is never measured, or if the last
+        batch is a single example and the model fails on it.
     TypeError
         If an argument is of the wrong kind.
     GraphError
-        If the step cannot be captured, with `capture`.
+        With `capture`, if the step cannot be captured.
     CheckpointError
-        If `resume` finds a file that does not fit; nothing has changed then.
+        If `resume` finds a file that does not fit. Then nothing has changed.
 
     Warns
     -----
     UserWarning
-        If the optimizer does not have all of the model's parameters, or the loss is wider than
-        they are.
+        If the optimizer does not have all of the model's parameters, or the loss has a wider dtype
+        than the parameters.
 
     Notes
     -----
-    Accuracy is measured for labels and for rows of probabilities, and where the model has one
-    output and the targets are 0 or 1: the output then says 1 above 0 if the loss contains
-    `sigmoid_cross_entropy`, else above 0.5.
+    Accuracy is measured for labels and for rows of probabilities. It is also measured if the model
+    has one output and the targets are 0 or 1. In this case an output above a threshold means 1. The
+    threshold is 0 if the loss contains `sigmoid_cross_entropy`, else 0.5.
     """
     epochs = check_size("fit", "epochs", epochs, least=0)
     accumulate = check_size("fit", "accumulate", accumulate)
@@ -200,7 +202,7 @@ def _goes_on(run: Run) -> bool:
 
 
 def _train_epoch(run: Run, bar: Progress, captured: Captured | None) -> Tally:
-    """Take the steps of an epoch; return what they add up to on this rank."""
+    """Take the steps of an epoch; return this rank's sums of losses and right answers."""
     plan, ranks = run._plan, run._ranks
     watched = any(ranks.gather(plan.on_step is not None))
     tally = Tally(len(plan.metrics))
@@ -219,13 +221,13 @@ def _train_epoch(run: Run, bar: Progress, captured: Captured | None) -> Tally:
         if watched and _agree_to_stop(run):
             break
     else:
-        next(shares, None)  # lets the feed see that there is nothing more
+        next(shares, None)  # so that the feed finishes, and checks its number of batches
     ranks.end_epoch(run.model)
     return tally
 
 
 def _take_captured_step(run: Run, captured: Captured, share: Share, tally: Tally) -> None:
-    """Take one step by a program, or an eager one if the batch is not for it."""
+    """Take one step by the program, or an eager step if the program cannot take this batch."""
     try:
         taken = captured.take(share)
     except NotFinite as error:
@@ -238,7 +240,7 @@ def _take_captured_step(run: Run, captured: Captured, share: Share, tally: Tally
 
 
 def _end_step(run: Run) -> None:
-    """Count a step, and let the schedule know of it."""
+    """Count a step, and let the schedule step, too."""
     run.step += 1
     run._lr = run.optimizer.param_groups[0].settings["lr"]
     if run._plan.schedule is not None:
@@ -275,7 +277,7 @@ def _take_step(run: Run, shares: Iterator[Share], tally: Tally) -> None:
 
 
 def _learn(run: Run, share: Share, weight: float, tally: Tally) -> float:
-    """Go forward and backward through one batch, its gradient times `weight`; return the loss."""
+    """Go forward and backward through one batch, with `weight` as the seed; return the loss."""
     scorer = run._scorer
     outputs = run.model(*map(from_numpy, share.inputs))
     value = scorer.compute_loss(outputs, share.targets)
@@ -313,7 +315,7 @@ def _record(run: Run, mine: Tally) -> None:
     Raises
     ------
     AnomalyError
-        If its validation loss, or a parameter after it, is not finite.
+        If the validation loss or a parameter is not finite after the epoch.
     """
     plan, ranks, history = run._plan, run._ranks, run.history
     tally = mine.merge(ranks.gather(mine))
@@ -338,7 +340,7 @@ def _record(run: Run, mine: Tally) -> None:
 
 
 def _check_parameters(run: Run) -> None:
-    with np.errstate(all="ignore"):  # where a sum overflows, each element is looked at
+    with np.errstate(all="ignore"):  # if a sum overflows, _is_finite looks at each element
         finite = [_is_finite(p.data) for p in run.optimizer.params]
     for i, p in enumerate(run.optimizer.params):
         if not finite[i]:

@@ -1,4 +1,4 @@
-"""evaluate and predict: what a model answers in evaluation mode, and what that scores."""
+"""evaluate and predict: the outputs of a model in evaluation mode, and their scores."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,18 +27,18 @@ class Metrics(NamedTuple):
     accuracy: float
     """The fraction of examples whose largest output is the true class.
 
-    nan where the targets are not classes.
+    nan if the targets are not classes.
     """
     confusion: Array | None
     """Counts of shape (C, C): rows are true classes, columns predicted ones.
 
-    None where the targets are not classes, or there are more than 1,000 of them.
+    None if the targets are not classes, or there are more than 1,000 classes.
     """
 
 
 @contextmanager
 def _evaluating() -> Iterator[None]:
-    """Put all modules in evaluation mode, recording no graph, in this thread or task only."""
+    """Evaluation mode for all modules, without a graph, in this thread or task only."""
     with no_grad(), evaluating():
         yield
 
@@ -57,21 +57,21 @@ def evaluate(
     ----------
     model : Module
     loss : function of (outputs, targets) that returns a scalar Tensor
-        It is called once, with the outputs for all examples, so that no mean depends on
-        `batch_size`. Outputs of several shapes, which do not fit into one array, are measured
-        batch by batch and averaged over their examples.
+        It is called once, with the outputs for all examples, so that the result does not depend on
+        `batch_size`. If outputs have different shapes, so that they do not fit into one array, they
+        are measured batch by batch and averaged over their examples.
     data : (inputs, targets), or an iterable of such batches with a length
         As in `fit`.
     batch_size : int
-        How many examples the model gets at once.
+        The number of examples that the model gets at once.
     ranks : Ranks
-        `optimizer.ranks`, so that each rank runs its share; every rank gets the same answer.
+        Pass `optimizer.ranks` to let each rank run its share. Every rank gets the same result.
 
     Raises
     ------
     ValueError
-        If there are no examples, inputs and targets differ in number, or a label is none of the
-        classes.
+        If there are no examples, if inputs and targets differ in number, or if a label is not one
+        of the classes.
     """
     return measure("evaluate", model, loss, data, batch_size=batch_size, ranks=ranks)[0]
 
@@ -86,7 +86,7 @@ def measure(
     batch_size: int = 1024,
     ranks: Ranks = ALONE,
 ) -> tuple[Metrics, dict[str, float]]:
-    """Return what `evaluate` does, and the value of each metric."""
+    """Return the result of `evaluate`, and the value of each metric."""
     check_model_and_loss(op, model, loss)
     metrics = {} if metrics is None else metrics
     feed = make_feed(op, data, batch_size, ranks=ranks)
@@ -106,7 +106,7 @@ def measure(
     return found, dict(zip(metrics, tally.mean_metrics(), strict=True))
 
 
-# outputs, targets, and how many examples they are
+# outputs, targets, and the number of examples
 _Answered = tuple[Any, Any, int]
 
 
@@ -164,7 +164,8 @@ def predict(model: Module, inputs: Array | tuple[Array, ...], *, batch_size: int
     Returns
     -------
     ndarray
-        If the model has several outputs, what it returns, with arrays for Tensors.
+        If the model has several outputs, the result is what it returns, with arrays instead of
+        Tensors.
     """
     size = check_size("predict", "batch_size", batch_size)
     arrays = as_arrays(inputs)
@@ -172,10 +173,10 @@ def predict(model: Module, inputs: Array | tuple[Array, ...], *, batch_size: int
     if any(a.ndim == 0 for a in arrays) or len({len(a) for a in arrays}) != 1:
         shapes = ", ".join(str(a.shape) for a in arrays)
         raise ValueError(f"predict: expected inputs (N, ...) of one length, got shapes {shapes}")
-    starts = range(0, len(arrays[0]), size) or [0]  # no examples are a batch, too
+    starts = range(0, len(arrays[0]), size) or [0]  # without examples, predict an empty batch
     with _evaluating():
         outputs = [
             map_outputs(lambda t: t.data, model(*(from_numpy(a[i : i + size]) for a in arrays)))
             for i in starts
         ]
-    return cast(Array, _concatenate(outputs))  # of several outputs a tuple, which users unpack
+    return cast(Array, _concatenate(outputs))  # it is a tuple for several outputs

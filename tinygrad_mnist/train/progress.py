@@ -13,7 +13,7 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """A bar and lines, on rank 0 alone; neither, where `progress` is false."""
+    """A bar and lines, only on rank 0; it shows nothing if `progress` is false."""
 
     def __init__(self, run: Run, progress: bool | int) -> None:
         from tqdm import tqdm
@@ -27,7 +27,7 @@ class Progress:
             initial=run.epoch * plan.steps_per_epoch,
             disable=not self.every,
             unit="step",
-            mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file is not a screen
+            mininterval=0.1 if sys.stderr.isatty() else 10,  # so that a log file does not fill up
         )
 
     def __enter__(self) -> Self:
@@ -51,7 +51,7 @@ class Progress:
             self.bar.update()
 
     def show_epoch(self, run: Run) -> None:
-        """Print a line about the last epoch, if it is the turn of one."""
+        """Print a line about the last epoch, every `every` epochs and at the end."""
         if not self.every or (run.epoch % self.every and run.epoch != self.epochs):
             return
         now = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Run: a training run as it stands; Plan: what was asked of it."""
+"""Run: the current state of a training run; Plan: the arguments that `fit` was given."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -21,14 +21,14 @@ Callback = Callable[["Run"], object]
 
 
 class Files(NamedTuple):
-    """Where a run is kept."""
+    """The files in which a run is saved."""
 
     checkpoint: Path
     best: Path
 
 
 class Best(NamedTuple):
-    """The parameters of the best epoch so far, and by what its file is known to be this run's."""
+    """The parameters of the best epoch so far, and a digest that identifies their file."""
 
     epoch: int
     digest: str
@@ -37,7 +37,7 @@ class Best(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What `fit` was asked to do."""
+    """The arguments that `fit` was given."""
 
     loss: Loss
     feed: Feed
@@ -56,12 +56,12 @@ class Plan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many steps the optimizer takes in an epoch."""
+        """The number of steps that the optimizer takes in an epoch."""
         return math.ceil(len(self.feed) / self.accumulate)
 
 
 class Run:
-    """A training run as it stands: what `fit` hands to `on_step` and `on_epoch`.
+    """The current state of a training run, which `fit` passes to `on_step` and `on_epoch`.
 
     Attributes
     ----------
@@ -71,11 +71,11 @@ class Run:
     history : History
         The epochs that have ended.
     epoch : int
-        The present epoch; the first is 1, those before a resume counted.
+        The current epoch, including those before a resume; the first is 1.
     step : int
-        How many steps the optimizer has taken since the first epoch; the first is 1.
+        The number of steps that the optimizer has taken since the first epoch; the first is 1.
     loss : float
-        The loss of the last step, the mean over its examples, before the step.
+        The mean loss over the examples of the last step, computed before that step.
     """
 
     model: Module
@@ -100,7 +100,7 @@ class Run:
         self._checked = False  # whether the first loss has been looked at
 
     def stop(self) -> None:
-        """End the training after this step or epoch; an epoch that is cut short is recorded."""
+        """End the training after this step or epoch; a shortened epoch is recorded, too."""
         self._stopping = True
 
     @property
@@ -112,7 +112,7 @@ class Run:
 
 
 def _given_settings(optimizer: Optimizer, schedule: Schedule | None) -> list[dict[str, Any]]:
-    """Return each group's hyper-parameters as the user gave them, before any schedule's change."""
+    """Return each group's hyper-parameters as the user gave them, before a schedule's changes."""
     given = [dict(group.settings) for group in optimizer.param_groups]
     if schedule is not None:
         for settings, lr in zip(given, schedule.base_lrs, strict=True):

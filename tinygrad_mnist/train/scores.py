@@ -1,4 +1,4 @@
-"""What outputs score: the loss, how many answers are right, the confusion matrix, other metrics."""
+"""Scores of outputs: the loss, the number of right answers, the confusion matrix, and metrics."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
@@ -16,14 +16,14 @@ Loss: TypeAlias = Callable[[Any, Any], Tensor]
 Metric: TypeAlias = Callable[[Any, Any], Any]
 Answers: TypeAlias = tuple[Array, Array]  # the true and the predicted class of each
 
-_MOST_CLASSES = 1000  # of a confusion matrix
+_MOST_CLASSES = 1000  # in a confusion matrix
 
-# The kernel of a loss that has checked the labels, and that of one whose outputs are logits.
+# The names of the kernel that checks labels itself, and of the kernel that takes logits.
 _CHECKS_LABELS, _TAKES_LOGITS = "softmax_cross_entropy_of_labels", "sigmoid_cross_entropy"
 
 
 class Tally:
-    """Sums over the examples seen so far, from which the means come."""
+    """Sums over the examples seen so far, from which the means are computed."""
 
     def __init__(self, metrics: int = 0) -> None:
         self.loss, self.examples = 0.0, 0
@@ -36,7 +36,7 @@ class Tally:
         return self.loss / self.examples if self.examples else np.nan
 
     def accuracy(self) -> float:
-        """Return the share of right answers; nan where there is not a right one to each example."""
+        """Return the fraction of right answers; nan unless each example has a right answer."""
         return self.right / self.answers if self.answers and not self.unanswered else np.nan
 
     def mean_metrics(self) -> list[float]:
@@ -44,7 +44,7 @@ class Tally:
         return [total / self.examples if self.examples else np.nan for total in self.metrics]
 
     def merge(self, others: "list[Tally]") -> "Tally":
-        """Return the sums of several, in their order."""
+        """Return the sums of several tallies, added in their order."""
         merged = Tally(len(self.metrics))
         for other in others:
             merged.loss += other.loss
@@ -60,7 +60,7 @@ class _Task(NamedTuple):
     """How outputs answer: "labels" of classes, "rows" of probabilities, "binary", or no answer."""
 
     kind: str
-    ignores: bool = False  # whether some labels are none of the classes, and do not count
+    ignores: bool = False  # whether labels that are not classes occur, and do not count
 
 
 _LABELS = _Task("labels")
@@ -72,11 +72,11 @@ class Scorer:
     Parameters
     ----------
     op : str
-        Who scores, for messages.
+        The name of the caller, for messages.
     loss : function of (outputs, targets)
     metrics : mapping of names to functions of (outputs, targets)
     targets : array, optional
-        All targets, where they are known: a batch of them may look like classes by chance.
+        All targets, if they are known, because a single batch may look like classes by chance.
     """
 
     def __init__(
@@ -88,19 +88,19 @@ class Scorer:
     ) -> None:
         self.op, self._loss, self.metrics = op, loss, metrics
         self._targets = targets
-        self._loss_ops: set[str] | None = None  # what the loss is made of, once it has run
+        self._loss_ops: set[str] | None = None  # the operations of the loss, once it has run
         self._task: _Task | None = None
-        self._settled = False  # whether that is the task of all batches
+        self._settled = False  # whether this is the task of all batches
 
     def compute_loss(self, outputs: Any, targets: Any) -> Tensor:
-        """Return the loss; the first one is checked.
+        """Return the loss; only the first one is checked.
 
         Raises
         ------
         TypeError
-            If it is not a Tensor.
+            If the loss is not a Tensor.
         ShapeError
-            If it is not a scalar.
+            If the loss is not a scalar.
         """
         if self._loss_ops is not None:
             return self._loss(outputs, targets)
@@ -119,14 +119,14 @@ class Scorer:
         return value
 
     def find_answers(self, outputs: Any, targets: Any) -> Answers | None:
-        """Return the true and the predicted class of each answer; None where there are no classes.
+        """Return the true and the predicted class of each answer; None if there are no classes.
 
-        The loss has to be computed before.
+        Call `compute_loss` before this.
 
         Raises
         ------
         ValueError
-            If a label is none of the classes, and the loss does not check labels itself.
+            If a label is not one of the classes, and the loss does not check labels itself.
         """
         task = self._find_task(outputs, targets)
         return None if task is None else self._answer(task, outputs.data, targets)
@@ -164,7 +164,7 @@ class Scorer:
         fits = _in_range(targets, shape[-1])
         if fits.all():
             return _LABELS
-        if _CHECKS_LABELS in self._known_ops():  # has refused what it does not ignore
+        if _CHECKS_LABELS in self._known_ops():  # it has refused any other label
             return _Task(kind, ignores=True)
         raise ValueError(
             f"{self.op}: expected labels in [0, {shape[-1]}), got {targets[~fits].flat[0]}"
@@ -174,7 +174,7 @@ class Scorer:
         return self._loss_ops or set()
 
     def add(self, tally: Tally, loss: float, examples: int, outputs: Any, targets: Any) -> None:
-        """Add a batch, whose loss has been computed, to a tally; errors as in `find_answers`."""
+        """Add a batch and its loss to a tally. The errors are those of `find_answers`."""
         tally.loss += loss * examples
         tally.examples += examples
         task = self._task if self._settled else self._find_task(outputs, targets)
@@ -200,7 +200,7 @@ class Scorer:
 
 
 class _SeenOps(Watch):
-    """Notes the names of the operations that run, and passes them on to the watch before it."""
+    """Notes the names of the operations that run, and passes them on to the outer watch."""
 
     def __init__(self, outer: Watch | None) -> None:
         self.outer, self.names = outer, set[str]()
@@ -212,7 +212,7 @@ class _SeenOps(Watch):
 
 
 def _name_kind(outputs: tuple[int, ...], targets: Array) -> str | None:
-    """Return what answers outputs of a shape give: "labels", "rows", "binary"; None for others."""
+    """Return the kind of the answers: "labels", "rows" or "binary"; None if there are none."""
     if targets.dtype.kind not in "iubf" or not outputs:
         return None
     if outputs[1:] in ((), (1,)) and targets.shape[1:] in ((), (1,)):
@@ -225,10 +225,10 @@ def _name_kind(outputs: tuple[int, ...], targets: Array) -> str | None:
 
 
 def _are_classes(rows: Array) -> bool:
-    """Whether rows are probabilities, or have one high entry each where all others are low."""
+    """Whether rows are probabilities, or each row has one high entry and equal low ones."""
     if rows.dtype.kind != "f" or not rows.size:
         return False
-    if len(rows) > 100 and not _are_classes(rows[:100]):  # a few tell, in most cases
+    if len(rows) > 100 and not _are_classes(rows[:100]):  # a few rows are usually enough
         return False
     low, high = rows.min(), rows.max()
     if low >= 0 and bool((abs(rows.sum(axis=-1, dtype=np.float64) - 1) < 1e-3).all()):
@@ -247,14 +247,14 @@ def _as_value(found: Any) -> Any:
 
 
 def map_outputs(f: Callable[[Any], Any], outputs: Any) -> Any:
-    """Return what a model returned, with f(part) for each part of a tuple, a list or a dict."""
+    """Return a model's outputs with f applied to each part of a tuple, a list or a dict."""
     if isinstance(outputs, Mapping):
         return {name: f(part) for name, part in outputs.items()}
     return tuple(map(f, outputs)) if isinstance(outputs, (tuple, list)) else f(outputs)
 
 
 def count_confusion(answers: Answers, outputs: Array) -> Array | None:
-    """Return counts of shape (C, C): rows are true classes. None for more than 1,000 of them."""
+    """Return counts (C, C), where rows are true classes; None for more than 1,000 classes."""
     true, predicted = answers
     classes = max(outputs.shape[-1], 2) if outputs.ndim > 1 else 2
     if classes > _MOST_CLASSES:
