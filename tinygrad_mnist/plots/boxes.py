@@ -89,7 +89,7 @@ class _Reader:
         # What the walk finds, by the numbers of nodes.
         self.nodes: dict[int, Node] = {}
         self.values: dict[int, tuple[str, int]] = {}  # with the operation that saw the value
-        self.arrived: dict[int, Array] = {}  # the sum of the gradients that recorded operations sent
+        self.arrived: dict[int, Array] = {}  # sum of what recorded operations sent
         self.unsure: set[int] = set()  # nodes whose gradient may have unrecorded parts
         self.constants: dict[tuple[int, str], int] = {}  # keys of boxes, by identity and value
         for name, thing in called:
