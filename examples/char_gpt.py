@@ -36,7 +36,7 @@ class GPT(nn.Module):
         self.span = span
         self.letter = nn.Embedding(letters, width, rng=rng)
         self.place = nn.Embedding(span, width, rng=rng)
-        # Each place starts from its last three letters, so that attention need not learn that first.
+        # Each place starts from its last three letters, so attention can soon look further back.
         self.join = nn.Linear(3 * width, width, rng=rng, weight_init=nn.init.xavier_uniform)
         self.blocks = [Block(width, rng), Block(width, rng)]
         self.norm = nn.LayerNorm(width)
@@ -62,7 +62,7 @@ def corpus(size):
 
 
 def train(model, letters, steps, rng):
-    """Train the model on windows of the letters. It needs strong weight decay: it reads them 8 times."""
+    """Train the model on windows of letters, with much weight decay as it reads them 8 times."""
     optimizer = optim.AdamW(model.parameters(), lr=4e-3, betas=(0.9, 0.99), weight_decay=0.25)
     schedule = optim.OneCycleLR(optimizer, 4e-3, steps, pct_start=0.1)
     for step in range(1, steps + 1):

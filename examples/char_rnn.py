@@ -1,4 +1,4 @@
-"""A recurrent network that writes: a GRU learns the text of Python's own manual letter by letter."""
+"""A recurrent network that writes: a GRU learns the text of Python's manual letter by letter."""
 
 import argparse
 import re

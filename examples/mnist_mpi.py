@@ -26,7 +26,7 @@ def parse(arguments=None):
     )
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--batch-size", type=int, default=128, help="the batch of all ranks together")
+    parser.add_argument("--batch-size", type=int, default=128, help="size over all ranks together")
     parser.add_argument("--lr", type=float, default=0.002)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="a folder or file of MNIST")

@@ -51,7 +51,7 @@ def hash_digits(data):
 
 
 def prepare_inputs(images, settings):
-    """Return images (N, 28, 28) as model inputs: rows, or images with a channel for convolutions."""
+    """Return images (N, 28, 28) as model inputs: rows, or images with a channel for a CNN."""
     inputs = normalize(images, *settings["pixels"])
     return inputs[:, np.newaxis] if settings["recipe"] == "cnn" else inputs.reshape(-1, 784)
 

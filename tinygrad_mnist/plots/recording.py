@@ -79,9 +79,7 @@ class Recording(Watch):
         self.around.forward(kernel, arrays, y, node)
         if node is None:
             return
-        node.keeps_grad = (
-            True  # otherwise the gradient that backward starts with would be unknown
-        )
+        node.keeps_grad = True  # otherwise the gradient that backward starts with would be unknown
         inputs = [
             _constant(array) if parent is None else _value(array, parent)
             for array, parent in zip(arrays, node.parents, strict=True)

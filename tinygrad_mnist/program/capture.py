@@ -234,7 +234,7 @@ def _as_state(recording_: Recording, array: Array, name: str, is_data: bool = Fa
 
 
 def _lend_generators(recording_: Recording, found: Found, stack: ExitStack) -> None:
-    from .generators import stand_in  # here, because it imports numpy.random, which not all steps need
+    from .generators import stand_in  # here, because it imports numpy.random, which is slow
 
     drawn: dict[int, Any] = {}
     for slot in found.generators:
