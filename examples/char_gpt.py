@@ -1,6 +1,7 @@
 """A small transformer learns the text of Python's own manual: python examples/char_gpt.py.
 
-Each letter looks at those before it and guesses the next. Text and held-out end are char_rnn.py's.
+Each letter looks at the letters before it and predicts the next one. The text and its held-out end
+are the same as in char_rnn.py.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from tinygrad_mnist import concatenate, nn, no_grad, optim, softmax_cross_entrop
 
 
 class Block(nn.Module):
-    """A layer of the transformer: attention, then a small network, each added to its input."""
+    """A layer of the transformer: attention and a small network. Each adds to its input."""
 
     def __init__(self, width, rng):
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -35,7 +36,7 @@ class GPT(nn.Module):
         self.span = span
         self.letter = nn.Embedding(letters, width, rng=rng)
         self.place = nn.Embedding(span, width, rng=rng)
-        # Each place starts from its last three letters, so that attention can look further at once.
+        # Each place starts from its last three letters, so attention can soon look further back.
         self.join = nn.Linear(3 * width, width, rng=rng, weight_init=nn.init.xavier_uniform)
         self.blocks = [Block(width, rng), Block(width, rng)]
         self.norm = nn.LayerNorm(width)
@@ -52,7 +53,7 @@ class GPT(nn.Module):
 
 
 def corpus(size):
-    """Return the manual that comes with Python, as numbers of small letters, and the alphabet."""
+    """Return Python's manual as the numbers of lower-case letters, and the alphabet."""
     text = "\n".join(topics[name] for name in sorted(topics)).lower()
     text = re.sub(r"[^a-z ,.()'\n]+", " ", text)
     text = re.sub(r" +", " ", re.sub(r"\s*\n\s*", "\n", text))[:size]
@@ -61,7 +62,7 @@ def corpus(size):
 
 
 def train(model, letters, steps, rng):
-    """Teach the model windows of the letters; much weight decay, because it reads them 8 times."""
+    """Train the model on windows of letters, with much weight decay as it reads them 8 times."""
     optimizer = optim.AdamW(model.parameters(), lr=4e-3, betas=(0.9, 0.99), weight_decay=0.25)
     schedule = optim.OneCycleLR(optimizer, 4e-3, steps, pct_start=0.1)
     for step in range(1, steps + 1):
@@ -78,19 +79,19 @@ def train(model, letters, steps, rng):
 
 
 def measure(model, letters):
-    """Return the bits a letter of a text, read in windows that overlap by half."""
+    """Return the bits per letter of a text, read in windows that overlap by half."""
     half = model.span // 2
     begins = np.arange(0, len(letters) - model.span, half)[:, np.newaxis]
     windows = letters[begins + np.arange(model.span + 1)]
     labels = windows[:, 1:].copy()
-    labels[1:, :half] = -1  # the window before has guessed them
+    labels[1:, :half] = -1  # the window before has predicted them
     with no_grad():
         loss = softmax_cross_entropy(model(windows[:, :-1]), labels, ignore_index=-1)
     return loss.item() / np.log(2)
 
 
 def write(model, alphabet, start, length, rng, temperature=0.5):
-    """Let the model go on from a text, one sampled letter at a time."""
+    """Let the model continue a text by sampling one letter at a time."""
     text = [alphabet.index(c) for c in start]
     for _ in range(length):
         with no_grad():
@@ -104,7 +105,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=2900)
     parser.add_argument("--width", type=int, default=96)
-    parser.add_argument("--size", type=int, default=400_000, help="letters of the corpus")
+    parser.add_argument("--size", type=int, default=400_000, help="number of letters in the corpus")
     options = parser.parse_args(arguments)
     rng = np.random.default_rng(0)
     letters, alphabet = corpus(options.size)

@@ -1,4 +1,4 @@
-"""A recurrent network that writes: a GRU learns the text of Python's own manual, by letters."""
+"""A recurrent network that writes: a GRU learns the text of Python's manual letter by letter."""
 
 import argparse
 import re
@@ -9,7 +9,7 @@ from tinygrad_mnist import Tensor, nn, no_grad, optim, sigmoid, softmax_cross_en
 
 
 class GRU(nn.Module):
-    """A gated recurrent unit (Cho et al. 2014) over letters, with a readout of the next one."""
+    """A gated recurrent unit (Cho et al. 2014) that reads letters and predicts the next one."""
 
     def __init__(self, letters, hidden, rng):
         self.embed = Tensor(
@@ -41,7 +41,7 @@ class GRU(nn.Module):
 
 
 def corpus(size):
-    """Return the manual that comes with Python, as numbers of small letters, and the alphabet."""
+    """Return Python's manual as the numbers of lower-case letters, and the alphabet."""
     from pydoc_data.topics import topics
 
     text = re.sub(
@@ -53,7 +53,7 @@ def corpus(size):
 
 
 def write(model, alphabet, start, length, rng, temperature=0.5):
-    """Let the model go on from a text, one sampled letter at a time."""
+    """Let the model continue a text by sampling one letter at a time."""
     out = [alphabet.index(c) for c in start]
     with no_grad():
         h = model.start(1)
@@ -71,7 +71,7 @@ def main(arguments=None):
     )
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--hidden", type=int, default=160)
-    parser.add_argument("--size", type=int, default=400_000, help="letters of the corpus")
+    parser.add_argument("--size", type=int, default=400_000, help="number of letters in the corpus")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     rng = np.random.default_rng(options.seed)
@@ -94,7 +94,7 @@ def main(arguments=None):
         if place + span + 1 > rows.shape[1]:
             h, place = model.start(batch), 0
         window = rows[:, place : place + span + 1]
-        logits, h = model(window[:, :-1], h.detach())  # the state goes on, the graph does not
+        logits, h = model(window[:, :-1], h.detach())  # keep the state, cut the graph
         loss = softmax_cross_entropy(logits, window[:, 1:].T.reshape(-1))
         optimizer.zero_grad()
         loss.backward()

@@ -37,14 +37,14 @@ class SpiralNet(nn.Module):
 
 
 def spirals(n=400, rng=None):
-    """Return the points (2n, 2) of two spirals, and which of the two each lies on."""
+    """Return the points (2n, 2) of two spirals, and the spiral that each point belongs to."""
     angle = np.random.default_rng(rng).uniform(0.5, 3, n)[:, None] * np.pi
     one = np.hstack([angle * np.cos(angle), angle * np.sin(angle)]) / 10
     return np.vstack([one, -one]).astype(np.float32), np.repeat([0, 1], n)
 
 
 def main():
-    # First of all: is the vjp right?
+    # First check that the vjp is right.
     gradcheck(swish, np.random.default_rng(0).standard_normal((3, 4)), np.ones(4))
     model, loss = SpiralNet(rng=0), softmax_cross_entropy
     optimizer = optim.Adam(model.parameters(), lr=0.02)

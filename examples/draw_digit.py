@@ -1,4 +1,4 @@
-"""Draw a digit and watch a saved model see it: python examples/draw_digit.py runs/mnist_mlp."""
+"""Draw a digit and see a saved model recognize it: python examples/draw_digit.py runs/mnist_mlp."""
 
 import argparse
 import html
@@ -14,10 +14,10 @@ from runner.web import LocalServer, add_flags, read_pixels, refuse_port, serve_u
 
 from tinygrad_mnist import CheckpointError, DataError, from_numpy, nn, no_grad
 
-# Of the drawing that the page sends: coarse enough to send at each stroke, and fine enough to
-# shrink well.
+# The side of the drawing that the page sends, in pixels. It is small enough to be sent at each
+# stroke, and large enough to be shrunk well.
 SIDE = 140
-# Bytes of a request: a pixel is at most three digits, a comma and perhaps spaces.
+# The most bytes of a request: a pixel takes at most three digits, a comma and some spaces.
 LARGEST = 8 * SIDE * SIDE
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.GELU)
 PAGE = Path(__file__).with_name("draw_digit.html")
@@ -48,7 +48,8 @@ def describe(layer, values):
 def answer(model, settings, drawing):
     """Return what the page shows for a drawing (SIDE, SIDE).
 
-    Without exactly one digit it has a message, and no probabilities, which would say nothing.
+    If there is not exactly one digit, the answer is a message without probabilities, because these
+    would be meaningless.
     """
     try:
         image, message = cut_digit(drawing.astype(np.float32) / 255), None
@@ -67,7 +68,7 @@ def answer(model, settings, drawing):
 
 
 class Server(LocalServer):
-    """The page, and the model that answers it."""
+    """The server of the page and of the model that answers it."""
 
     def __init__(self, model, settings, name, port=0):
         self.model = model, settings

@@ -1,4 +1,4 @@
-"""Write a Sequential as an ONNX file, which other programs run.
+"""Write a Sequential as an ONNX file, which other programs can run.
 
 For a perceptron that mnist_mlp.py saved: python examples/export_onnx.py runs/mnist_mlp model.onnx.
 For a model of your own, call `to_onnx`.
@@ -78,12 +78,12 @@ ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": 
 
 
 def load_perceptron(path):
-    """Return the perceptron that mnist_mlp.py saved, as a Sequential without what only trains."""
+    """Return the saved perceptron as a Sequential, without layers that are only for training."""
     path = path / "model.safetensors" if path.is_dir() else path
     arrays, about = checkpoint.read(path)
     settings = about.get("metadata", {}).get("settings", {})
     weights = [name for name in arrays if name.endswith("weight")]
-    weights.sort(key=lambda name: int(name.split(".")[0]))  # by the layers' positions
+    weights.sort(key=lambda name: int(name.split(".")[0]))  # in the order of the layers
     if "activation" not in settings or any(arrays[name].ndim != 2 for name in weights):
         raise CheckpointError(f"{path}: expected a perceptron that mnist_mlp.py saved")
     layers = []

@@ -17,18 +17,18 @@ test = normalize(data.test.images).reshape(-1, 784), data.test.labels
 # Define: two layers of weights with a ReLU between them; the ten outputs score the ten digits.
 rng = np.random.default_rng(0)
 model = nn.Sequential(nn.Linear(784, 256, rng=rng), nn.ReLU(), nn.Linear(256, 10, rng=rng))
-loss = softmax_cross_entropy  # small where the true digit has the highest score
+loss = softmax_cross_entropy  # small if the true digit has the highest score
 optimizer = optim.Adam(model.parameters(), lr=0.002)
 
-# Fit: five times through the shuffled digits, a hundred at each step.
+# Fit: go through the shuffled digits five times, with a hundred digits at each step.
 history = fit(
     model, loss, optimizer, training, validation=validation, epochs=5, batch_size=100, rng=0
 )
 
-# Evaluate: on digits that it has never seen.
+# Evaluate: measure the accuracy on digits that the model has never seen.
 print(f"test accuracy {evaluate(model, loss, test).accuracy:.4f}")
 
-# Plot: how it learned, and what it says to the first of those digits.
+# Plot: how the model learned, and what it predicts for the first of those digits.
 folder = Path("runs/mnist")
 folder.mkdir(parents=True, exist_ok=True)
 digits = predict(model, test[0]).argmax(axis=1)

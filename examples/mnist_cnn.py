@@ -1,4 +1,4 @@
-"""Train a LeNet-sized convolutional network on MNIST, with what mnist_mlp.py reports and saves."""
+"""Train a LeNet-sized convolutional network on MNIST; reports and files as in mnist_mlp.py."""
 
 import argparse
 import sys
@@ -20,17 +20,17 @@ from tinygrad_mnist.datasets import train_val_split
 
 
 def parse(arguments=None):
-    """Return the settings of a run: those of mnist_mlp.py, with this program's flags."""
+    """Return the settings of a run: those of mnist_mlp.py, changed by this program's flags."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=0.003, help="the peak of the learning rate")
+    parser.add_argument("--lr", type=float, default=0.003, help="the highest learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="a folder or file of MNIST")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist_cnn"))
-    parser.add_argument("--print-every", type=int, default=1, help="epochs between lines")
+    parser.add_argument("--print-every", type=int, default=1, help="epochs between progress lines")
     add_threads(parser)
     flags = vars(parser.parse_args(arguments))
     return {**DEFAULT, "dropout": 0.25, "recipe": "cnn", "resume": None, **flags}
@@ -61,5 +61,5 @@ def main(arguments=None):
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (DataError, AnomalyError, ValueError) as problem:  # the user can mend it
+    except (DataError, AnomalyError, ValueError) as problem:  # the user can fix it
         sys.exit(f"{type(problem).__name__}: {problem}")

@@ -1,7 +1,7 @@
 """Train a multi-layer perceptron on MNIST: progress, accuracy, pictures, the saved model.
 
-Try --help, or --recipe best. What it shares with the other programs here is in runner/;
-mnist.py does the same in forty lines without flags.
+Try --help, or --recipe best. The code that it shares with the other programs is in runner/.
+A shorter program without flags is mnist.py, which has forty lines.
 """
 
 import sys
@@ -22,7 +22,7 @@ from tinygrad_mnist.datasets import train_val_split
 
 
 def make_loss(model, settings):
-    """Return the loss that the settings name; labels are smoothed in training only."""
+    """Return the loss that the settings name. Labels are smoothed in training only."""
     if settings["loss"] == "mse":
         return mse
 
@@ -39,7 +39,7 @@ def main(arguments=None):
     set_threads(settings["threads"])
     data, settings = load_digits(settings)
 
-    # A stream of randomness for each purpose: a change to one leaves the others as they are.
+    # A separate generator for each purpose, so that a change to one does not affect the others.
     split_rng, model_rng, order_rng = np.random.default_rng(settings["seed"]).spawn(3)
     inputs, targets = prepare(data.train, settings)
     limit = settings["limit"] or len(inputs)
@@ -57,7 +57,7 @@ def main(arguments=None):
         print(f"wrote {settings['write_numpy']}")
         return 0
 
-    # Only now, when the data and the settings have proved good, does the folder change.
+    # Change the folder only now, because the data and the settings turned out to be good.
     if not settings["resume"]:
         start_clean(settings["out"])
     write_json(settings["out"] / "settings.json", as_json(settings))
@@ -81,5 +81,5 @@ def main(arguments=None):
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (DataError, AnomalyError, ValueError) as problem:  # the user can mend it
+    except (DataError, AnomalyError, ValueError) as problem:  # the user can fix it
         sys.exit(f"{type(problem).__name__}: {problem}")

@@ -1,6 +1,6 @@
 """Train on several processes: mpiexec -n 2 python examples/mnist_mpi.py.
 
-Rank 0 alone prints, draws and writes.
+Only rank 0 prints, draws and writes files.
 """
 
 import argparse
@@ -20,13 +20,13 @@ from tinygrad_mnist.train import fit
 
 
 def parse(arguments=None):
-    """Return the settings of a run: those of mnist_mlp.py, with this program's flags."""
+    """Return the settings of a run: those of mnist_mlp.py, changed by this program's flags."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--batch-size", type=int, default=128, help="of all ranks together")
+    parser.add_argument("--batch-size", type=int, default=128, help="size over all ranks together")
     parser.add_argument("--lr", type=float, default=0.002)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="a folder or file of MNIST")
@@ -42,14 +42,14 @@ def main(arguments=None):
     comm = communicator()
     data, settings = load_digits(settings)
     [hidden] = settings["hidden"]
-    # The same seed on every rank, so that they agree on each batch.
+    # Every rank uses the same seed, so that all ranks agree on each batch.
     rng = np.random.default_rng(settings["seed"])
     model = nn.Sequential(
         nn.Linear(784, hidden, rng=rng),
         nn.ReLU(),
         nn.Linear(hidden, settings["classes"], rng=rng),
     )
-    # This wrapper is all that training on several processes changes.
+    # Only this wrapper differs from training in one process.
     adam = optim.Adam(model.parameters(), settings["lr"])
     optimizer = DistributedOptimizer(adam, model, comm)
     if comm.rank == 0:

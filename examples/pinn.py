@@ -1,8 +1,9 @@
 """A network solves a differential equation: python examples/pinn.py.
 
-A mass on a spring swings through oil: u'' + 2 u' + 25 u = 0, from u(0) = 1 at rest. The network
-never sees the solution. Its loss is what the equation leaves over, so a second derivative of the
-network by its input stands in the loss, and training differentiates that by every weight.
+A mass on a spring swings in oil: u'' + 2 u' + 25 u = 0. It starts at u(0) = 1, at rest. The network
+never sees the solution. Its loss is the residual of the equation, which contains the second
+derivative of the network with respect to its input. Training differentiates this loss with respect
+to every weight.
 """
 
 import argparse
@@ -23,7 +24,7 @@ def exact(t):
 
 
 class Motion(nn.Module):
-    """The position u(t) = 1 + tanh(2 t)**2 * network(t), which begins at 1 and at rest."""
+    """The position u(t) = 1 + tanh(2 t)**2 * network(t), which starts at 1 and at rest."""
 
     def __init__(self, width, rng):
         rng = np.random.default_rng(rng)
@@ -40,14 +41,14 @@ class Motion(nn.Module):
 
 def residual(motion, t):
     """Return u'' + 2 u' + 25 u at times t of shape (N, 1), in units of the stiffness."""
-    # Each u depends on its own time only, so the gradient of their sum holds every u'.
+    # Each u depends only on its own time, so the gradient of their sum contains every u'.
     velocity = grad(lambda t: motion(t).sum())
     acceleration = grad(lambda t: velocity(t).sum())
     return acceleration(t) / STIFFNESS + velocity(t) * (DAMPING / STIFFNESS) + motion(t)
 
 
 def solve(steps, rng):
-    """Train a network on the residual, and return it with the loss of every step."""
+    """Train a network on the residual, and return it together with the loss of every step."""
     motion = Motion(width=32, rng=rng)
     optimizer = optim.Adam(motion.parameters(), lr=1e-2)
     schedule = optim.CosineLR(optimizer, steps, min_lr=1e-5)
@@ -66,7 +67,7 @@ def solve(steps, rng):
 
 
 def draw(t, found, losses, path):
-    """Save a picture of the motion found beside the exact one, and of the loss on the way."""
+    """Save a picture of the found motion, the exact motion, and the loss during training."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.5), layout="constrained")

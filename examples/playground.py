@@ -1,6 +1,6 @@
 """Watch a network learn, look inside it, and follow its gradients: python examples/playground.py.
 
-It serves one page to the browser of this machine. Its parts lie in the folder `playground_page`.
+It serves one page to the browser on this machine. Its parts are in the folder `playground_page`.
 """
 
 import argparse
@@ -24,10 +24,10 @@ def parse(arguments):
     parser.add_argument(
         "model", type=Path, nargs="?", help="a saved model to look inside: a run's folder"
     )
-    parser.add_argument("--data", help="the path of MNIST, if it is not in a usual place")
+    parser.add_argument("--data", help="the path of MNIST, if it is not in one of the usual places")
     add_flags(parser)
     parser.add_argument(
-        "--host", help="open it to the local network, too: an address of this machine, or 0.0.0.0"
+        "--host", help="also serve the local network: an address of this machine, or 0.0.0.0"
     )
     parser.add_argument(
         "--export",
@@ -40,7 +40,7 @@ def parse(arguments):
 
 
 def export(options):
-    """Write the page with a model in it."""
+    """Write the page as a file that contains a model."""
     data = load_digits(options.data)
     page = PAGE.read_text(encoding="utf-8")
     if options.model is None:

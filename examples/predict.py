@@ -1,7 +1,7 @@
-"""Ask a saved model: python examples/predict.py runs/mnist_mlp digit.png.
+"""Predict with a saved model: python examples/predict.py runs/mnist_mlp digit.png.
 
-It takes photos, scans and drawings of digits, folders of them, CSVs of images, or MNIST's
---indices, and answers in their order.
+It reads photos, scans and drawings of digits, folders of these, CSVs of images, or images of MNIST
+(--indices). It prints the predictions in the same order.
 """
 
 import argparse
@@ -29,11 +29,11 @@ def parse(arguments=None):
         "inputs", nargs="*", type=Path, help="image files, folders of them, or CSVs of images"
     )
     parser.add_argument(
-        "--indices", type=int, nargs="+", help="images of MNIST's test set, by number"
+        "--indices", type=int, nargs="+", help="the numbers of images in MNIST's test set"
     )
     parser.add_argument("--data", help="where MNIST is, for --indices")
     parser.add_argument(
-        "--out", type=Path, help="the folder for what it writes (default: beside the model)"
+        "--out", type=Path, help="the folder for the results (default: beside the model)"
     )
     options = parser.parse_args(arguments)
     if bool(options.inputs) == (options.indices is not None):
@@ -83,7 +83,7 @@ def check_labels(labels, classes):
 
 
 def print_each(pictures, probabilities, classes):
-    """Print a line for each picture: the prediction, the truth if it is known, the best three."""
+    """Print a line for each picture: the prediction, the true class if known, the best three."""
     for i, (name, p) in enumerate(zip(pictures.names, probabilities, strict=True)):
         truth = "" if pictures.labels is None else f", truly {classes[pictures.labels[i]]}"
         best = ", ".join(f"{classes[k]}: {p[k]:.1%}" for k in np.argsort(-p)[:3])
@@ -91,7 +91,7 @@ def print_each(pictures, probabilities, classes):
 
 
 def draw(pictures, probabilities, settings):
-    """Return a figure of what the model saw and said."""
+    """Return a figure of the pictures and the model's predictions."""
     images, names = pictures.images, settings.get("class_names")
     if len(images) == 1:
         return plots.probabilities(images[0], probabilities[0], class_names=names)
@@ -102,5 +102,5 @@ def draw(pictures, probabilities, settings):
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (DataError, CheckpointError) as problem:  # the user can mend it
+    except (DataError, CheckpointError) as problem:  # the user can fix it
         sys.exit(f"{type(problem).__name__}: {problem}")

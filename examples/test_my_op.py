@@ -9,7 +9,7 @@ from tinygrad_mnist.testing import away_from, broadcastable, gradcheck, tensors
 
 
 def _huber(x, *, delta):
-    small = np.abs(values(x)) <= delta  # a choice, which has no slope
+    small = np.abs(values(x)) <= delta  # a plain array, because a choice does not have a slope
     sign = np.sign(values(x))
 
     def vjp(g, needs):
@@ -19,12 +19,12 @@ def _huber(x, *, delta):
 
 
 def huber(x, delta=1.0):
-    """Half the square near 0, and straight lines beyond delta."""
+    """Return x**2 / 2 near 0, and straight lines beyond delta."""
     return apply(_huber, x, delta=delta)
 
 
 @settings(deadline=None)  # a slow machine is not a failure
-@given(tensors(elements=away_from(-1.0, 1.0)))  # where the slope has a kink
+@given(tensors(elements=away_from(-1.0, 1.0)))  # the slope has kinks at -1 and 1
 def test_huber(x):
     gradcheck(huber, x, order=2)
 

@@ -1,4 +1,4 @@
-"""Transfer learning: features of the digits 0 to 4, frozen, tell 5 to 9 apart from few examples."""
+"""Transfer learning: features learned on digits 0 to 4 classify 5 to 9 from a few examples."""
 
 import argparse
 
@@ -23,7 +23,7 @@ def build_features(rng):
 
 
 def add_head(features, rng):
-    """Return the features with new dense layers that tell five classes apart."""
+    """Return the features, followed by new dense layers that classify five digits."""
     return nn.Sequential(
         *features,
         nn.Linear(384, 96, rng=rng, weight_init=nn.init.he_normal),
@@ -62,8 +62,8 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--examples", type=int, default=10, help="of each of the new digits")
-    parser.add_argument("--epochs", type=int, default=2, help="on the old digits")
+    parser.add_argument("--examples", type=int, default=10, help="examples of each new digit")
+    parser.add_argument("--epochs", type=int, default=2, help="epochs on the old digits")
     parser.add_argument(
         "--draws",
         type=int,

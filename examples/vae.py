@@ -1,8 +1,8 @@
 """A variational autoencoder draws digits from noise: python examples/vae.py.
 
-An encoder describes each digit by a few numbers, and says how sure it is of them. A decoder draws
-a digit from such numbers. The loss keeps the numbers close to a standard normal distribution.
-Numbers drawn from that distribution therefore become digits, which nobody wrote.
+An encoder describes each digit by a few numbers, and says how sure it is of each number. A decoder
+draws a digit from such numbers. The loss keeps the numbers close to a standard normal distribution.
+Therefore random numbers from that distribution become new digits that nobody wrote.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from tinygrad_mnist.datasets import Batches, load_mnist, normalize
 
 
 class VAE(nn.Module):
-    """An encoder of digits as `code` uncertain numbers, and a decoder from numbers to pixels."""
+    """An encoder from digits to `code` uncertain numbers, and a decoder from these to pixels."""
 
     def __init__(self, code, hidden, rng):
         self.encoder = nn.Sequential(
@@ -40,17 +40,17 @@ class VAE(nn.Module):
 
 
 def losses(model, x, rng):
-    """Return the two parts of the loss, in nats a digit: of the pixels, and of the distance."""
+    """Return both parts of the loss in nats per digit: for the pixels and for the distance."""
     noise = rng.standard_normal((len(x), model.code), np.float32)
     logits, mean, log_variance = model(Tensor(x), noise)
     pixels = sigmoid_cross_entropy(logits, x, reduction="sum") / len(x)
-    # how far the numbers are from standard normal noise: the Kullback-Leibler divergence
+    # The Kullback-Leibler divergence is the distance of the numbers from standard normal noise.
     distance = 0.5 * (mean * mean + exp(log_variance) - log_variance - 1.0).sum() / len(x)
     return pixels, distance
 
 
 def train(model, images, epochs, rng):
-    """Teach the model to draw the images that it sees."""
+    """Train the model to draw the images that it sees."""
     batches = Batches(images, images, 128, rng=rng)
     optimizer = optim.Adam(model.parameters(), lr=2e-3)
     schedule = optim.CosineLR(optimizer, epochs * len(batches))

@@ -1,4 +1,4 @@
-"""What a page may ask for, checked before anything is done."""
+"""Check what a page asks for before anything is done."""
 
 import math
 
@@ -24,7 +24,7 @@ def read_whole(content, name, low, high):
 
 
 def read_choice(content, name, choices):
-    """Return a text of the object that is one of the choices."""
+    """Return a text of the object, which must be one of the choices."""
     value = content.get(name)
     if not isinstance(value, str) or value not in choices:
         raise RequestError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")

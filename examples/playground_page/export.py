@@ -1,4 +1,4 @@
-"""The page as one file that needs no Python: a small trained model goes into it as numbers."""
+"""Write the page as one file that runs without Python. It contains a small trained model."""
 
 import base64
 import json
@@ -14,12 +14,12 @@ from .frames import encode_bytes
 MARK = "<!-- The exported model stands here. -->"
 TOP = '<meta charset="utf-8">'
 HIDDEN, EPOCHS = (32, 16), 10
-DIGITS = 40  # that come with the file, to look at
+DIGITS = 40  # how many digits the file contains for the user to look at
 ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.GELU: "gelu"}
 
 
 def train_small(data):
-    """Return a small perceptron that has learned digits, and its accuracy on those held out."""
+    """Return a small perceptron trained on digits, and its accuracy on the held-out digits."""
     rng = np.random.default_rng(0)
     layers, width = [], data.train.inputs.shape[1]
     for units in HIDDEN:
@@ -42,7 +42,7 @@ def train_small(data):
 
 
 def write_page(page, model, data, *, about, pixels=(0.0, 1.0), outputs="softmax", names=None):
-    """Return the page with a perceptron in it, and with some digits to look at.
+    """Return the page with a perceptron and some digits in it.
 
     Parameters
     ----------
@@ -51,15 +51,15 @@ def write_page(page, model, data, *, about, pixels=(0.0, 1.0), outputs="softmax"
     model : Sequential
         Dense layers, and activations between them.
     data : Data
-        Where the digits come from.
+        The data that the digits are taken from.
     about : str
-        What the page says of the model.
+        What the page says about the model.
     pixels : (float, float)
-        What the model takes for the ground and for the ink.
+        The model's input values for background and ink.
     outputs : {"softmax", "share"}
-        How its outputs become probabilities.
+        How the model's outputs become probabilities.
     names : list of str, optional
-        The names of the classes, where they are not just the digits.
+        The names of the classes, if they are not just the digits.
     """
     content = {
         "about": about,
@@ -72,7 +72,7 @@ def write_page(page, model, data, *, about, pixels=(0.0, 1.0), outputs="softmax"
             for image, label in zip(data.images[:DIGITS], data.test.labels[:DIGITS], strict=True)
         ],
     }
-    text = json.dumps(content).replace("</", "<\\/")  # no text may end the script early
+    text = json.dumps(content).replace("</", "<\\/")  # so that no text ends the script early
     policy = make_policy(page, may_ask="'none'")
     rule = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     block = f'<script type="application/json" id="exported">{text}</script>'
@@ -80,7 +80,7 @@ def write_page(page, model, data, *, about, pixels=(0.0, 1.0), outputs="softmax"
 
 
 def pack_layers(model):
-    """Return the dense layers as objects for JSON: weights, biases, and the activation after."""
+    """Return the dense layers for JSON: weights, biases, and the activation that follows."""
     packed = []
     for layer in model:
         if isinstance(layer, nn.Linear):
@@ -96,7 +96,7 @@ def pack_layers(model):
 
 
 def pack_weights(layer):
-    """Return a layer's weights as numbers of 16 bits times a scale: half of what floats take."""
+    """Return a layer's weights as 16-bit numbers with a scale, which takes half of the space."""
     weights = layer.weight.data
     scale = (float(np.abs(weights).max()) or 1.0) / 32767
     whole = np.round(weights / scale).astype("<i2")

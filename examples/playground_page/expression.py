@@ -2,7 +2,7 @@
 
 Python's own parser turns the text into a tree. After that, only what the tables below list is
 accepted: numbers, names of variables, operators and functions of this library. Anything else is an
-error, and no part of the text is ever run as Python.
+error. Nothing in the text is ever run as Python.
 """
 
 import ast
@@ -27,7 +27,7 @@ OPERATORS = {
     ast.Pow: operator.pow,
     ast.USub: operator.neg,
 }
-FUNCTIONS = {  # how many arguments each takes
+FUNCTIONS = {  # the number of arguments of each function
     "abs": (tg.abs, 1),
     "cos": (tg.cos, 1),
     "exp": (tg.exp, 1),
@@ -47,7 +47,7 @@ FUNCTIONS = {  # how many arguments each takes
 
 @dataclass
 class Expression:
-    """A text that was read, and the variables in it, in the order in which they appear."""
+    """An expression, with its variables in the order in which they appear."""
 
     tree: ast.expr
     variables: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ def read_expression(text):
     Raises
     ------
     RequestError
-        If the text is not an expression, or holds anything but what the tables list.
+        If the text is not an expression, or contains anything that the tables do not list.
     """
     if not isinstance(text, str) or not 0 < len(text.strip()) <= LONGEST:
         raise RequestError(f"expected an expression of 1 to {LONGEST} letters, such as a*b + c")
@@ -89,7 +89,7 @@ def read_expression(text):
 
 
 def walk(tree):
-    """Yield each part of the tree, its operands from left to right; refuse what is not listed."""
+    """Yield each part of the tree, operands from left to right. Refuse parts not in the tables."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -98,7 +98,7 @@ def walk(tree):
 
 
 def list_operands(node):
-    """Return the parts of one node; refuse a node that is not listed."""
+    """Return the operands of one node, or refuse a node that is not in the tables."""
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         return [node.left, node.right]
     if isinstance(node, ast.UnaryOp) and type(node.op) in OPERATORS:
@@ -122,7 +122,7 @@ def list_operands(node):
 
 
 def list_arguments(call):
-    """Return the arguments of a call; refuse a function that is not listed."""
+    """Return the arguments of a call, or refuse a function that is not in the tables."""
     name = call.func.id if isinstance(call.func, ast.Name) else ast.unparse(call.func)[:40]
     if name not in FUNCTIONS:
         raise RequestError(f"expected one of the functions {', '.join(FUNCTIONS)}, got {name}")

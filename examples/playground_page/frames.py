@@ -1,4 +1,4 @@
-"""What the page shows of a training: a frame many times a second, scores a few times."""
+"""What the page shows about a training: frames many times a second, scores less often."""
 
 import base64
 import functools
@@ -9,21 +9,21 @@ from tinygrad_mnist import Tensor, from_numpy, no_grad, sigmoid, softmax, softma
 from tinygrad_mnist.train import predict
 
 GRID, REACH = 44, 1.3  # the plane is shown as GRID x GRID answers, from -REACH to REACH
-UNIT_GRID, MOST_UNITS = 22, 16  # how the units of the first layer are shown there
-MOST_WEIGHTS = 32  # images of weights
-SCORED_TRAIN, SCORED_TEST = 500, 1000  # examples that the scores are measured on
+UNIT_GRID, MOST_UNITS = 22, 16  # the same for the units of the first layer
+MOST_WEIGHTS = 32  # the most units whose weights are shown as images
+SCORED_TRAIN, SCORED_TEST = 500, 1000  # how many examples the scores are measured on
 WORST = 10
 
 
 def make_frame(model, kind):
-    """Return the picture of a model: its answers on the plane, or its first layer's weights."""
+    """Return the picture of a model: its outputs on the plane, or its first layer's weights."""
     return draw_plane(model) if kind == "plane" else draw_weights(model)
 
 
 def draw_plane(model):
-    """Return the probability of class 1 at each place, and what each first unit answers there."""
+    """Return the probability of class 1 at each point, and the output of each first-layer unit."""
     outputs = predict(model, make_grid(GRID))
-    # Of two classes, the softmax is the sigmoid of their difference, which is faster.
+    # For two classes the softmax is the sigmoid of their difference, which is faster to compute.
     probabilities = sigmoid(Tensor(outputs[:, 1] - outputs[:, 0])).numpy()
     first = run_first_units(model, make_grid(UNIT_GRID))[:, :MOST_UNITS].T
     return {
@@ -35,13 +35,13 @@ def draw_plane(model):
 
 @functools.cache
 def make_grid(side):
-    """Return points (side * side, 2) of the plane, by rows from the top."""
+    """Return points (side * side, 2) of the plane, row by row from the top."""
     along = np.linspace(-REACH, REACH, side, dtype=np.float32)
     return np.stack(np.meshgrid(along, along[::-1]), axis=-1).reshape(-1, 2)
 
 
 def run_first_units(model, inputs):
-    """Return what the first layer answers, after its activation if it has one."""
+    """Return the output of the first layer, after its activation if it has one."""
     layers = list(model)
     with no_grad():
         outputs = layers[0](from_numpy(inputs))
@@ -55,7 +55,7 @@ def draw_weights(model):
 
 
 def make_scores(model, data):
-    """Return loss and accuracy on examples held out and others, and of digits what went wrong."""
+    """Return loss and accuracy on training and held-out examples, and the errors for digits."""
     outputs, labels = run_some(model, data.test, SCORED_TEST)
     train = score(*run_some(model, data.train, SCORED_TRAIN))
     scores = {"train": train, "test": score(outputs, labels)}
@@ -74,20 +74,20 @@ def run_some(model, part, count):
 
 
 def score(outputs, labels):
-    """Return loss and accuracy; a loss that is not finite is None."""
+    """Return loss and accuracy. The loss is None if it is not finite."""
     loss = softmax_cross_entropy(outputs, labels).item()
     accuracy = float(np.mean(outputs.argmax(axis=1) == labels))
     return {"loss": loss if np.isfinite(loss) else None, "accuracy": accuracy}
 
 
 def count_confusion(outputs, labels):
-    """Return how often a digit (row) was taken for another (column)."""
+    """Return how often each digit (row) was taken for each digit (column)."""
     pairs = np.bincount(labels * 10 + outputs.argmax(axis=1), minlength=100)
     return pairs.reshape(10, 10)
 
 
 def find_worst(outputs, labels, images):
-    """Return the digits that the model is surest of, and wrong about."""
+    """Return the wrong predictions that the model is most sure of."""
     probabilities = softmax(Tensor(np.nan_to_num(outputs))).numpy()
     answers, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(answers != labels)
@@ -121,7 +121,7 @@ def encode_signed(values, axis=None):
 
 
 class Curve:
-    """The scores of the past, thinned out so that there are never many."""
+    """The scores of the past, thinned out so that there are never too many."""
 
     MOST = 600
 

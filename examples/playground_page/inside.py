@@ -1,4 +1,4 @@
-"""What happens inside a model that sees a digit: activations, and gradients by the pixels."""
+"""What happens in a model that sees a digit: activations, and gradients at the pixels."""
 
 from typing import Any, NamedTuple
 
@@ -11,24 +11,24 @@ from .data import as_rows
 
 ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.LeakyReLU)
 SIDE = 28  # pixels of a digit
-STEPS = 60  # of the search for an exciting image
+STEPS = 60  # how many steps the search for an exciting image takes
 
 
 class Reader(NamedTuple):
-    """A model of digits, and how images become its inputs and its outputs probabilities."""
+    """A model of digits. It knows how to prepare images and how to get probabilities."""
 
     model: Any
     prepare: Any = as_rows
     find_probabilities: Any = lambda outputs: softmax(Tensor(outputs)).numpy()
     names: Any = None
-    """The names of the classes, where they are not just the digits."""
+    """The names of the classes, if they are not just the digits."""
 
 
 def look(reader, image, chosen=None):
-    """Return what each layer answers to an image, and which pixels speak for the chosen digit.
+    """Return each layer's output for an image, and which pixels support the chosen digit.
 
-    That is the gradient of the digit's output by the pixels. By default the digit is the one that
-    the model chooses.
+    The support is the gradient of the digit's output with respect to the pixels. By default the
+    digit is the one that the model predicts.
     """
     x = reader.prepare(image[np.newaxis])
     layers, outputs = run_layers(reader.model, x)
@@ -47,14 +47,14 @@ def look(reader, image, chosen=None):
 
 
 def run_layers(model, x):
-    """Return what each layer answers, with its name and shape, and the outputs of the last."""
+    """Return the name, shape and output of each layer, and the outputs of the last layer."""
     x = from_numpy(x)
     described = []
     with no_grad():
         for layer in model:
             x = layer(x)
             if isinstance(layer, nn.Dropout):
-                continue  # it does nothing outside of training
+                continue  # because it does nothing outside of training
             shape = x.shape[1:] if x.ndim == 4 else (x.shape[1], 1, 1)
             name = describe(layer)
             described.append({"name": name, "shape": shape, "values": as_numbers(x.data)})
@@ -69,12 +69,12 @@ def describe(layer):
 
 
 def as_numbers(array):
-    """Return a flat list of numbers for JSON, which knows neither nan nor infinity."""
+    """Return a flat list of numbers for JSON, which does not allow nan or infinity."""
     return np.nan_to_num(array).ravel().astype(float).round(5).tolist()
 
 
 def look_at_unit(reader, layer, unit):
-    """Return what excites a unit most and, for the first layer, its weights as an image."""
+    """Return an image that excites a unit and, for the first layer, its weights as an image."""
     layers = [one for one in reader.model if not isinstance(one, nn.Dropout)]
     if not 0 <= layer < len(layers):
         raise RequestError(f"layer: expected a number from 0 to {len(layers) - 1}, got {layer}")
@@ -91,7 +91,7 @@ def look_at_unit(reader, layer, unit):
 
 
 def find_weights(layers, unit):
-    """Return the weights (H, W) of a unit of the first layer with weights; else None."""
+    """Return the weights (H, W) of a unit in the first layer with weights, or None."""
     weighted = [layer for layer in layers if isinstance(layer, (nn.Linear, nn.Conv2d))]
     if len(weighted) != 1:
         return None
@@ -100,9 +100,9 @@ def find_weights(layers, unit):
 
 
 def find_exciting(reader, layers, unit):
-    """Return an image (28, 28), from 0 to 1, that excites a unit as much as a search can find.
+    """Search for an image (28, 28), from 0 to 1, that excites a unit as much as possible.
 
-    The search climbs along the gradient by the pixels. After each step it smooths the image a
+    The search follows the gradient with respect to the pixels. Each step also smooths the image a
     little, because strokes are wider than a pixel. If the last layer is an activation, the search
     excites its input instead, because a ReLU has no slope below zero.
     """
@@ -129,7 +129,7 @@ def find_exciting(reader, layers, unit):
 
 
 def smooth(x):
-    """Return images with a little of each pixel spread to its neighbours."""
+    """Return images in which each pixel is spread a little to its neighbours."""
     image = np.pad(x.reshape(SIDE, SIDE), 1, mode="edge")
     around = image[:-2, 1:-1] + image[2:, 1:-1] + image[1:-1, :-2] + image[1:-1, 2:]
     return (0.76 * image[1:-1, 1:-1] + 0.06 * around).reshape(x.shape)

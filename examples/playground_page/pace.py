@@ -2,8 +2,8 @@
 
 import time
 
-LATEST = 0.25  # seconds of being late that later steps make up for
-CREDIT = 3.0  # seconds that are paid in advance, so that a new training shows much at first
+LATEST = 0.25  # the longest delay in seconds that later steps make up for
+CREDIT = 3.0  # seconds of credit, so that a new training can show much at the beginning
 
 
 class Turn:
@@ -15,18 +15,18 @@ class Turn:
     """
 
     def __init__(self, a_second, share):
-        self.pause, self.share = 1 / a_second, share  # at most so many turns a second
+        self.pause, self.share = 1 / a_second, share  # at most `a_second` turns a second
         self.next = self.paid_at = 0.0
         self.credit = CREDIT
 
     def is_due(self, waits=False):
-        """Whether to do the work now; a thread that `waits` between its steps has time to spare."""
+        """Whether to do the work now. A thread that `waits` between its steps has time for it."""
         now = time.perf_counter()
         if now < self.next:
             return False
         if waits or time.thread_time() >= self.paid_at:
             return True
-        self.next = now + 0.01  # asking for the thread's time costs some microseconds itself
+        self.next = now + 0.01  # not each time, because reading the thread's time is slow
         return False
 
     def take(self, work):
@@ -45,16 +45,16 @@ class Pace:
 
     def __init__(self):
         self.speed = 0.0  # steps a second, measured over the last half second or more
-        self.due = 0.0  # when the next step is due, where they are not as fast as possible
+        self.due = 0.0  # when the next step is due, if the speed is limited
         self.losses = []
         self.start()
 
     def start(self):
-        """Start measuring anew, after a time that does not count."""
+        """Restart the measurement after a time that does not count."""
         self.since, self.steps = time.perf_counter(), 0
 
     def count(self, loss):
-        """Note a step."""
+        """Count one step and its loss."""
         self.steps += 1
         if len(self.losses) < 10_000:
             self.losses.append(loss)
@@ -64,9 +64,9 @@ class Pace:
             self.start()
 
     def plan(self, speed):
-        """Set when the next step is due at `speed` steps a second.
+        """Set when the next step is due at `speed` steps per second.
 
-        If steps or the page's pictures were slow, the next steps make up for it, a little.
+        If steps or the page's pictures were slow, the next steps make up for a little of the delay.
         """
         self.due = max(self.due + 1 / speed, time.perf_counter() - LATEST)
 
@@ -75,7 +75,7 @@ class Pace:
         return self.due + 1 / speed > time.perf_counter()
 
     def resume(self):
-        """Begin to measure and to plan anew, after a pause."""
+        """Restart measuring and planning after a pause."""
         self.start()
         self.due = self.since
 

@@ -12,7 +12,7 @@ from .inside import Reader
 def open_run(path):
     """Return the Reader of a run's folder, or of its model.safetensors, and the run's settings."""
     model, settings = load_model(path)
-    layers = [layer for layer in model if not isinstance(layer, Distort)]  # acts in training alone
+    layers = [layer for layer in model if not isinstance(layer, Distort)]  # only for training
     reader = Reader(
         nn.Sequential(*layers).eval(),
         lambda images: prepare_inputs(images, settings),

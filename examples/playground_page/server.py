@@ -1,4 +1,4 @@
-"""The playground's server: which function answers which request."""
+"""The playground's server. It says which function answers which request."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ PAGE = Path(__file__).with_name("page.html")
 
 
 class Playground(LocalServer):
-    """The page, the training behind it, and perhaps a saved model of digits."""
+    """The server of the page, its training, and a saved model of digits if there is one."""
 
     def __init__(self, host=None, port=0, *, mnist=None, saved=None, name=""):
         self.saved, self.name = saved, name  # a Reader, and where it comes from
@@ -44,13 +44,13 @@ class Playground(LocalServer):
             self.hub.publish("saved", {"name": name})
 
     def server_close(self):
-        """End the training and all streams, too."""
+        """Close the server, and end the training and all streams."""
         super().server_close()
         self.hub.close()
         self.trainer.close()
 
     def _find_reader(self, body):
-        """Return the model that a request is about: the saved one, or the one in training."""
+        """Return the model that a request is about: the saved model or the one in training."""
         if body.get("model") == "saved":
             if self.saved is None:
                 raise RequestError("expected a saved model, but the program was given none")
@@ -72,7 +72,7 @@ class Playground(LocalServer):
         }
 
     def _find_digits(self):
-        """Return digits: those in training, else MNIST or the sample."""
+        """Return the digits of the training if it has digits, otherwise MNIST or the sample."""
         if self.trainer.settings.kind == "digits":
             return self.trainer.data
         if self.digits is None:
@@ -103,7 +103,7 @@ class Playground(LocalServer):
 
 
 def load_digits(mnist):
-    """Return MNIST if it is on this machine, else the sample."""
+    """Return MNIST if it is on this machine, otherwise the sample."""
     try:
         return load_data(PRESETS["mnist"], mnist)
     except RequestError:

@@ -1,4 +1,4 @@
-"""What can be set under Learn, and what each data set starts with."""
+"""The settings on the page's tab Learn, and the defaults for each data set."""
 
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,7 @@ from .checks import read_choice, read_number, read_whole
 PLANES = ("spirals", "circles", "moons", "xor")
 DIGITS = ("sample", "mnist")
 
-# What the page offers: the values, and how they are called there.
+# The choices on the page: the values, and their names on the page.
 CHOICES = {
     "data": {
         "spirals": "Two spirals",
@@ -39,7 +39,7 @@ RATES = (1e-5, 10.0)
 
 @dataclass(frozen=True)
 class Settings:
-    """What a training starts with; rate and speed may change while it runs."""
+    """The settings of a training. Rate and speed may change while it runs."""
 
     data: str
     hidden: tuple[int, ...]
@@ -50,11 +50,11 @@ class Settings:
     dropout: float = 0.0
     seed: int = 0
     speed: int = 200
-    """Steps a second; 0 for as fast as it can."""
+    """Steps per second, or 0 for as fast as possible."""
 
     @property
     def kind(self):
-        """What the data are: points on the "plane", or "digits"."""
+        """The kind of the data: "plane" (points) or "digits"."""
         return "plane" if self.data in PLANES else "digits"
 
 
@@ -69,7 +69,7 @@ PRESETS = {
 
 
 def read_settings(content):
-    """Return the settings that a page asks for; what it leaves out is as its data set starts."""
+    """Return the settings that a page asks for. Missing settings get the data set's defaults."""
     settings = PRESETS[read_choice(content, "data", PRESETS)]
     readers = {
         "hidden": lambda: read_hidden(content, WIDEST[settings.kind]),
@@ -101,5 +101,5 @@ def read_rate(content):
 
 
 def read_speed(content):
-    """Return the speed in steps a second."""
+    """Return the speed in steps per second."""
     return int(read_choice({"speed": str(content.get("speed"))}, "speed", CHOICES["speed"]))

@@ -1,4 +1,4 @@
-"""A graph as a picture, and the backward pass through it, one node at a time."""
+"""A graph as a picture, and the backward pass through it one node at a time."""
 
 import numpy as np
 from runner.web import RequestError
@@ -8,7 +8,7 @@ from tinygrad_mnist.graph import Watch, watching
 
 from .frames import encode_bytes
 
-# What an operation does with the gradient that arrives, in one sentence.
+# One sentence for each operation: what it does with the gradient that arrives.
 RULES = {
     "abs": "The slope of abs is 1 above 0 and -1 below, so the gradient keeps or flips its sign.",
     "add": "A sum passes the gradient on unchanged to each of its terms.",
@@ -38,17 +38,17 @@ RULES = {
 
 
 class Steps(Watch):
-    """Writes down what each node receives and sends in the backward pass.
+    """Records what each node receives and sends in the backward pass.
 
-    A gradient that comes over several paths is the sum of all that has arrived, as in the engine.
+    If gradients arrive over several paths, they are summed, as in the engine.
     """
 
     def __init__(self):
         self.steps = []
-        self.arrived = {}  # the sum of what each node was sent so far, by the node's number
+        self.arrived = {}  # the sum of the gradients sent to each node, by its number
 
     def after_vjp(self, node, gradients):
-        """Note one node: its name, and the sums of its inputs after it."""
+        """Record one node: its name, and the gradient sums of its inputs after its vjp."""
         sends = []
         for parent, gradient in zip(node.parents, gradients, strict=True):
             if parent is not None and gradient is not None:
@@ -66,14 +66,14 @@ class Steps(Watch):
 
 
 def describe(array):
-    """Return a gradient as short text: its value, or its smallest and its largest."""
+    """Return a gradient as short text: its value, or its smallest and largest elements."""
     if np.size(array) == 1:
         return f"{float(np.ravel(array)[0]):.4g}"
     return f"{array.min():.3g} … {array.max():.3g}"
 
 
 def trace_expression(expression, values):
-    """Return the graph of an expression for some values of its variables, and the walk back."""
+    """Return the graph of an expression for values of its variables, and the backward pass."""
     watch = Steps()
     with np.errstate(all="ignore"), watching(watch), plots.recording():
         result, leaves = expression.evaluate(values)
@@ -82,7 +82,7 @@ def trace_expression(expression, values):
 
 
 def trace_model(snapshot, number):
-    """Return the graph of a model's loss for one held-out example, and the walk back."""
+    """Return the graph of a model's loss for one held-out example, and the backward pass."""
     inputs, labels = snapshot.data.test
     if not 0 <= number < len(labels):
         raise RequestError(f"example: expected a number from 0 to {len(labels) - 1}, got {number}")
@@ -101,7 +101,7 @@ def trace_model(snapshot, number):
 
 
 def make_picture(result, names, watch):
-    """Return the picture of a graph, and the steps of the walk back."""
+    """Return the picture of a graph, and the steps of the backward pass."""
     return {
         "svg": plots.graph_svg(result, names=names, fold=False),
         "result": {"node": result.node.number, "value": describe(result.data)},

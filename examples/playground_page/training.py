@@ -1,4 +1,4 @@
-"""A model in training, in a thread of its own that runs `fit`, and what a page may ask of it."""
+"""A model in training and the requests that a page may make. `fit` runs in its own thread."""
 
 import itertools
 import math
@@ -24,13 +24,13 @@ OPTIMIZERS = {
     "adam": optim.Adam,
     "rmsprop": optim.RMSprop,
 }
-# How many there may be per second, and what share of the training thread's time they may take.
+# The most frames and scores per second, and their largest share of the training thread's time.
 FRAMES, SCORES = (20, 0.008), (10, 0.008)
 ENDLESS = 10**9  # epochs
 
 
 def build(settings):
-    """Return the network of the settings: layers of weights with an activation between them."""
+    """Return the network that the settings describe: dense layers with activations in between."""
     rng = np.random.default_rng(settings.seed)
     inputs, outputs = (2, 2) if settings.kind == "plane" else (784, 10)
     layers = []
@@ -44,7 +44,7 @@ def build(settings):
 
 
 class Snapshot(NamedTuple):
-    """A model as it is at one moment, which training leaves alone, and its data."""
+    """A copy of a model at one moment, which training does not change, and its data."""
 
     model: Any
     settings: Any
@@ -53,23 +53,23 @@ class Snapshot(NamedTuple):
 
 
 class Trainer:
-    """One model, its training, and the events that tell of it.
+    """One model, its training, and the events that report on it.
 
-    The thread that trains calls `_on_step` after each step. There it publishes frames, and there
-    it waits while training is paused. The other methods are for other threads.
+    The training thread calls `_on_step` after each step. In that call it publishes frames, and
+    waits while training is paused. The other methods are for other threads.
     """
 
     def __init__(self, hub, mnist=None):
         self.hub, self.mnist = hub, mnist
         self.commands = threading.RLock()  # held while a request changes the training
-        self.changed = threading.Condition()  # guards what follows, up to `error`
-        self.allowed = 0.0  # steps that the thread may take; infinity while it runs
+        self.changed = threading.Condition()  # guards the attributes below, up to `error`
+        self.allowed = 0.0  # how many steps the thread may take; infinity while it runs
         self.ending = False
         self.is_idle = False  # whether the thread waits for steps that it may take
         self.rate, self.speed = 0.0, 0
         self.thread = None
         self.error = ""
-        self.run = 0  # counts new models, so that a page can drop late events of an old one
+        self.run = 0  # counts models, so that a page can drop late events of an old model
         self.reset(PRESETS["spirals"])
 
     # ---- what a page may ask for
@@ -95,7 +95,7 @@ class Trainer:
             self._publish_scores()
 
     def change(self, settings):
-        """Start over with other settings; what was running goes on running."""
+        """Start over with other settings. If training was running, it continues."""
         with self.commands:
             was_running = self.is_running
             self.reset(settings)
@@ -103,26 +103,26 @@ class Trainer:
                 self.start()
 
     def start(self):
-        """Train until further notice."""
+        """Train until `pause` is called."""
         self._allow(math.inf)
 
     def pause(self):
-        """Stop after the present step, and return then."""
+        """Stop after the current step, and return when it has ended."""
         self._allow(0.0)
 
     def take_step(self):
-        """Take one step, pause, and return then."""
+        """Take one step, pause, and return when the step has ended."""
         self._allow(1.0)
 
     def set_rate(self, rate):
-        """Change the learning rate; the next step has it."""
+        """Change the learning rate, starting with the next step."""
         with self.commands, self.changed:
             self.rate = rate
             self.changed.notify_all()
             self._publish_state()
 
     def set_speed(self, speed):
-        """Change how many steps a second are taken; 0 is as fast as possible."""
+        """Change the number of steps per second. 0 means as fast as possible."""
         with self.commands, self.changed:
             self.speed = speed
             self.changed.notify_all()
@@ -131,8 +131,8 @@ class Trainer:
     def snapshot(self):
         """Return a copy of the model for other threads.
 
-        Training may go on during the copy. Then some arrays are one step newer than others, which
-        does not matter for a look at them.
+        Training may continue during the copy. Then some arrays are one step newer than others, but
+        this does not matter for showing the model.
         """
         with self.commands:
             model = build(self.settings).eval()
@@ -147,13 +147,13 @@ class Trainer:
 
     @property
     def is_running(self):
-        """Whether it takes steps until further notice."""
+        """Whether training runs until `pause` is called."""
         return self.allowed == math.inf
 
     def _allow(self, steps):
         with self.commands:
             if self.error:
-                return  # there is nothing to go on with; the page says so
+                return  # there is no model to continue with, and the page says so
             with self.changed:
                 self.allowed = steps
                 self.is_idle = self.is_idle and not steps
@@ -174,11 +174,11 @@ class Trainer:
             self.thread.join()
         self.thread, self.ending = None, False
 
-    # ---- in the thread that trains
+    # ---- in the training thread
 
     def _train(self):
         try:
-            # If the rate is too high, numbers overflow. In the end, `fit` reports that by the loss.
+            # If the rate is too high, numbers overflow. Later `fit` reports this from the loss.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 fit(
                     self.model,
@@ -217,7 +217,7 @@ class Trainer:
                 run.stop()
 
     def _show(self):
-        """Publish what is due, unless nobody looks."""
+        """Publish what is due, unless no page is connected."""
         if not self.hub.has_listeners:
             return
         for turn, publish in (
@@ -228,7 +228,7 @@ class Trainer:
                 turn.take(publish)
 
     def _wait_while_paused(self):
-        """Show the model as it is now, and wait until there is a step to take."""
+        """Show the current model, and wait until there is a step to take."""
         self._publish_frame()
         self._publish_scores()
         self._publish_state()
@@ -293,7 +293,7 @@ class Trainer:
 
 
 def forget_history(run):
-    """Keep the last epoch alone: a page that is left open must not fill the memory."""
+    """Keep only the last epoch, because a page that stays open must not fill the memory."""
     for column in run.history.values():
         del column[:-1]
 

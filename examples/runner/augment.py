@@ -8,7 +8,7 @@ SIDE = 28
 
 
 class Distort(nn.Module):
-    """In training, move the pixels of each image (N, 784) along a random smooth field.
+    """In training, move the pixels of each image (N, 784) by a random smooth vector field.
 
     The field is an affine map (a turn, a stretch and a shear of about `angle` radians, a shift of
     `shift` pixels) and an elastic wave: noise of `wave` pixels on a coarse grid, spread by
@@ -48,7 +48,7 @@ class Distort(nn.Module):
 
 def _bilinear(images, place):
     """Return the images read at fractional (row, column) places, of shape (N, 2, 28, 28)."""
-    whole = place.astype(np.int32)  # rounds down: nothing is negative
+    whole = place.astype(np.int32)  # this rounds down, because no value is negative
     part = place - whole.astype(np.float32)  # float32 with int32 would be float64
     first = (
         whole[:, 0] * SIDE

@@ -10,10 +10,10 @@ from tinygrad_mnist.datasets import load_mnist, normalize, one_hot
 
 
 def load_digits(settings):
-    """Return the data of a run, and the settings with what is now known about them.
+    """Return the data of a run, and the settings with what is now known about the data.
 
-    The settings remember where the data lie, their SHA-256 and their classes. A run that goes on
-    must find the same data, because its history would mix two otherwise.
+    The settings remember the path of the data, their SHA-256 and their classes. A run that is
+    resumed must find the same data, because its history would otherwise mix two data sets.
     """
     data = load_mnist(settings["data"])
     if data.train.labels is None:
@@ -37,7 +37,7 @@ def load_digits(settings):
 
 
 def list_classes(settings):
-    """Return the names of the classes; where they have none, their numbers."""
+    """Return the names of the classes, or their numbers if they do not have names."""
     return list(settings.get("class_names") or map(str, range(settings["classes"])))
 
 
@@ -51,13 +51,13 @@ def hash_digits(data):
 
 
 def prepare_inputs(images, settings):
-    """Return images (N, 28, 28) as the model takes them: rows, or planes for convolutions."""
+    """Return images (N, 28, 28) as model inputs: rows, or images with a channel for a CNN."""
     inputs = normalize(images, *settings["pixels"])
     return inputs[:, np.newaxis] if settings["recipe"] == "cnn" else inputs.reshape(-1, 784)
 
 
 def prepare_targets(labels, settings):
-    """Return labels as the loss takes them; None stays None."""
+    """Return labels in the form that the loss takes. None stays None."""
     if labels is None or (settings["loss"] == "cross-entropy" and not settings["one_hot"]):
         return labels
     return one_hot(labels, settings["classes"], *settings["targets"])

@@ -1,10 +1,10 @@
-"""A run's folder, in which every file is written whole or not at all."""
+"""A run's folder, in which every file is written completely or not at all."""
 
 import io
 import json
 import os
 
-# What a run and a prediction write. A new run removes these, and nothing else, from its folder.
+# The files of runs and predictions. A new run removes only these files from its folder.
 FILES = (
     "settings.json",
     "checkpoint.safetensors",
@@ -23,14 +23,14 @@ FILES = (
 
 
 def start_clean(folder):
-    """Make the folder of a new run, without the files that an old run left in it."""
+    """Make the folder of a new run, and remove the files of an old run from it."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
 
 
 def write_whole(path, content):
-    """Write bytes beside their place, then rename: the old file or the new one is there, whole."""
+    """Write to a temporary file and rename it, so that the file is always complete, old or new."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -43,7 +43,7 @@ def write_whole(path, content):
 
 
 def write_json(path, content):
-    """Write strict JSON, which has no nan and no infinity."""
+    """Write strict JSON, which does not allow nan and infinity."""
     write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 

@@ -1,4 +1,4 @@
-"""The networks that the examples train, and how a saved one is built again."""
+"""The networks that the examples train, and how a saved network is built again."""
 
 import itertools
 
@@ -33,7 +33,7 @@ def build_perceptron(settings, rng):
 
 
 def build_cnn(settings, rng):
-    """Return two convolutions with pooling and two dense layers: about as many weights as LeNet."""
+    """Return two convolutions with pooling and two dense layers, about the size of LeNet."""
     he = nn.init.he_normal
     return nn.Sequential(
         nn.Conv2d(1, 8, 5, rng=rng, weight_init=he),  # 28 x 28 -> 24 x 24
@@ -74,7 +74,7 @@ def load_model(run):
 
 
 def find_probabilities(outputs, settings):
-    """Return what a model's outputs (N, C) say as probabilities of the classes."""
+    """Convert a model's outputs (N, C) to probabilities of the classes."""
     if settings["loss"] == "mse":
         return outputs / outputs.sum(axis=1, keepdims=True)
     return softmax(Tensor(outputs)).numpy()

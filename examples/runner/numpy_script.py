@@ -1,4 +1,4 @@
-"""Write what mnist_mlp.py would do as one script of NumPy: load, train, evaluate, plot."""
+"""Write a NumPy script that does the work of mnist_mlp.py: load, train, evaluate, plot."""
 
 import inspect
 import textwrap
@@ -220,7 +220,7 @@ def fill_in(step, predict, optimizer, size, name, settings):
 
 
 def list_arguments(captured):
-    """Return the names of the arrays and generators that a program takes, without its inputs."""
+    """Return the names of a program's arguments other than its inputs: arrays and generators."""
     scope = {}
     exec(captured.source, scope)
     arguments = inspect.signature(scope["step"]).parameters.values()
@@ -244,7 +244,7 @@ def write_targets(settings):
 
 
 def write_state(names, optimizer):
-    """Yield a line for each array: weights are drawn, all else begins with zeros."""
+    """Yield a line for each array: weights are drawn at random, everything else starts at 0."""
     shapes = iter(p.shape for p in optimizer.params)
     for name in names:
         if name == "rng":

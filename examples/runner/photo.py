@@ -1,11 +1,11 @@
-"""A digit cut out of a photo, a scan or a drawing, as MNIST has its digits.
+"""Cut a digit out of a photo, a scan or a drawing, in the format of MNIST's digits.
 
-`read_photo` opens the file, turned as its camera says. `cut_digit` takes the greys from there:
+`read_photo` opens the file and rotates it as the camera says. Then `cut_digit` works in four steps:
 
-1. `find_contrast` evens the light out: how much does each pixel differ from the paper around it?
-2. `find_ink` decides which pixels are ink, without lines, frames, table edges and specks.
-3. `thicken` draws thin strokes as thick as MNIST's are, because a pen's are thinner.
-4. `fit_digit` scales the digit to 20 pixels and centres it by mass, as MNIST was made.
+1. `find_contrast` removes shadows: it finds how much each pixel differs from the paper around it.
+2. `find_ink` decides which pixels are ink, and removes lines, frames, table edges and specks.
+3. `thicken` makes thin strokes as thick as MNIST's, because the strokes of a pen are thinner.
+4. `fit_digit` scales the digit to 20 pixels and centres it by its mass, as in MNIST.
 """
 
 import numpy as np
@@ -13,11 +13,11 @@ from PIL import Image, ImageOps
 
 from tinygrad_mnist import DataError
 
-SIDE = 400  # pixels of the longer side that a picture is worked on with
-LARGEST_SCALE = 5  # by which a smaller picture is enlarged for that
-LEAST_CONTRAST = 0.12  # of ink; what is paler is the paper's texture
-STROKE = 2.0  # pixels of MNIST's that its strokes are thick, by the median
-LEAST_SIZE = 0.05  # of a digit, as a share of the picture; what is smaller is a speck
+SIDE = 400  # every picture is resized so that its longer side has this many pixels
+LARGEST_SCALE = 5  # a small picture is enlarged at most by this factor
+LEAST_CONTRAST = 0.12  # the least contrast of ink; anything paler is the paper's texture
+STROKE = 2.0  # the median thickness of strokes in MNIST, in pixels
+LEAST_SIZE = 0.05  # the least size of a digit as a share of the picture; smaller parts are specks
 
 
 class SeveralDigitsError(DataError):
@@ -29,16 +29,16 @@ class SeveralDigitsError(DataError):
 
 
 def read_photo(path):
-    """Return the digit in an image file, uint8 of shape (28, 28), light ink on a dark ground.
+    """Return the digit in an image file, uint8 of shape (28, 28), light ink on a dark background.
 
     Raises
     ------
     DataError
-        If the file is not an image, or shows no digit, or several.
+        If the file is not an image, or does not show exactly one digit.
     """
     try:
         with Image.open(path) as picture:
-            picture.draft("L", (2 * SIDE, 2 * SIDE))  # decodes a large JPEG at a smaller scale
+            picture.draft("L", (2 * SIDE, 2 * SIDE))  # decode a large JPEG at a smaller scale
             grey = as_grey(ImageOps.exif_transpose(picture))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: expected an image file: {error}") from error
@@ -49,7 +49,7 @@ def read_photo(path):
 
 
 def as_grey(picture):
-    """Return the greys (H, W) of a picture, float32 from 0 (black) to 1 (white)."""
+    """Return the grey values (H, W) of a picture, float32 from 0 (black) to 1 (white)."""
     if picture.mode.startswith(("I", "F")):  # a scan of 16 bits or more
         deep = np.asarray(picture, np.float32)
         deep = deep - min(deep.min(), 0)
@@ -61,17 +61,17 @@ def as_grey(picture):
     if opaque.size == grey.size:
         return grey
     if opaque.size == 0 or np.ptp(np.percentile(opaque, [1, 99])) < 0.25:
-        return 1 - alpha  # ink of one colour on nothing: the place counts, not the colour
+        return 1 - alpha  # ink of one colour on a transparent ground: only opacity matters
     return alpha * grey + (1 - alpha) * np.median(opaque)
 
 
 def cut_digit(grey):
-    """Return the digit in a picture's greys (H, W), uint8 of shape (28, 28).
+    """Return the digit in a picture's grey values (H, W), uint8 of shape (28, 28).
 
     Raises
     ------
     DataError
-        If there is no digit.
+        If there is not a digit in the picture.
     SeveralDigitsError
         If there is more than one.
     """
@@ -93,7 +93,7 @@ def cut_digit(grey):
 
 
 def trim_frame(grey):
-    """Return a picture without a frame of one grey around it."""
+    """Return a picture without the uniform grey frame around it, if there is one."""
     while min(grey.shape) > 10:
         rim = find_rim(grey)
         if np.ptp(rim) > 0.1 or abs(rim.mean() - np.median(grey)) < 0.1:
@@ -117,16 +117,16 @@ def resize(array, scale, resampling=Image.Resampling.BICUBIC):
 
 
 def soften(grey):
-    """Return greys (H, W) above 0, with less noise, so that noise in the dark counts for little."""
+    """Return grey values (H, W) above 0 with less noise, so that dark noise has little effect."""
     return blur(np.clip(grey, 0, 1), 1) + 0.03
 
 
 def find_contrast(light):
     """Return how much each pixel differs from the paper around it: 0 for paper, more for ink.
 
-    The paper is the brightest grey nearby. (Where the ink is lighter than its ground, as chalk is,
-    the ground is the darkest.) Dividing by it takes shadows and gradients away, because paper and
-    ink each reflect a fixed share of whatever light there is.
+    The paper is the brightest grey nearby. (If the ink is lighter than the background, such as
+    chalk, the background is the darkest grey.) Dividing by it removes shadows and gradients,
+    because paper and ink each reflect a fixed share of the light.
     """
     reach = round(0.17 * max(light.shape))
     if is_ink_light(light):
@@ -135,7 +135,7 @@ def find_contrast(light):
 
 
 def blur(array, reach):
-    """Return the mean of the square within `reach` of each pixel."""
+    """Return the mean of the square around each pixel, up to `reach` pixels away."""
     size = 2 * reach + 1
     for _ in range(2):  # along the columns, then along the rows
         sums = np.pad(array.T, ((reach + 1, reach), (0, 0)), mode="edge").cumsum(axis=0)
@@ -144,19 +144,19 @@ def blur(array, reach):
 
 
 def spread(array, reach):
-    """Return the largest value of the square within `reach` of each pixel; the least if negative.
+    """Return the largest value in the square around each pixel, or the least if `reach` < 0.
 
-    For a mask that is: grow it by `reach`, or shrink it.
+    For a mask this means to grow it by `reach`, or to shrink it.
     """
     return spread_rows(spread_rows(array, reach).T, reach).T
 
 
 def spread_rows(array, reach):
-    """Return the largest value within `reach` rows of each pixel; the least if negative."""
+    """Return the largest value within `reach` rows of each pixel, or the least if `reach` < 0."""
     choose = np.maximum if reach > 0 else np.minimum
     size, seen = 2 * abs(reach) + 1, 1
     array = np.pad(array, ((abs(reach), abs(reach)), (0, 0)), mode="edge")
-    while seen < size:  # each pass doubles how many rows have been seen
+    while seen < size:  # each pass doubles the number of rows that count
         step = min(seen, size - seen)
         array = choose(array[:-step], array[step:])
         seen += step
@@ -164,9 +164,9 @@ def spread_rows(array, reach):
 
 
 def is_ink_light(light):
-    """Return whether what differs from most of its surroundings is lighter than they are.
+    """Return whether the ink is lighter than its surroundings.
 
-    Strong differences near the middle count most, because a table's edge lies at the border.
+    Strong differences near the middle count most, because the edge of a table is at the border.
     """
     difference = np.log(light / find_ground(light))
     rows, columns = (np.hanning(n + 2)[1:-1] for n in light.shape)
@@ -174,7 +174,7 @@ def is_ink_light(light):
 
 
 def find_ground(light):
-    """Return the median of a large square around each pixel: the ground, because ink is rare."""
+    """Return the median of a large square around each pixel: the background, as ink is rare."""
     coarse = resize(light, 24 / max(light.shape), Image.Resampling.BOX)
     reach = [n // 3 for n in coarse.shape]
     padded = np.pad(coarse, [(r, r) for r in reach], mode="symmetric")
@@ -187,10 +187,10 @@ def find_ground(light):
 
 
 def find_ink(contrast, light):
-    """Return a mask of the digits' ink; it is empty where there is no digit.
+    """Return a mask of the digits' ink. It is empty if there is no digit.
 
-    Where Otsu's threshold finds only lines, table edges and specks, these are taken away, and it
-    looks again for something paler.
+    If Otsu's threshold finds only lines, table edges and specks, these are removed, and the search
+    is repeated for paler ink.
     """
     edges = find_edges(contrast)
     left = np.ones(contrast.shape, bool)
@@ -206,13 +206,13 @@ def find_ink(contrast, light):
 
 
 def find_edges(contrast):
-    """Return a mask of the pixels near an edge, where ink and paper are about equally many."""
+    """Return a mask of the pixels near an edge, because about half of them are ink."""
     steepness = spread(contrast, 2) - spread(contrast, -2)
     return steepness > np.clip(3 * np.median(steepness), LEAST_CONTRAST / 2, 0.3)
 
 
 def find_threshold(values):
-    """Return Otsu's threshold: of two classes, their means are then the furthest apart."""
+    """Return Otsu's threshold, which maximizes the variance between the two classes."""
     counts, edges = np.histogram(values, 128)
     sums = np.cumsum(counts * (edges[1:] + edges[:-1]) / 2)
     below = np.cumsum(counts)[:-1]
@@ -222,18 +222,18 @@ def find_threshold(values):
 
 
 def is_solid(ink):
-    """Return whether a large square fits into the ink, as into a shadow and not into a digit."""
+    """Return whether a large square fits into the ink, which means that the ink is a shadow."""
     return spread(np.pad(ink, 1), -round(0.32 * find_size(ink))).any()
 
 
 def has_edges(ink, contrast, light):
-    """Return whether the light changes along most of the ink's outline, as it does around ink.
+    """Return whether the light changes along most of the ink's outline, as it must around ink.
 
-    Beside a table, a part of the paper can differ from its ground and end where no edge is.
+    Near a table, a part of the paper may be taken for ink, although it does not end at an edge.
     """
-    share = np.median(contrast[ink])  # by which ink is darker than its ground
+    share = np.median(contrast[ink])  # how much darker ink is than the background
     if np.median(light[ink]) > np.median(light):
-        share /= 1 + share  # by which the ground is darker than the ink
+        share /= 1 + share  # how much darker the background is than the ink
     reach = max(round(0.03 * find_size(ink)), 3)
     steps = 1 - spread(light, -reach) / spread(light, reach)
     outline = ink & ~spread(ink, -1)
@@ -255,15 +255,15 @@ def drop_clutter(ink):
     main = np.argmax(np.where(digits, parts.area, 0))
     near = np.maximum(*parts.find_gaps(main)) < 0.25 * parts.size[main]
     fragments = near & (parts.area > 0.02 * parts.area[main]) & (parts.size <= parts.size[main])
-    fragments &= parts.contact <= parts.contact[main]  # what lies at the border is another thing
+    fragments &= parts.contact <= parts.contact[main]  # parts at the border are other objects
     return parts.select(fragments | (digits & (parts.height > 0.45 * parts.height[main])))
 
 
 class Parts:
-    """The connected parts of a mask (H, W): their areas, and the boxes around them."""
+    """The connected parts of a mask (H, W), with their areas and the boxes around them."""
 
     def __init__(self, mask):
-        self.numbers = number_parts(mask)  # of the part that each pixel belongs to; else -1
+        self.numbers = number_parts(mask)  # the part of each pixel, or -1 outside
         self.shape, self.count = mask.shape, self.numbers.max() + 1
         self.area = np.bincount(self.numbers[mask], minlength=self.count)
         order = np.argsort(self.numbers[mask], kind="stable")
@@ -274,20 +274,20 @@ class Parts:
         self.height, self.width = self.bottom - self.top + 1, self.right - self.left + 1
         self.size = np.maximum(self.height, self.width)
         rim = find_rim(self.numbers)
-        self.contact = np.bincount(rim[rim >= 0], minlength=self.count)  # with the border
+        self.contact = np.bincount(rim[rim >= 0], minlength=self.count)  # pixels at the border
 
     def select(self, chosen):
         """Return a mask of the chosen parts."""
         return np.append(chosen, False)[self.numbers]
 
     def find_gaps(self, i):
-        """Return the numbers of rows and of columns between part i and each; negative in common."""
+        """Return the gaps in rows and in columns from part i to each part, negative for overlap."""
         down = np.maximum(self.top - self.bottom[i], self.top[i] - self.bottom)
         across = np.maximum(self.left - self.right[i], self.left[i] - self.right)
         return down, across
 
     def find_inside(self, i):
-        """Return which parts lie inside the box of part i."""
+        """Return which parts are inside the box of part i."""
         return (
             (self.top > self.top[i])
             & (self.bottom < self.bottom[i])
@@ -297,7 +297,7 @@ class Parts:
 
 
 def number_parts(mask):
-    """Return the number of the connected part that each pixel is in, from 0, and -1 outside."""
+    """Return the number of the connected part of each pixel, counted from 0, or -1 outside."""
     place = np.full(mask.shape, -1)
     place[mask] = np.arange(mask.sum())
     neighbours = (
@@ -320,14 +320,14 @@ def number_parts(mask):
 
 
 def find_digits(parts):
-    """Return which parts may be digits: large, around no other such part, and not of the border."""
+    """Return which parts may be digits: large, not around another large part, not the border."""
     large = parts.size >= LEAST_SIZE * max(parts.shape)
     digits = large.copy()
-    for i in np.flatnonzero(large):  # around another part there is a frame
+    for i in np.flatnonzero(large):  # a part around another one is a frame
         inside = large & parts.find_inside(i) & (parts.height > 0.25 * parts.height[i])
         digits[i] = not inside.any()
 
-    # Shadows and tables lie at the border, too: what touches it must be large, and not a strip.
+    # Shadows and tables are at the border, so a digit there must be large, and not a strip.
     inner = digits & (parts.contact == 0)
     wide = parts.width > 0.2 * parts.shape[1]
     stroke = (parts.contact < 0.3 * parts.height) & (parts.height < parts.shape[0])
@@ -340,7 +340,7 @@ def find_digits(parts):
 def drop_lines(ink):
     """Return the ink without thin lines that cross the picture from left to right.
 
-    Where a stroke crosses a line, the ink is higher than the line is thick, and stays.
+    Where a stroke crosses a line, the ink is higher than the line. It is therefore kept.
     """
     reach = max(round(0.0075 * max(ink.shape)), 1)
     thin = ink & ~spread_rows(spread_rows(ink, -reach), reach)
@@ -351,7 +351,7 @@ def drop_lines(ink):
     left = ink.copy()
     for i in np.flatnonzero(flat):
         line = numbers == i
-        for _ in range(2):  # along the part, then along all that lies in its direction
+        for _ in range(2):  # first along the part, then along all ink in its direction
             slope, start = np.polyfit(columns[line], rows[line], 1)
             line = np.abs(rows - start - slope * columns) <= reach + 1
         if find_reach(ink, slope, start, reach + 1) > 0.75:
@@ -360,16 +360,16 @@ def drop_lines(ink):
 
 
 def find_reach(ink, slope, start, width):
-    """Return the share of the picture's columns that have ink within `width` of a straight line."""
+    """Return the share of columns that have ink within `width` of a straight line."""
     rows, columns = np.nonzero(ink)
     near = np.abs(rows - start - slope * columns) <= width
     return len(np.unique(columns[near])) / ink.shape[1]
 
 
 def count_digits(ink):
-    """Return how many digits the ink is: parts about as high as the highest, and apart."""
+    """Count the digits in the ink: separate parts about as high as the highest part."""
     height = np.ptp(np.flatnonzero(ink.any(axis=1))) + 1
-    parts = Parts(spread(ink, max(round(0.03 * height), 1)))  # which closes the smallest gaps
+    parts = Parts(spread(ink, max(round(0.03 * height), 1)))  # to close small gaps
     digits = []
     for i in np.flatnonzero(parts.height > 0.5 * parts.height.max()):
         if find_apart(parts, i)[digits].all():
@@ -378,10 +378,11 @@ def count_digits(ink):
 
 
 def find_apart(parts, i):
-    """Return which parts are another digit than part i, and not the rest of a broken one.
+    """Return which parts are a different digit than part i, and not a piece of the same digit.
 
-    Two digits side by side are wider than one, or each is as high as both: the two strokes of an
-    open 4 and the pieces of a broken 5 are not. Two digits one above the other have a wide gap.
+    Two digits side by side are wider than one digit, or each is as high as both together. This is
+    not true for the two strokes of an open 4 or the pieces of a broken 5. Two digits one above the
+    other have a wide gap.
     """
     down, across = parts.find_gaps(i)
     height = np.maximum(parts.bottom, parts.bottom[i]) - np.minimum(parts.top, parts.top[i]) + 1
@@ -395,7 +396,7 @@ def find_apart(parts, i):
 
 
 def thicken(cover, ink):
-    """Return how much ink covers each pixel (H, W), with strokes at least as thick as MNIST's."""
+    """Return the ink cover of each pixel (H, W), with strokes at least as thick as in MNIST."""
     outline = ink & ~spread(ink, -1)
     thickness = 2 * ink.sum() / max(outline.sum(), 1)  # a long stroke has two sides
     reach = round((STROKE / 20 * find_size(ink) - thickness) / 2)
@@ -403,10 +404,10 @@ def thicken(cover, ink):
 
 
 def fit_digit(cover):
-    """Return ink (H, W) from 0 to 1 as MNIST has it: 20 pixels high or wide, centred by mass.
+    """Return ink (H, W) from 0 to 1 in MNIST's format: 20 pixels high or wide, centred by mass.
 
-    MNIST's centres of mass lie within half a pixel of row and column 14. The 13.9 here keeps a
-    symmetric digit, whose centre lies between two pixels, from being a tie.
+    In MNIST the centre of mass is within half a pixel of row and column 14. We use 13.9, because
+    the centre of a symmetric digit may be exactly between two pixels, which would be a tie.
     """
     rows, columns = (np.flatnonzero(cover.max(axis=axis) > 0.25) for axis in (1, 0))
     box = cover[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

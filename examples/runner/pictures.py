@@ -1,4 +1,4 @@
-"""The pictures that predict.py is given: image files, folders of them, CSVs, MNIST's test set."""
+"""Read the pictures for predict.py: image files, folders of them, CSVs, MNIST's test set."""
 
 from typing import NamedTuple
 
@@ -11,18 +11,18 @@ from tinygrad_mnist.datasets import load_mnist, read_csv
 from .photo import read_photo
 
 TABLES = (".csv", ".csv.gz")
-APPLE = (".heic", ".heif")  # of an iPhone, which Pillow does not read
+APPLE = (".heic", ".heif")  # iPhone formats that Pillow does not read
 
 
 class Pictures(NamedTuple):
-    """Images as MNIST has them, with what is known about them."""
+    """Images in the format of MNIST, with what is known about them."""
 
     images: np.ndarray
     """uint8 of shape (N, 28, 28)."""
     labels: np.ndarray | None
-    """The true classes, of shape (N,); None where they are not known."""
+    """The true classes, shape (N,), or None if they are not known."""
     names: list[str]
-    """The file, the file's row or the index that each image came from."""
+    """The source of each image: a file, a row of a file, or an index."""
 
 
 def read_pictures(paths):
@@ -31,7 +31,7 @@ def read_pictures(paths):
     Raises
     ------
     DataError
-        If one of them cannot be read or shows no digit; it names every one of these.
+        If files cannot be read or do not show a digit. The message names all of them.
     """
     files = [file for path in paths for file in list_files(path)]
     parts, troubles = [], []
@@ -54,9 +54,9 @@ def list_files(path):
     """Return the path itself, or the image files of a folder in the order of their names."""
     if not path.is_dir():
         return [path]
-    formats = Image.registered_extensions()  # of some of them Pillow only writes files
+    formats = Image.registered_extensions()  # some of these formats Pillow can only write
     known = {ending for ending, name in formats.items() if name in Image.OPEN}
-    known.update(APPLE)  # to be refused rather than passed over
+    known.update(APPLE)  # so that they are refused and not ignored
     files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in known]
     if not files:
         raise DataError(f"{path}: expected a folder with image files, got none in it")
@@ -84,7 +84,7 @@ def read_picture(file):
 
 
 def read_indices(indices, where):
-    """Return these images of MNIST's test set."""
+    """Return the images of MNIST's test set with these indices."""
     test = load_mnist(where).test
     wrong = [i for i in indices if not 0 <= i < len(test.images)]
     if wrong:

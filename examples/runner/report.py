@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: the model, its metrics, its pictures."""
+"""Save the results of a run in its folder: the model, its metrics, its pictures."""
 
 import math
 from typing import NamedTuple
@@ -18,12 +18,12 @@ class Trained(NamedTuple):
     model: nn.Module
     history: History
     seconds: float
-    """From the start of the program to the end of the training."""
+    """The time from the start of the program to the end of the training."""
     interrupted: bool = False
 
 
 def report(trained, loss, data, settings):
-    """Measure the model on the test set, write all that a run leaves, and say where it lies."""
+    """Measure the model on the test set, save all results, and print where they are."""
     out, model = settings["out"], trained.model
     inputs, targets = prepare(data.test, settings)
     outputs = predict(model, inputs)
@@ -46,7 +46,7 @@ def report(trained, loss, data, settings):
 
 
 def collect_metrics(trained, test, data, settings):
-    """Return the numbers of a run; None for what was not measured."""
+    """Return the numbers of a run, with None for what was not measured."""
     metrics = {
         "test_accuracy": None if test is None else test.accuracy,
         "test_loss": None if test is None else test.loss,
@@ -65,7 +65,7 @@ def collect_metrics(trained, test, data, settings):
 
 
 def without_nan(history):
-    """Return the history for strict JSON: None for what was not measured."""
+    """Return the history for strict JSON, with None for what was not measured."""
     return {
         name: [None if math.isnan(value) else value for value in values]
         for name, values in history.items()

@@ -1,4 +1,4 @@
-"""The flags of mnist_mlp.py, and the settings of a run that goes on."""
+"""The flags of mnist_mlp.py, and the settings of a run that is resumed."""
 
 import argparse
 import json
@@ -9,8 +9,8 @@ from .recipes import DEFAULT, RECIPES
 from .threads import add_threads
 from .training import OPTIMIZERS, SCHEDULES
 
-# What may differ when a run goes on: where the same data lie now, how much it prints, and on how
-# many threads it runs.
+# The settings that may differ when a run is resumed: the path of the same data, how often it
+# prints, and the number of threads.
 MAY_CHANGE = ("resume", "data", "print_every", "threads")
 
 
@@ -33,7 +33,7 @@ def make_parser(description):
     loss.add_argument("--one-hot", action=on_or_off, help="one-hot labels for the cross-entropy")
     loss.add_argument("--label-smoothing", type=float)
     loss.add_argument(
-        "--targets", type=float, nargs=2, help="the values of wrong and right classes for the mse"
+        "--targets", type=float, nargs=2, help="the targets of wrong and right classes for mse"
     )
     loss.add_argument(
         "--l2", type=float, help="weight decay: the factor of the L2 penalty's gradient"
@@ -43,7 +43,7 @@ def make_parser(description):
     training.add_argument("--epochs", type=int)
     training.add_argument("--batch-size", type=int, help="0 for all examples at once")
     training.add_argument("--optimizer", choices=OPTIMIZERS)
-    training.add_argument("--lr", type=float, help="the learning rate, or its peak")
+    training.add_argument("--lr", type=float, help="the learning rate, or its highest value")
     training.add_argument("--schedule", choices=SCHEDULES)
     training.add_argument("--seed", type=int, default=0)
     training.add_argument("--capture", action=on_or_off, help="capture the step as a program")
@@ -53,7 +53,7 @@ def make_parser(description):
         "--data", help="a folder or file of MNIST; see tinygrad_mnist.datasets.load_mnist"
     )
     data.add_argument(
-        "--limit", type=int, default=0, help="use only so many training examples (0: all)"
+        "--limit", type=int, default=0, help="how many training examples to use (0: all)"
     )
     data.add_argument("--validation", type=float, help="share of the training data held out")
     data.add_argument("--pixels", type=float, nargs=2, help="the range that pixels are mapped to")
@@ -63,22 +63,20 @@ def make_parser(description):
     run.add_argument(
         "--recipe", choices=RECIPES, help="a named set of these flags, see runner/recipes.py"
     )
-    run.add_argument("--print-every", type=int, help="epochs between lines")
+    run.add_argument("--print-every", type=int, help="epochs between progress lines")
     add_threads(run)
-    run.add_argument(
-        "--out", type=Path, help="the folder for what it writes (default: runs/<recipe>)"
-    )
+    run.add_argument("--out", type=Path, help="the folder for the results (default: runs/<recipe>)")
     run.add_argument(
         "--write-numpy",
         type=Path,
         metavar="FILE",
-        help="instead of training, write all this as a script of NumPy alone",
+        help="do not train, but write this run as a script that needs only NumPy",
     )
     run.add_argument(
         "--resume",
         type=Path,
         metavar="RUN",
-        help="go on with the run in this folder, as if it had never stopped",
+        help="continue the run in this folder as if it had never stopped",
     )
     parser.set_defaults(**DEFAULT)
     return parser
@@ -87,7 +85,7 @@ def make_parser(description):
 def parse(description, arguments=None):
     """Return the settings: the defaults, then the recipe's, then the command line's.
 
-    With --resume they are those of the run that goes on.
+    With --resume they are the settings of the run that is resumed.
     """
     parser = make_parser(description)
     given = find_given(parser, arguments)
@@ -100,7 +98,7 @@ def parse(description, arguments=None):
 
 
 def find_given(parser, arguments):
-    """Return the flags that the command line names, without those that keep their defaults."""
+    """Return the flags given on the command line, without flags that keep their defaults."""
     unset = object()
     names = vars(parser.parse_args([]))
     found = parser.parse_args(arguments, argparse.Namespace(**dict.fromkeys(names, unset)))
@@ -110,8 +108,8 @@ def find_given(parser, arguments):
 def resume(parser, given):
     """Return the settings of the run in the folder given["resume"].
 
-    A flag that asks for something else than that run had ends the program with its name: to
-    ignore it would train something that nobody asked for.
+    If a flag differs from the setting of that run, the program ends with an error that names the
+    flag. If it were ignored, the program would train something that nobody asked for.
     """
     run = given["resume"]
     try:
@@ -131,7 +129,7 @@ def resume(parser, given):
 
 
 def find_refused(saved, given):
-    """Return the flags that ask for something else than the saved run had, in words."""
+    """Return the flags that differ from the settings of the saved run, in words."""
     refused = []
     for name, value in given.items():
         flag = "--" + name.replace("_", "-")
@@ -139,14 +137,14 @@ def find_refused(saved, given):
             if value.resolve() != given["resume"].resolve():
                 refused.append(f"--out {value}")
         elif name == "epochs" and saved["schedule"] == "constant":
-            continue  # without a schedule, a longer run begins like a shorter one
+            continue  # without a schedule, the first epochs do not depend on the number
         elif name not in MAY_CHANGE and value != saved[name]:
             refused.append(f"{flag} (the run had {saved[name]})")
     return refused
 
 
 def as_json(settings):
-    """Return the settings as they are saved: paths as text, and without --resume."""
+    """Return the settings in the form in which they are saved: paths as text, no --resume."""
     return {
         name: str(value) if isinstance(value, Path) else value
         for name, value in settings.items()

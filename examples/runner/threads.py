@@ -1,7 +1,7 @@
-"""How many threads BLAS takes for a product of matrices, and how many cores there are for them.
+"""How many threads BLAS uses for a matrix product, and how many cores are available for them.
 
-A BLAS thread that waits for the others spins. On a core that has other work to do, it so keeps that
-work, and the threads that it waits for, from going on.
+A BLAS thread that waits for other threads keeps its core busy. If there are more threads than
+cores, it thereby delays other work, and even the threads that it is waiting for.
 """
 
 import math
@@ -13,7 +13,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def count_cores(cgroup=CGROUP):
-    """Return how many cores this process may use: by its affinity, and by its container's quota."""
+    """Return how many cores this process may use, according to its affinity and container quota."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         cores = len(os.sched_getaffinity(0))
     else:
@@ -23,7 +23,7 @@ def count_cores(cgroup=CGROUP):
 
 
 def read_quota(cgroup):
-    """Return how many cores' time a container gives its processes; None if it sets no limit."""
+    """Return how many cores a container allows its processes, or None without a limit."""
     try:
         if (cgroup / "cpu.max").exists():  # version 2 of Linux's control groups
             time, period = (cgroup / "cpu.max").read_text().split()
@@ -31,7 +31,7 @@ def read_quota(cgroup):
             time = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
             period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
         return int(time) / int(period) if int(time) > 0 else None
-    except (OSError, ValueError, ZeroDivisionError):  # there is none, or it says "max"
+    except (OSError, ValueError, ZeroDivisionError):  # there is no limit, or it is "max"
         return None
 
 
@@ -40,12 +40,12 @@ def add_threads(parser):
     parser.add_argument(
         "--threads",
         type=int,
-        help="how many threads BLAS takes, if not one for each core; 1 is best on a busy machine",
+        help="how many threads BLAS uses (default: one per core); 1 is best on a busy machine",
     )
 
 
 def set_threads(count):
-    """Let BLAS take `count` threads; by default as many as it likes, with a warning if too many."""
+    """Let BLAS use `count` threads. With None it chooses, and we warn if it chose too many."""
     if count is not None and count < 1:
         raise SystemExit(f"--threads: expected at least 1, got {count}")
     try:

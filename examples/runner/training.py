@@ -33,11 +33,11 @@ def make_optimizer(model, settings, examples):
 
 
 def train(model, loss, optimizer, schedule, training, validation, settings, rng):
-    """Fit the model; Ctrl-C and SIGTERM end it with what was trained.
+    """Fit the model. Ctrl-C and SIGTERM stop the training, and what was trained is kept.
 
     Return the history, and whether it was interrupted.
     """
-    # Both signals raise KeyboardInterrupt, also where a shell started this in the background.
+    # Both signals raise KeyboardInterrupt, even if a shell started the program in the background.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     path = settings["out"] / "checkpoint.safetensors"

@@ -1,13 +1,13 @@
-"""A local server that answers its own page and nobody else; draw_digit.py and playground.py run it.
+"""A local server that answers only its own page, for draw_digit.py and playground.py.
 
-Any site that is open in the same browser could ask this server something, so three rules hold:
+Any site open in the same browser could send requests to this server. Three rules prevent this:
 
-1. The address that a request names (`Host`) must be this machine's. Otherwise a foreign name could
-   be made to lead here (DNS rebinding).
+1. The address that a request names (`Host`) must be this machine's. Otherwise an attacker could
+   let a foreign name point to this machine (DNS rebinding).
 2. A request that says where it comes from (`Origin`) must come from this server's own page.
-3. Once other machines may connect, every address carries a token that nobody can guess.
+3. If other machines may connect, every address contains a token that nobody can guess.
 
-The page itself may run its own script and no other, and may talk to this server alone.
+The page may run only its own script, and may talk only to this server.
 """
 
 import argparse
@@ -36,7 +36,7 @@ LOCAL = ("127.0.0.1", "localhost")
 
 
 class RequestError(Exception):
-    """What is wrong with a request, in words for the page, and its HTTP status."""
+    """An error in a request: a message for the page, and the HTTP status."""
 
     def __init__(self, message, status=400):
         super().__init__(message)
@@ -57,7 +57,7 @@ def read_object(body):
 
 
 def read_pixels(content, side):
-    """Return the drawing of the object, uint8 of shape (side, side): 0 is the ground, 255 ink."""
+    """Return the drawing in the object, uint8 of shape (side, side). Ink is 255."""
     pixels = content.get("pixels")
     expected = f"pixels: expected {side * side} whole numbers from 0 to 255"
     if not isinstance(pixels, list) or len(pixels) != side * side:
@@ -69,7 +69,7 @@ def read_pixels(content, side):
 
 
 def make_policy(page, may_ask="'self'"):
-    """Return a page's content security policy: its own scripts by their hash, and this server."""
+    """Return a page's content security policy: only its own scripts (by hash) and this server."""
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
     allowed = " ".join(f"'sha256-{h}'" for h in hashes) or "'none'"
@@ -80,9 +80,9 @@ def make_policy(page, may_ask="'self'"):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one request; the server holds the tables of what there is at each path."""
+    """Answers one request. The server holds the tables of what each path returns."""
 
-    timeout = 30  # seconds that a silent client may keep its thread
+    timeout = 30  # how many seconds a silent client may occupy a thread
 
     def do_GET(self):
         path = urlsplit(self.path).path
@@ -101,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
         except RequestError as error:
             self._refuse(str(error), error.status)
         except (ConnectionError, TimeoutError):
-            raise  # the client went away
+            raise  # because the client disconnected
         except Exception as error:
             traceback.print_exc()
             self._refuse(f"the program failed: {type(error).__name__}: {error}", 500)
@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(json.dumps(answer, allow_nan=False), "application/json")
 
     def _stream(self, path):
-        """Send the parts of a stream as they come, until one side ends it."""
+        """Send the parts of a stream as they are produced, until one side ends it."""
         with contextlib.closing(self.server.streams[path]()) as parts:
             self._send_head("text/event-stream")
             for part in parts:
@@ -147,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
             raise RequestError(f"expected a Content-Length, got {length!r}", 411)
         largest = self.server.largest
         if len(length) > 9 or int(length) > largest:
-            # A client that is still sending does not listen: take some more before the answer.
+            # A client does not listen while it is sending, so read some more before the answer.
             self.rfile.read(min(int(length[:9]), 16 * largest))
             raise RequestError(f"expected at most {largest} bytes, got {length}", 413)
         body = self.rfile.read(int(length))
@@ -167,25 +167,25 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length))
         self.send_header("Content-Security-Policy", self.server.policy)
         self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")  # for the token in the address
+        self.send_header("Referrer-Policy", "no-referrer")  # because the address contains the token
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
 
     def log_message(self, *args):
-        """Say nothing: a line for each request would hide what matters."""
+        """Print nothing, because a line for each request would hide what matters."""
 
 
 class LocalServer(ThreadingHTTPServer):
-    """A page and what it may ask, for this machine; with a `host`, for the network around it.
+    """A server for one page on this machine. With a `host`, it also serves the local network.
 
     `pages` maps paths to HTML. `answers` maps paths to functions that take the JSON object of a
-    request and return that of the answer. `streams` maps paths to functions that return the parts
-    of an event stream. A request may have `largest` bytes. There is a thread for each request,
-    because a browser opens connections that it does not use at once, and a stream lasts as long as
-    its page.
+    request and return the JSON object of the answer. `streams` maps paths to functions that return
+    the parts of an event stream. A request may have at most `largest` bytes. Each request has its
+    own thread, because a browser opens connections that it does not use at once, and because a
+    stream lasts as long as its page.
     """
 
-    allow_reuse_address = os.name != "nt"  # where it would let two servers share a port
+    allow_reuse_address = os.name != "nt"  # on Windows two servers could share a port
 
     def __init__(self, pages, answers, streams, *, host=None, port=0, largest=16_384):
         self.pages, self.answers, self.streams = pages, answers, streams
@@ -203,18 +203,18 @@ class LocalServer(ThreadingHTTPServer):
         self.url = f"http://{shown}:{self.server_address[1]}/{query}"
 
     def is_own_host(self, host):
-        """Whether a request's `Host` is this machine; no foreign name can pose as digits."""
+        """Whether a request's `Host` is this machine. A foreign name cannot look like digits."""
         name = host.rsplit(":", 1)[0].lower()
         return name in self.names or (self.is_open and is_address(name))
 
     def handle_error(self, request, client_address):
-        """Pass over clients that went away."""
+        """Ignore clients that disconnected."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
 
 
 def is_address(name):
-    """Whether a name is an address in digits."""
+    """Whether a name is a numeric address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -223,7 +223,7 @@ def is_address(name):
 
 
 def find_own_address():
-    """Return this machine's address in its network; asks the system alone, and sends nothing."""
+    """Return this machine's address in its network. This does not send anything."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -241,7 +241,7 @@ def add_flags(parser):
         "--port",
         type=read_port,
         default=8000,
-        help="where to listen (default: 8000; 0: any free one)",
+        help="the port of the server (default: 8000; 0: any free port)",
     )
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
 
@@ -254,7 +254,7 @@ def read_port(text):
 
 
 def refuse_port(parser, port, error):
-    """End the program if the port is the reason why the server could not listen."""
+    """End the program if the server could not start because of the port."""
     if error.errno in (errno.EADDRINUSE, errno.EACCES):
         parser.error(
             f"--port: expected a free one, got {port}: {error.strerror}; try --port {port + 1} or 0"
@@ -263,13 +263,13 @@ def refuse_port(parser, port, error):
 
 def serve_until_stopped(server, name, *, opens_browser):
     """Print the server's address, open it in the browser, and serve it until Ctrl-C."""
-    # Where a shell starts a program in the background, it lets the program ignore Ctrl-C.
+    # A program that a shell starts in the background would otherwise ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with server:
         try:
             print(f"{name} at {server.url} (Ctrl-C ends it)", flush=True)
             if opens_browser:
-                # In a thread, because a browser in the terminal returns only when it is closed.
+                # In a thread, because a browser in the terminal does not return until it is closed.
                 threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
             server.serve_forever()
         except KeyboardInterrupt:

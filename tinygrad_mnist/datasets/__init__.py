@@ -1,4 +1,4 @@
-"""Readers of MNIST and its relatives in every layout in which they circulate, and batches."""
+"""Readers for MNIST and similar data sets in all common file layouts, and batches."""
 
 from .batches import Batches as Batches
 from .batches import normalize as normalize

@@ -1,4 +1,4 @@
-"""The files of a folder and of a zip archive, the nearest first."""
+"""List the files in a folder or a zip archive, those in the outermost folders first."""
 
 import os
 import zipfile
@@ -14,8 +14,8 @@ from .names import is_own
 
 __all__ = ["by_depth", "list_folder", "open_archive"]
 
-_DEPTH = 5  # folders below the one that was named
-_MOST = 1_000_000  # files: EMNIST as pictures has 814,255
+_DEPTH = 5  # how many levels of folders to search below the given one
+_MOST = 1_000_000  # the most files to list, because EMNIST as pictures has 814,255
 
 
 def _is_junk(path: str) -> bool:
@@ -51,7 +51,7 @@ def list_folder(folder: Path) -> Iterator[list[File]]:
 
 
 def _entries(folder: Path, inner: str) -> list["os.DirEntry[str]"]:
-    """Return what is in a folder, by name, but for what nobody put there."""
+    """Return what is in a folder, sorted by name, without the junk that systems put there."""
     try:
         with os.scandir(folder / inner) as entries:
             found = [entry for entry in entries if not _is_junk(entry.name)]
@@ -67,7 +67,7 @@ def _promises_digits(name: str) -> bool:
 
 
 def by_depth(files: list[File]) -> Iterator[list[File]]:
-    """Yield the files of an archive as `list_folder` does those of a folder."""
+    """Yield the files of an archive level by level, as `list_folder` does for a folder."""
     deepest = max((file.name.count("/") for file in files), default=0)
     for depth in range(deepest + 1):
         yield [file for file in files if file.name.count("/") == depth]
@@ -75,7 +75,7 @@ def by_depth(files: list[File]) -> Iterator[list[File]]:
 
 @contextmanager
 def open_archive(file: File) -> Iterator[list[File]]:
-    """Open a zip archive, npz files among them; yield the files in it.
+    """Open a zip archive and yield the files in it. An npz file is a zip archive, too.
 
     Raises
     ------
@@ -102,14 +102,14 @@ def open_archive(file: File) -> Iterator[list[File]]:
 
 def _member(file: File, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> File:
     place = f"{file.place}: {name.removesuffix('.npy')}"  # as np.load names the arrays of an npz
-    # what is packed twice may not expand twice
+    # A gzipped file inside an archive is compressed twice, but its limit must not grow twice.
     limit = min(limit_of(info.compress_size), file.limit)
 
     def open_member() -> IO[bytes]:
         if info.flag_bits & 1:
             raise DataError(f"{place}: expected a file without a password, got an encrypted one")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            # zipfile would decompress these a whole block at a time, however large it grows
+            # zipfile would decompress these a whole block at a time, however large the block gets.
             raise DataError(
                 f"{place}: expected a member that is stored or deflated, got one compressed by"
                 f" method {info.compress_type}, such as bzip2: pack the archive again"

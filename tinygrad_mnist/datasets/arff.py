@@ -12,17 +12,18 @@ from .tables import Table, part_of_table
 
 __all__ = ["read_arff"]
 
-_MOST_LINES = 100_000  # of a header
+_MOST_LINES = 100_000  # the most lines that a header may have
 _ATTRIBUTE = re.compile(r"@attribute\s+('[^']*'|\"[^\"]*\"|[^\s{]+)\s*(.*)", re.IGNORECASE)
 
 
 def read_arff(file: File) -> Part:
-    """Read a table of 784 pixels and a class, in the order of the attributes' names.
+    """Read a table of 784 pixels and a class. The names of the attributes tell their order.
 
     Raises
     ------
     DataError
-        Naming file, line, column and what was expected.
+        If the table is wrong. The message names the file, the line, the column and what was
+        expected.
     """
     with file.open() as stream, text_stream(stream, file) as text:
         attributes, line = _read_header(text, file)

@@ -40,7 +40,7 @@ def normalize(images: npt.ArrayLike, low: float = 0.0, high: float = 1.0) -> Arr
 def one_hot(
     labels: npt.ArrayLike, num_classes: int = 10, low: float = 0.0, high: float = 1.0
 ) -> Array:
-    """Return a row for each label: `high` at the label's place, `low` elsewhere.
+    """Return one row for each label, with `high` at the label's index and `low` elsewhere.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def train_val_split(
     fraction : float in [0, 1]
         The share to hold out, rounded to a whole number of examples.
     rng : numpy Generator or seed
-        None takes fresh entropy, which cannot be reproduced.
+        With None the split is different each time and cannot be reproduced.
 
     Returns
     -------
@@ -119,17 +119,17 @@ def train_val_split(
 
 
 class Batches:
-    """The examples in batches; each pass over it is another shuffle.
+    """Iterates over the examples in batches, in a new random order at each pass.
 
     Parameters
     ----------
     inputs, targets : arrays of equal length
     batch_size : int
     shuffle : bool
-        Whether each pass takes a new random order; without it the batches are views.
+        Whether each pass uses a new random order. If False, the batches are views of the arrays.
     rng : numpy Generator or seed
-        Where the order comes from; kept as `.rng`, whose `bit_generator.state` resumes it. None
-        takes fresh entropy.
+        The generator that draws the order. It is kept as `.rng`, so that you can save and restore
+        its `bit_generator.state`. With None the order cannot be reproduced.
     drop_last : bool
         Whether to leave out a last batch that is smaller than the others.
 
@@ -166,7 +166,7 @@ class Batches:
         return whole + (rest > 0 and not self.drop_last)
 
     def order(self) -> Array | None:
-        """Draw the order of a pass, as indices of the examples; None to leave them as they are."""
+        """Draw the order of a pass as indices of the examples, or None if they stay in order."""
         return self.rng.permutation(len(self.inputs)) if self.shuffle else None
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:

@@ -1,4 +1,4 @@
-"""Which column of a table is the label, and which pixel is where, by the names of the columns."""
+"""Find the label and the pixels of a table by the names of its columns."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _INDICES = ("", "index", "id", "unnamed: 0", "__index_level_0__")  # the last tw
 
 
 class Columns(NamedTuple):
-    """Which columns of a table are what."""
+    """Which column of a table holds the label, and which ones hold the pixels."""
 
     label: int | None
     """The column of the labels; None if there is none."""
@@ -46,7 +46,7 @@ def by_name(names: Sequence[str], place: str) -> Columns:
     Raises
     ------
     DataError
-        If there are other columns, or the order of the pixels cannot be told.
+        If there are other columns, or the names do not tell the order of the pixels.
     """
     labels = [i for i, name in enumerate(names) if is_label(name)]
     pixels = [i for i, name in enumerate(names) if not is_label(name) and not is_index(name)]
@@ -67,7 +67,7 @@ def by_name(names: Sequence[str], place: str) -> Columns:
 
 
 def _order(names: list[str], place: str) -> list[int]:
-    """Return where in `names` the pixels stand, row by row."""
+    """Return the positions of the pixels in `names`, in the order of the image's rows."""
     numbers = [re.findall(r"\d+", name) for name in names]
     if not any(numbers):
         return list(range(PIXELS))

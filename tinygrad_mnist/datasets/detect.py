@@ -1,4 +1,4 @@
-"""What a file is, judged by its content."""
+"""Find out what kind of file it is from its content."""
 
 import re
 import zipfile
@@ -9,7 +9,7 @@ from .files import GZIP, File
 __all__ = ["is_picture_name", "kind_of", "separator_of", "text_of"]
 
 _HEAD = 1 << 16  # bytes to look at: a quoted header of 785 names takes 9,000
-_WIDE = 300  # columns from which on a text is a table of pixels, right or wrong
+_WIDE = 300  # a text with this many columns or more is meant as a table of pixels
 
 _SIGNATURES = (
     (b"\x93NUMPY", "npy"),
@@ -34,22 +34,23 @@ _IDX = re.compile(rb"\x00\x00[\x08\x09\x0b-\x0e][\x01-\x04]")
 _PICKLE = re.compile(rb"\x80[\x02-\x05]|\((?:dp|lp)\d|c(?:numpy|copy_reg|_codecs)")
 _REFUSED_ENDINGS = {"pkl": "pickle", "pickle": "pickle", "pt": "torch", "pth": "torch"}
 _REFUSED_ENDINGS |= {"mat": "mat", "h5": "hdf5", "hdf5": "hdf5"}
-_SEPARATORS = (";", "\t", "|", ",", " ")  # a comma may be a decimal one beside those before it
+_SEPARATORS = (";", "\t", "|", ",", " ")  # the comma is late because it may be a decimal comma
 
 
 def is_picture_name(name: str) -> bool:
-    """Say whether a file's name ends as those of pictures do."""
+    """Return whether a file's name has the ending of a picture."""
     return name.lower().endswith((".png", ".jpg", ".jpeg", ".bmp"))
 
 
 def kind_of(file: File) -> str:
-    """Return what the file's content is.
+    """Return the kind of the file's content.
 
     Returns
     -------
     str
-        What a reader takes: idx, npy, npz, zip, table, arff, parquet, image. Or what is refused: a
-        key of `refusals`, "text" for other text, "damaged" for a broken gzip file, "unknown".
+        If there is a reader for it: idx, npy, npz, zip, table, arff, parquet or image. If it is
+        refused: a key of `refusals`, "text" for other text, "damaged" for a broken gzip file, or
+        "unknown".
     """
     try:
         kind = _kind_of_content(file, file.head(_HEAD))
@@ -77,7 +78,7 @@ def _kind_of_content(file: File, head: bytes) -> str:
 
 
 def text_of(head: bytes) -> str:
-    """Return the start of a text, in UTF-16 if it says so, else in a code that takes any byte."""
+    """Decode the start of a text: as UTF-16 if it has that mark, else in a code for any byte."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return head[: len(head) // 2 * 2].decode("utf-16", "replace")
     return head.decode("latin-1").removeprefix("\xef\xbb\xbf")
@@ -87,7 +88,7 @@ def _kind_of_zip(file: File) -> str:
     try:
         with file.random_access() as stream, zipfile.ZipFile(stream) as archive:
             names = archive.namelist()
-    except Exception:  # zipfile raises a dozen kinds for damaged bytes; the reader says which
+    except Exception:  # zipfile raises a dozen kinds; the reader reports it
         return "zip"
     if any(name.endswith("/data.pkl") for name in names):
         return "torch"
@@ -115,6 +116,6 @@ def _columns(line: str) -> int:
 
 
 def separator_of(line: str) -> str:
-    r"""Return what separates the columns of a line: one of `;`, `\t`, `|`, `,`, or a space."""
+    r"""Return the separator of a line's columns: one of `;`, `\t`, `|`, `,`, or a space."""
     many = [separator for separator in _SEPARATORS if line.count(separator) >= _WIDE]
     return many[0] if many else max(_SEPARATORS, key=line.count)

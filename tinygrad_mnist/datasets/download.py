@@ -1,4 +1,4 @@
-"""Download files of a known SHA-256, and keep them in a cache that is verified when it is read."""
+"""Download files, check their SHA-256, and keep them in a cache that is checked when it is read."""
 
 import hashlib
 import os
@@ -20,18 +20,18 @@ _LARGEST = (
     1 << 26
 )  # bytes of one file, before and after gzip; the real ones have at most 47 million
 _ATTEMPT = 15.0  # seconds without progress that one mirror may take for one file
-_RATE = 50_000  # bytes that count as a second's progress
+_RATE = 50_000  # bytes that must arrive to earn one more second
 _CHUNK = 1 << 16
 
 
 class Clock:
-    """The time that is left, which grows by a second with every 50,000 bytes that come."""
+    """The time that is left. It grows by one second for every 50,000 bytes that arrive."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def progress(self, count: int) -> None:
-        """Count the bytes that came."""
+        """Count the bytes that have arrived."""
         self._end += count / _RATE
 
     def left(self) -> float:
@@ -42,7 +42,7 @@ class Clock:
 def cache_folder() -> Path:
     """Return the folder where downloads are kept: `tinygrad_mnist` in the user's cache folder.
 
-    For a user without a home, as in some containers, it lies in the folder of temporary files.
+    Some containers have users without a home folder. For them it is in the temporary folder.
     """
     base = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
     if not base:
@@ -54,31 +54,31 @@ def cache_folder() -> Path:
 def fetch(
     name: str, sha256: str, mirrors: Sequence[str], timeout: float, clock: Clock
 ) -> tuple[bytes, File]:
-    """Download one gzipped file from the first mirror that has the true one.
+    """Download one gzipped file from the first mirror whose file has the right SHA-256.
 
     Parameters
     ----------
     name : str
         The file's name, without `.gz`.
     sha256 : str
-        Of the decompressed content: gzip's own header may differ from mirror to mirror.
+        The hash of the decompressed content, because gzip's header may differ between mirrors.
     mirrors : URLs
     timeout : float
-        Seconds that a mirror may be silent.
+        How many seconds a mirror may send nothing.
     clock : Clock
-        Of the whole download.
+        The time left for the whole download.
 
     Returns
     -------
     content : bytes
-        As it came.
+        The bytes as they were received.
     file : File
-        The decompressed content, to read.
+        The decompressed content, ready to read.
 
     Raises
     ------
     OSError
-        If no mirror has it; it gives the reason for each.
+        If no mirror has the file. The message gives the reason for each mirror.
     """
     failures = []
     for mirror in mirrors:
@@ -86,13 +86,13 @@ def fetch(
         try:
             content = _receive(url, timeout, clock)
             return content, _verify(content, name, sha256)
-        except Exception as error:  # of sockets, ssl, http.client, gzip: no file from here, anyway
+        except Exception as error:  # sockets, ssl, http.client, gzip: try the next mirror
             failures.append(f"{url}: {type(error).__name__}: {error}")
     raise OSError("; ".join(failures))
 
 
 def _receive(url: str, timeout: float, clock: Clock) -> bytes:
-    """Download in a thread, so that no step, such as a name server's answer, can hang this one."""
+    """Download in another thread, because a step such as a DNS lookup may hang without limit."""
     clocks = (clock, Clock(_ATTEMPT))
     chunks: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
     given_up = threading.Event()
@@ -122,9 +122,9 @@ def _send(
     chunks: "queue.SimpleQueue[bytes | Exception]",
     given_up: threading.Event,
 ) -> None:
-    """Put what the server sends on the queue, chunk by chunk, then b"" or the error."""
+    """Put the chunks that the server sends on the queue, and at the end b"" or the error."""
     import urllib.error
-    import urllib.request  # with its ssl and http it costs more than all of this package
+    import urllib.request  # imported here because it loads slower than this whole package
 
     try:
         with urllib.request.urlopen(url, timeout=timeout) as response:
@@ -136,14 +136,14 @@ def _send(
                 expected = expected and expected - len(chunk)
         chunks.put(OSError(f"it breaks off {expected} bytes before its end") if expected else b"")
     except urllib.error.HTTPError as error:
-        error.close()  # it holds the connection
+        error.close()  # because the error keeps the connection open
         chunks.put(OSError(f"HTTP status {error.code} {error.reason}"))
     except Exception as error:
         chunks.put(error)
 
 
 def _verify(content: bytes, name: str, sha256: str) -> File:
-    """Return the decompressed content; DataError if it is not the true one."""
+    """Return the decompressed content, or raise DataError if its SHA-256 is wrong."""
     with from_bytes(content, name).open() as stream:
         plain = stream.read(_LARGEST)
     if hashlib.sha256(plain).hexdigest() != sha256:
@@ -152,12 +152,12 @@ def _verify(content: bytes, name: str, sha256: str) -> File:
 
 
 def read_cache(cache: Path, sha256: dict[str, str]) -> dict[str, File] | None:
-    """Return the files in the cache, verified; None if they are not all there.
+    """Return the files in the cache after checking them, or None if a file is missing.
 
     Raises
     ------
     DataError
-        If a file is damaged, or is not the true one.
+        If a file is damaged or has the wrong SHA-256.
     """
     paths = {name: cache / f"{name}.gz" for name in sha256}
     if not all(os.path.isfile(path) for path in paths.values()):  # False where it may not look
@@ -174,7 +174,7 @@ def read_cache(cache: Path, sha256: dict[str, str]) -> dict[str, File] | None:
 
 
 def store(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and through no link that somebody else put there.
+    """Write a file completely or not at all, and never follow a link that somebody else made.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def store(path: Path, content: bytes) -> None:
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_owner(path.parent)
-    # a random name that did not exist, opened so that it follows no link
+    # mkstemp opens a new random name, so it cannot follow a link that already exists.
     handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -195,7 +195,7 @@ def store(path: Path, content: bytes) -> None:
 
 
 def _check_owner(folder: Path) -> None:
-    """Raise OSError if others may have made the folder, because all may write around it."""
+    """Raise OSError if the folder is in a shared place, and another user may have made it."""
     if sys.platform == "win32" or not os.stat(folder.parent).st_mode & stat.S_IWOTH:
         return
     if os.path.islink(folder) or os.stat(folder).st_uid != os.geteuid():

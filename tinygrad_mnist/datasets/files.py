@@ -37,13 +37,13 @@ class File:
     name: str
     """Its path inside the folder or the archive that is searched, with `/`."""
     stored: int
-    """The bytes that it takes where it is stored: inside a zip archive, the compressed ones."""
+    """How many bytes it takes where it is stored: compressed ones, inside a zip archive."""
     limit: int
-    """The bytes that its content may expand to."""
+    """How many bytes its content may expand to."""
     raw: Callable[[], IO[bytes]]
-    """Opens it as it is stored."""
+    """Opens the file as it is stored, without decompressing it."""
     digits: bool = False
-    """Whether MNIST's own name promises digits, so that a label above 9 is an error."""
+    """Whether it has one of MNIST's own names. Then a label above 9 is an error."""
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -69,7 +69,7 @@ class File:
 
     @contextmanager
     def random_access(self) -> Iterator[IO[bytes]]:
-        """Open the content as `open` does, so that seeking is cheap: at worst in memory."""
+        """Open the content as `open` does, with cheap seeking. This may load it into memory."""
         with self.open() as stream:
             cheap = stream.seekable() and not isinstance(stream, zipfile.ZipExtFile)
             yield stream if cheap else io.BytesIO(stream.read())
@@ -80,18 +80,18 @@ class File:
         return start == GZIP
 
     def head(self, count: int) -> bytes:
-        """Return the first `count` bytes of the content, or all of a shorter one."""
+        """Return the first `count` bytes of the content, or all of it if it is shorter."""
         with self.open() as stream:
             return stream.read(count)
 
 
 def limit_of(stored: int) -> int:
-    """Return how many bytes a file may expand to that takes `stored` bytes."""
+    """Return how many bytes a file of `stored` bytes may expand to."""
     return min(_GZIP_LIMIT * stored, max(_FLOOR, _EXPANSION * stored))
 
 
 class _Bounded(io.RawIOBase):
-    """A decompressed stream that fails where a file expands past its limit."""
+    """A decompressed stream that raises an error if the file expands beyond its limit."""
 
     def __init__(self, stream: gzip.GzipFile, file: File) -> None:
         self._stream, self._file, self._left = stream, file, file.limit
@@ -103,7 +103,7 @@ class _Bounded(io.RawIOBase):
         try:
             content = self._stream.read(min(len(buffer), _BLOCK))
         except gzip.BadGzipFile as error:
-            if str(error).startswith("Not a gzipped file"):  # that is: after the one that ended
+            if str(error).startswith("Not a gzipped file"):  # bytes after the end of the gzip data
                 raise DataError(
                     f"{self._file.place}: expected a gzip file, got one with trailing bytes"
                 ) from error
@@ -119,7 +119,7 @@ class _Bounded(io.RawIOBase):
 
 
 def expand_home(path: Path) -> Path:
-    """Return the path with the home folder for `~`; DataError if the user has none."""
+    """Replace `~` by the home folder. Raise DataError if the user does not have one."""
     try:
         return path.expanduser()
     except RuntimeError as error:
@@ -127,7 +127,7 @@ def expand_home(path: Path) -> Path:
 
 
 def from_disk(path: Path, name: str = "", digits: bool = False) -> File:
-    """Return a file on disk; DataError if there is none, or something else has its name."""
+    """Return a file on disk. Raise DataError if it does not exist or is not a regular file."""
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
@@ -141,13 +141,13 @@ def from_disk(path: Path, name: str = "", digits: bool = False) -> File:
 
 
 def from_bytes(content: bytes, name: str, digits: bool = False) -> File:
-    """Return a file whose content is at hand."""
+    """Return a file whose content is already in memory."""
     limit = limit_of(len(content))
     return File(name, name, len(content), limit, lambda: io.BytesIO(content), digits)
 
 
 def read_into(stream: IO[bytes], array: Array) -> int:
-    """Fill a contiguous array from the stream; return how many bytes came."""
+    """Fill a contiguous array from the stream, and return how many bytes were read."""
     view = array.reshape(-1).view(np.uint8).data
     filled = 0
     while filled < len(view):

@@ -11,23 +11,23 @@ from .parts import check_digits
 
 __all__ = ["read_idx"]
 
-_BYTES, _INTS = 0x08, 0x0C  # the third byte of the file: what its numbers are
+_BYTES, _INTS = 0x08, 0x0C  # the third byte of the file tells the type of its numbers
 _QMNIST_COLUMNS = 8
 
 
 def read_idx(file: File, role: str) -> Array:
-    """Read a file of images or of labels, as `role` says.
+    """Read a file of images or of labels, depending on `role`.
 
     Returns
     -------
     ndarray
-        Images: uint8, shape (N, rows, columns). Labels: of shape (N,), uint8 or, as QMNIST has
-        them, int32, the first of the 8 columns.
+        Images: uint8, shape (N, rows, columns). Labels: uint8, shape (N,). Labels of QMNIST are
+        int32, because its files have 8 columns of integers. The first column is the label.
 
     Raises
     ------
     DataError
-        If the file is damaged, or holds something else.
+        If the file is damaged, or contains something else.
     """
     with file.open() as stream:
         magic = stream.read(4)
@@ -68,7 +68,7 @@ def read_idx(file: File, role: str) -> Array:
 
 
 def _read_kind(magic: bytes, role: str, file: File) -> tuple[int, int]:
-    """Return the kind of numbers and the dimensions; DataError for others than the role has."""
+    """Return the type of the numbers and the dimensions, or raise DataError if the role differs."""
     wanted = bytes([0, 0, _BYTES, 3 if role == "images" else 1])
     of_qmnist = bytes([0, 0, _INTS, 2])
     if magic == wanted or (role == "labels" and magic == of_qmnist):

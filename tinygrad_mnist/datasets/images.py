@@ -1,4 +1,4 @@
-"""Reader of pictures, by Pillow: folders with a folder for each class, and bytes inside tables."""
+"""Reader of pictures with Pillow: one folder for each class, or picture bytes inside a table."""
 
 import io
 import re
@@ -19,29 +19,30 @@ if TYPE_CHECKING:
 
 __all__ = ["decode", "read_folders"]
 
-_MOST_BYTES = 1 << 20  # of one picture of 28 x 28 pixels, whatever else its file holds
-_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")  # of 8 bits at most for each pixel and colour
+_MOST_BYTES = 1 << 20  # limit for a file with one picture of 28 x 28 pixels, metadata included
+_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")  # the modes with at most 8 bits for each channel
 
 
 def read_folders(files: Sequence[File], place: str) -> dict[str, Part]:
-    """Read pictures whose folders' names say their class, and the folders around these the part.
+    """Read pictures from folders named by class, inside folders named by part.
 
     Parameters
     ----------
     files : Files
-        Named `train/5/1.png`, for example, or `5/1.png`, or `test/1.png` for one without a label.
+        Their names are, for example, `train/5/1.png` or `5/1.png`. A picture without a label is
+        named like `test/1.png`.
     place : str
-        What messages call the folder around them all.
+        The name of the outermost folder in error messages.
 
     Returns
     -------
     dict
-        The parts train and test; or one of them, or "" if no folder says the part.
+        The parts train and test, or only one of them, or "" if no folder is named by its part.
 
     Raises
     ------
     DataError
-        Naming the picture, or the folder, and what was expected.
+        If a picture or a folder is wrong. The message names it, and says what was expected.
     """
     by_part = _by_part(files, place)
     labelled = {part: group for part, group in by_part.items() if _class_of(group[0])}
@@ -58,24 +59,24 @@ def read_folders(files: Sequence[File], place: str) -> dict[str, Part]:
 
 
 def _folders(file: File) -> list[str]:
-    """Return the folders that a picture is in, without those inside one of the same name."""
+    """Return the folders that a picture is in. A folder inside one of the same name is skipped."""
     folders = file.name.split("/")[:-1]
     return [name for i, name in enumerate(folders) if i == 0 or name != folders[i - 1]]
 
 
 def _class_of(file: File) -> str:
-    """Return the name of the folder that a picture is in; nothing if that only says the part."""
+    """Return the name of a picture's folder, or "" if that name is a part, such as test."""
     folders = _folders(file)
     return folders[-1] if folders and not part_of(folders[-1]) else ""
 
 
 def _split_numbers(file: File) -> list[tuple[int, str]]:
-    """Return a key that sorts names as one counts: 2.png before 10.png."""
+    """Return a key that sorts names by their numbers: 2.png comes before 10.png."""
     return [(int(digits or 0), word) for word, digits in re.findall(r"(\D*)(\d*)", file.name)]
 
 
 def _by_part(files: Sequence[File], place: str) -> dict[str, list[File]]:
-    """Return the pictures of each part; DataError if there are several sets, or no classes."""
+    """Return the pictures of each part. Raise DataError for several sets, or without classes."""
     found: dict[str, dict[str, list[File]]] = {}
     for file in files:
         folders = _folders(file)
@@ -105,15 +106,15 @@ def _by_part(files: Sequence[File], place: str) -> dict[str, list[File]]:
 
 @lru_cache(1024)
 def _root(folders: tuple[str, ...]) -> list[str]:
-    """Return the folders with PART in the last one, which parts of one set share."""
+    """Replace train or test by PART in the last folder, so that both parts have the same path."""
     return [*folders[:-1], parse(folders[-1], roles=False).template]
 
 
 def _labels_of(classes: set[str]) -> tuple[dict[str, int], tuple[str, ...] | None]:
-    """Return the label of each class, and the classes' names if they are not the labels.
+    """Return the label of each class, and the names of the classes unless they are numbers.
 
-    Folders that all have numbers for names are the labels; others count up from 0 in the order of
-    their names, as in torchvision's ImageFolder.
+    If all folders have numbers as names, these are the labels. Otherwise the labels are 0, 1, ...
+    in the alphabetical order of the names, as in torchvision's ImageFolder.
     """
     if all(re.fullmatch("[0-9]{1,3}", name) for name in classes):
         return {name: int(name) for name in classes}, None
@@ -133,7 +134,7 @@ def decode(content: bytes, place: str) -> Array:
     Raises
     ------
     DataError
-        If the picture is damaged, of another size, transparent, or of more than 8 bits.
+        If the picture is damaged or transparent, or has another size or more than 8 bits.
     """
     try:
         from PIL import Image  # here, because importing it takes as long as importing NumPy

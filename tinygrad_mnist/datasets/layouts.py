@@ -1,4 +1,4 @@
-"""Find the set to load: in a folder or an archive, or around one file."""
+"""Find the set to load in a folder or an archive, or the set that one file belongs to."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ FORMATS = (
     " on, mnist_train.csv and mnist_test.csv, train.csv and test.csv, mnist_784.arff, Parquet"
     " files, a folder of pictures for each class, or a zip archive of these"
 )
-_ORDER = (*ARRAYS, "npz", *TABLES)  # which of MNIST's own is taken, if there are several
+_ORDER = (*ARRAYS, "npz", *TABLES)  # the preferred formats, if MNIST is there in several
 _NOT_DATA = re.compile(
     r"\.(?:py|ipynb|pyc|c|h|cpp|java|js|sh|md|rst|html?|css|json|ya?ml|toml|log|pdf|docx|svg"
     r"|safetensors|onnx)$"
@@ -27,16 +27,16 @@ _NOT_DATA = re.compile(
 
 
 def find(levels: Iterable[list[File]], place: str, notes: list[str]) -> FileSet | list[File]:
-    """Return the one set in a folder or an archive, or all of its pictures.
+    """Return the set that is in a folder or an archive, or all pictures in it.
 
     Parameters
     ----------
     levels : lists of files
-        Those directly in the folder, then those one folder deeper, and so on.
+        First the files directly in the folder, then those one folder deeper, and so on.
     place : str
-        What messages call the folder.
+        The name of the folder in error messages.
     notes : list of str
-        Gets what the user should know.
+        Warnings for the user are appended here.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def find(levels: Iterable[list[File]], place: str, notes: list[str]) -> FileSet 
 
 
 def _chosen(sets: list[FileSet], place: str, notes: list[str]) -> FileSet:
-    """Return the set that is meant; say so where there are others."""
+    """Choose one of the sets, and note the choice if there are others."""
     whole = [s for s in sets if s.is_paired] or [s for s in sets if not s.missing()]
     if not whole:
         sets.sort(key=lambda s: len(s.missing()))
@@ -93,18 +93,18 @@ def _chosen(sets: list[FileSet], place: str, notes: list[str]) -> FileSet:
 
 
 def _rank(found: FileSet) -> int:
-    """Return the place of a set's format in the order of those of MNIST's own."""
+    """Return the position of a set's format in the order of preference."""
     kind = found.members[0].kind
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
 
 
 def set_of(path: Path, found: Found) -> FileSet:
-    """Return the set of one file: of its own prefix, ending and folder.
+    """Return the set that one file belongs to: files in its folder with its prefix and ending.
 
     Raises
     ------
     DataError
-        If it is not clear what is in the file, or which one is its partner.
+        If it is not clear what is in the file, or which other file is its partner.
     """
     name = found.name
     if found.is_array and not name.role:
@@ -132,7 +132,7 @@ def set_of(path: Path, found: Found) -> FileSet:
 
 
 def _neighbours(path: Path) -> list[File]:
-    """Return the files in the folder of a file; and if that is named like it, those beside it."""
+    """Return the files in a file's folder, and those beside that folder if it has its name."""
     if canonical_folder(f"{path.parent.name}/{path.name}"):
         return next(list_folder(path.parent))
     levels: Iterator[list[File]] = list_folder(path.parent.parent)
@@ -140,7 +140,7 @@ def _neighbours(path: Path) -> list[File]:
 
 
 def _partner(path: Path, found: Found, beside: list[Found]) -> list[Found]:
-    """Return the table to test on, or to train on, if its name differs in more than the part."""
+    """Return the other table (train or test) if its name differs in more than the part."""
     others = [
         other
         for other in beside

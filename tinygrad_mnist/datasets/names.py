@@ -1,4 +1,4 @@
-"""What a file's name says: which part of a set it is, and whether it has images or labels."""
+"""Read from a file's name which part of a set it is, and whether it has images or labels."""
 
 import re
 from functools import lru_cache
@@ -10,7 +10,7 @@ _TRAIN = r"train(?:ing)?"
 _TEST = r"test(?:ing)?|t10k"
 _VALIDATION = r"val(?:id(?:ation)?)?"
 _PART = re.compile(rf"(?<![a-z])(?:({_TRAIN})|({_TEST})|({_VALIDATION}))(?![a-z])")
-_ROLES = (  # the surest first; only the first that is there counts
+_ROLES = (  # the most certain words first, because only the first match counts
     (re.compile(r"(?<![a-z])(?:(images?|imgs?)|(labels?|lbls?))(?![a-z])"), "ROLE"),
     (re.compile(r"(?<![a-z0-9])(?:(x)|(y))(?![a-z0-9])"), "XY"),
     (re.compile(r"(?<![a-z])(?:(data|pixels|features)|(targets?|classes|class))(?![a-z])"), "ROLE"),
@@ -27,32 +27,32 @@ class Name(NamedTuple):
     """A file's name, taken apart."""
 
     template: str
-    """The name with PART, ROLE (or XY), SHARD and idx-ubyte for what differs inside a set."""
+    """The name with PART, ROLE (or XY), SHARD and idx-ubyte in place of what differs in a set."""
     part: str
-    """train, test, validation, or nothing."""
+    """train, test, validation, or "" if the name does not say it."""
     role: str
-    """images, labels, or nothing."""
+    """images, labels, or "" if the name does not say it."""
     shard: tuple[int, int] | None
     """The number of this shard and how many there are, as in 00000-of-00002."""
 
     @property
     def loose(self) -> str:
-        """The template without `.gz` and with -idx-ubyte: what copies of one file share."""
+        """The template without `.gz` and with -idx-ubyte. All copies of a file have the same."""
         return _IDX_END.sub("-idx-ubyte", self.template).removesuffix(".gz")
 
     @property
     def is_idx(self) -> bool:
-        """Whether the name promises IDX."""
+        """Whether the name says that the format is IDX."""
         return _IDX_END.search(self.template) is not None
 
     @property
     def prefix(self) -> str:
-        """What stands before PART."""
+        """The text before PART."""
         return self.template.partition("PART")[0]
 
 
 def parse(name: str, roles: bool) -> Name:
-    """Take the last part of a path apart; with `roles`, look for images and labels in it, too."""
+    """Take a file's name apart. If `roles` is true, look for images and labels in it, too."""
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.rsplit("/", 1)[-1]).lower()
     text = re.sub(r"(?<![a-z0-9])([xy])(?=train|test)", r"\1_", text)  # xtrain
     text = re.sub(r"(train|test)(?=[xy](?![a-z0-9]))", r"\1_", text)  # trainx
@@ -83,19 +83,19 @@ def _take_role(text: str) -> tuple[str, str]:
     return text, ""
 
 
-@lru_cache(1024)  # thousands of pictures have the same few folders
+@lru_cache(1024)  # because thousands of pictures are in the same few folders
 def part_of(folder: str) -> str:
-    """Return the part that a folder's name says: train, test, validation, or nothing."""
+    """Return the part in a folder's name: train, test, validation, or "" if there is none."""
     return parse(folder, roles=False).part
 
 
 def is_relative(path: str) -> bool:
-    """Say whether a path names a relative of MNIST, such as FashionMNIST."""
+    """Return whether a path names a data set like MNIST, such as FashionMNIST."""
     return _RELATIVE.search(path.lower()) is not None
 
 
 def is_own(name: str) -> bool:
-    """Say whether a file has a name of MNIST itself, such as mnist_train.csv, not of a relative."""
+    """Return whether a file is named as part of MNIST itself, such as mnist_train.csv."""
     if parse(name, roles=True).loose == "PART-ROLE-idx-ubyte":
         return True
     words = set(re.findall(r"[a-z]+|\d+", parse(name, roles=True).template.lower()))

@@ -1,4 +1,4 @@
-"""Reader of one array of NumPy's: a .npy file, or a member of an npz file. No pickles."""
+"""Reader of one NumPy array: a .npy file, or a member of an npz file. It refuses pickles."""
 
 import math
 
@@ -17,7 +17,7 @@ def read_npy(file: File) -> Array:
     Raises
     ------
     DataError
-        If the file is damaged or holds something else, such as Python objects.
+        If the file is damaged or contains something else, such as Python objects.
     """
     with file.open() as stream:
         try:
@@ -27,7 +27,7 @@ def read_npy(file: File) -> Array:
                 (2, 0): np.lib.format.read_array_header_2_0,
             }[version]
             shape, by_columns, dtype = read_header(stream)
-        except Exception as error:  # the header is parsed as Python, which fails in a dozen ways
+        except Exception as error:  # parsing the header as Python can fail in a dozen ways
             raise DataError(
                 f"{file.place}: expected an array of NumPy's, got a header that is damaged: {error}"
             ) from error

@@ -1,4 +1,4 @@
-"""Reader of Parquet, by pyarrow: as Hugging Face packs images, and as OpenML packs pixels."""
+"""Reader of Parquet with pyarrow: images as Hugging Face stores them, or pixels as on OpenML."""
 
 import json
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ from .parts import SIDE, Part, as_images, as_labels
 
 __all__ = ["read_parquet"]
 
-# Rows to convert at a time: few of pictures, because each may be large, more of pixels.
+# How many rows to convert at a time: fewer with pictures, because a picture may be large.
 _PICTURES, _ROWS = 256, 4096
 
 
 def read_parquet(file: File) -> Part:
-    """Read a table with a picture in each row, or with a column for each of 784 pixels.
+    """Read a table that has a picture in each row, or one column for each of 784 pixels.
 
     Raises
     ------
     DataError
-        If pyarrow is not installed, or the file is damaged or holds something else.
+        If pyarrow is not installed, or the file is damaged or contains something else.
     """
     try:
-        from pyarrow.parquet import ParquetFile  # here, because not everybody has it
+        from pyarrow.parquet import ParquetFile  # here, because it may not be installed
     except ImportError as error:
         raise DataError(
             f"{file.place}: reading Parquet takes pyarrow: pip install 'tinygrad-mnist[parquet]'"
@@ -48,7 +48,7 @@ def read_parquet(file: File) -> Part:
 
 
 def _check_size(file: File, metadata: Any) -> None:
-    """Raise DataError if the pixels, or a group of rows, take more memory than the file may."""
+    """Raise DataError if the pixels, or a group of rows, need more memory than is allowed."""
     groups = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
     most = max(metadata.num_rows * PIXELS, *groups, 0)
     if most > file.limit:
@@ -85,7 +85,7 @@ def _read(file: File, table: Any) -> Part:
 
 
 def _bytes_in(column: Any) -> Any:
-    """Return the type of the bytes of pictures in a column's type; None if there are none."""
+    """Return the type of the picture bytes in a column, or None if it does not hold pictures."""
     import pyarrow.types as types
 
     if types.is_struct(column):
@@ -123,7 +123,7 @@ def _read_pixels(file: File, table: Any, names: list[str]) -> Part:
 
 
 def _labels(values: list[Any], file: File) -> Array:
-    """Return labels that are numbers, or numbers in words, as OpenML's classes are."""
+    """Return the labels, which are numbers, or text with numbers as on OpenML."""
     for i, value in enumerate(values):
         if not isinstance(value, (int, float)) and not (isinstance(value, str) and value.isdigit()):
             raise DataError(f"{file.place}: row {i}: expected a whole number, got {value!r}")
@@ -131,10 +131,10 @@ def _labels(values: list[Any], file: File) -> Array:
 
 
 def _class_names(metadata: dict[bytes, bytes] | None, label: str) -> tuple[str, ...] | None:
-    """Return the names of the classes that Hugging Face's library writes beside the table."""
+    """Return the names of the classes, which Hugging Face's library stores in the metadata."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         names = tuple(str(name) for name in features[label]["names"])
-    except (KeyError, TypeError, ValueError):  # other metadata, or none
+    except (KeyError, TypeError, ValueError):  # other metadata, or none at all
         return None
     return None if names == tuple(map(str, range(len(names)))) else names

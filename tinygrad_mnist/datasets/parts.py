@@ -1,4 +1,4 @@
-"""What every reader returns, a Part: its images and labels, checked; and how one Part is cut."""
+"""Part, which every reader returns: checked images and labels. Also how to split a Part."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -20,19 +20,19 @@ __all__ = [
 ]
 
 SIDE = 28
-_CLASSES = 1 << 16  # a label from here on is not the number of a class
-_ROWS = 4096  # images to convert at a time, so that no copy of them all is made in a wide dtype
+_CLASSES = 1 << 16  # a number this large is not a label
+_ROWS = 4096  # images to convert at a time, because a copy of all in a wide dtype would be large
 
 
 class Part(NamedTuple):
-    """Images with their labels: a training or a test set, or what is yet to be cut into both."""
+    """Images with their labels: a training set, a test set, or a set to be split into both."""
 
     images: Array
     """uint8, shape (N, 28, 28)."""
     labels: Array | None
     """int64, shape (N,); None for images without labels."""
     class_names: tuple[str, ...] | None = None
-    """The names of the classes 0, 1, ... where the file has them."""
+    """The names of the classes 0, 1, ... if the file has them."""
 
 
 def as_images(values: Array, place: str) -> Array:
@@ -41,14 +41,14 @@ def as_images(values: Array, place: str) -> Array:
     Parameters
     ----------
     values : whole numbers from 0 to 255 of any dtype
-        Shape (N, 28, 28) or (N, 784), with an axis of length 1 for the channel or without.
+        Shape (N, 28, 28) or (N, 784). There may be a channel axis of length 1.
     place : str
-        What an error calls them.
+        The name of the array in error messages.
 
     Raises
     ------
     DataError
-        If the shape or a value is another.
+        If the shape or a value is wrong.
     """
     count = len(values) if values.ndim else 0
     rest = tuple(size for size in values.shape[1:] if size != 1)
@@ -73,7 +73,7 @@ def as_labels(values: Array, place: str) -> Array:
 
 
 def _as_whole(values: Array, place: str, most: int, dtype: "np.dtype[np.generic]") -> Array:
-    """Return the values in another dtype; DataError at the first outside 0, 1, ..., `most`."""
+    """Convert the values to another dtype. Raise DataError for a value not in 0, 1, ..., `most`."""
     if values.dtype.kind not in "uifb":
         raise DataError(f"{place}: expected whole numbers, got {values.dtype}")
     out = np.empty(values.shape, dtype)
@@ -101,7 +101,7 @@ def _not_whole(value: object, place: str, most: int, index: tuple[int, ...]) -> 
 
 
 def check_digits(labels: Array, place: Callable[[int], str]) -> None:
-    """Raise DataError at the first label that is not a digit; `place` names where a position is."""
+    """Raise DataError at the first label that is not a digit; `place` describes its position."""
     wrong = np.flatnonzero((labels < 0) | (labels > 9))
     if len(wrong):
         raise DataError(
@@ -110,7 +110,7 @@ def check_digits(labels: Array, place: Callable[[int], str]) -> None:
 
 
 def warning_about_pixels(images: Array, place: str) -> str | None:
-    """Return what to say of images without any pixel above 1, which once had fractions, perhaps."""
+    """Return a warning if no pixel is above 1, because fractions may have been rounded to that."""
     highest = int(images.max(initial=0))
     if highest > 1:
         return None
@@ -122,7 +122,7 @@ def warning_about_pixels(images: Array, place: str) -> str | None:
 
 
 def join_parts(parts: Sequence[Part], place: str) -> Part:
-    """Return the shards of one part as one."""
+    """Join the shards of one part."""
     if len(parts) == 1:
         return parts[0]
     labels = [part.labels for part in parts if part.labels is not None]
@@ -133,12 +133,12 @@ def join_parts(parts: Sequence[Part], place: str) -> Part:
 
 
 def cut_by_class(labels: Array, place: str) -> Array:
-    """Choose what to test on: of each class the last seventh, at least one if there are two.
+    """Choose the test set: the last seventh of each class, at least one image if there are two.
 
     Returns
     -------
     ndarray of bool, shape (N,)
-        True for what to test on. MNIST's own share is a seventh, too.
+        True for images of the test set. A seventh is also the share of MNIST's own test set.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From a path to the images and labels that it leads to."""
+"""Read the images and labels at a path."""
 
 import os
 from pathlib import Path
@@ -19,31 +19,31 @@ __all__ = ["read_path"]
 
 
 def read_path(path: Path, notes: list[str]) -> tuple[dict[str, Part], str]:
-    """Read the set that a path leads to.
+    """Read the set at a path.
 
     Parameters
     ----------
     path : Path
-        Of a folder, an archive or a file.
+        The path of a folder, an archive or a file.
     notes : list of str
-        Gets what the user should know.
+        Warnings for the user are appended here.
 
     Returns
     -------
     parts : dict
-        The parts train and test; or one of them, or "" for one that no name calls so.
+        The parts train and test, or only one of them, or "" if no name says which part it is.
     name : str
-        What these data are and where they lie.
+        What these data are, and where they are stored.
 
     Raises
     ------
     DataError
-        Naming the file, the place and what was expected.
+        If a file is wrong. The message names the file, the place and what was expected.
     """
     path = expand_home(path)
     if os.path.isdir(path):
         found = find(list_folder(path), str(path), notes)
-    elif os.path.exists(path):  # False, not an error, where it may not look
+    elif os.path.exists(path):  # False if access is denied, unlike Path.exists
         found = _set_around(path)
     else:
         raise DataError(f"{path}: expected a folder or a file of MNIST, got nothing there")
@@ -52,31 +52,31 @@ def read_path(path: Path, notes: list[str]) -> tuple[dict[str, Part], str]:
 
 
 def _set_around(path: Path) -> FileSet:
-    """Return the set of one file."""
+    """Return the set that one file belongs to."""
     found = examine(from_disk(path, digits=is_own(path.name)))
     file, kind = found.file, found.kind
     if kind == "zip":
-        with open_archive(file):  # it is whole
+        with open_archive(file):  # to check that it is not damaged
             pass
         if not _promises_another_format(path.name):
             return FileSet((found,))
     if is_refused(kind):
         raise refusal(file, kind)
     if kind == "damaged":
-        file.head(1 << 16)  # says how it is damaged
+        file.head(1 << 16)  # raises the error that says how it is damaged
     if kind in ("text", "unknown"):
         _read_what_the_name_says(found)
     return set_of(path, found)
 
 
 def _promises_another_format(name: str) -> bool:
-    """Say whether a file's name promises something else than a zip archive."""
+    """Return whether a file's name says that it is not a zip archive."""
     ending = name.lower().removesuffix(".gz").rpartition(".")[2]
     return "ubyte" in name or ending in ("csv", "tsv", "npz", "npy", "arff", "parquet", "pq")
 
 
 def _read_what_the_name_says(found: Found) -> None:
-    """Raise the DataError that says most about a file whose content is not data."""
+    """Raise the most helpful DataError for a file whose content is not data."""
     if found.is_array:
         read_idx(found.file, found.name.role or "images")
     elif found.file.name.lower().endswith((".csv", ".tsv", ".csv.gz")):
@@ -85,7 +85,7 @@ def _read_what_the_name_says(found: Found) -> None:
 
 
 def _describe(path: Path, found: FileSet | list[File]) -> str:
-    """Return the name of a set: what it is, where it lies, and which files it has."""
+    """Return the name of a set: what it is, where it is stored, and which files it has."""
     names = [file.name for file in found] if isinstance(found, list) else found.names
     is_mnist = isinstance(found, FileSet) and any(m.file.digits for m in found.members)
     kind = "MNIST" if is_mnist and not is_relative(str(path)) else "images"

@@ -1,4 +1,4 @@
-"""Read the files of a set: each format by its own reader."""
+"""Read the files of a set with the reader for their format."""
 
 from ..arrays import Array
 from ..errors import DataError
@@ -21,25 +21,25 @@ __all__ = ["read"]
 
 
 def read(found: FileSet | list[File], place: str, notes: list[str]) -> dict[str, Part]:
-    """Read a set, or pictures.
+    """Read a set of files, or pictures.
 
     Parameters
     ----------
     found : what `layouts.find` returns
     place : str
-        What messages call the folder, the archive or the file.
+        The name of the folder, the archive or the file in error messages.
     notes : list of str
-        Gets what the user should know.
+        Warnings for the user are appended here.
 
     Returns
     -------
     dict
-        The parts train and test; or one of them, or "" for one that no name calls so.
+        The parts train and test, or only one of them, or "" if no name says which part it is.
 
     Raises
     ------
     DataError
-        Naming the file, the place and what was expected.
+        If a file is wrong. The message names the file, the place and what was expected.
     """
     if isinstance(found, list):
         return read_folders(found, place)
@@ -52,7 +52,7 @@ def read(found: FileSet | list[File], place: str, notes: list[str]) -> dict[str,
     kinds = [kind_of(file) for file in every]
     if len(every) == 1 and kinds[0] in ("npz", "zip"):
         return _read_archive(every[0], notes)
-    if set(kinds) == {"table"}:  # together, because the place of the labels is judged by them all
+    if set(kinds) == {"table"}:  # together, because all of them show where the labels are
         parts = iter(read_tables(every, notes))
     else:
         parts = (_read_whole(file, kind, notes) for file, kind in zip(every, kinds, strict=True))
@@ -64,7 +64,7 @@ def read(found: FileSet | list[File], place: str, notes: list[str]) -> dict[str,
 
 
 def _check_promise(file: File, part: str, labels: Array | None) -> None:
-    """Raise DataError if MNIST's own file name promises digits, and there are others, or none."""
+    """Raise DataError if a file named as MNIST's does not have digits as labels."""
     if not file.digits:
         return
     if labels is None:
@@ -96,7 +96,7 @@ def _read_array(file: File, role: str) -> Array:
 
 
 def _read_whole(file: File, kind: str, notes: list[str]) -> Part:
-    """Read a file that has images and labels."""
+    """Read a file that contains images and labels."""
     if kind == "arff":
         return read_arff(file)
     if kind == "parquet":

@@ -1,4 +1,4 @@
-"""The words in which a file is refused that is not data, or that only another library can read."""
+"""Error messages for files that are not data, or that only another library can read."""
 
 from pathlib import PurePath
 
@@ -33,7 +33,7 @@ _WORDS = {
     "hdf5": "an HDF5 file, which only h5py can read",
 }
 
-# For each kind that another library reads: two lines of Python that turn it into a file we read.
+# For each kind that another library reads: two lines of Python that convert it to a known format.
 # The names inside such files vary; these are the names in the copies of MNIST that circulate.
 _CONVERSIONS = {
     "pickle": (
@@ -68,12 +68,12 @@ _CONVERSIONS = {
 
 
 def is_refused(kind: str) -> bool:
-    """Say whether a file of this kind is surely not data that has a reader."""
+    """Return whether a file of this kind is certainly not data that we can read."""
     return kind in _WORDS and kind not in ("text", "unknown")
 
 
 def refusal(file: File, kind: str) -> DataError:
-    """Return the error that says what the file is, and how to turn it into data."""
+    """Return the error that says what the file is, and how to convert it."""
     if kind in ("empty", "text", "unknown"):
         return DataError(
             f"{file.place}: expected data, such as a file that ends in ubyte, .npz, .csv or .arff,"
@@ -86,7 +86,7 @@ def refusal(file: File, kind: str) -> DataError:
 
 
 def _conversion(file: File, kind: str) -> str:
-    """Return two lines of Python that turn the file into an npz file beside it."""
+    """Return two lines of Python that write the file's data to an npz file beside it."""
     if kind == "pickle" and file.name.endswith(".gz"):
         kind = "pickle, gzipped"
     if kind == "mat" and "emnist" in file.name.lower():

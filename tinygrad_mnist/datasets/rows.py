@@ -1,4 +1,4 @@
-"""Lines of numbers, a megabyte at a time: what CSV and ARFF files have in common."""
+"""Read lines of numbers a megabyte at a time, for CSV and ARFF files."""
 
 import io
 import re
@@ -13,20 +13,20 @@ from .files import File
 
 __all__ = ["BLOCK", "Block", "blocks", "cells_of", "parse_numbers", "text_stream"]
 
-BLOCK = 1 << 20  # characters to parse at a time; a line is shorter
+BLOCK = 1 << 20  # characters to parse at a time; longer lines are refused
 
 
 class Block(NamedTuple):
-    """Some whole lines."""
+    """Some complete lines of a text."""
 
     line: int
-    """The number of the first of them."""
+    """The number of the first line."""
     text: str
-    """The lines, joined by newlines; the last is not blank."""
+    """The lines, joined by newlines. The last line is not blank."""
 
 
 def text_stream(stream: IO[bytes], file: File) -> io.TextIOWrapper:
-    r"""Return the content as text without byte order mark, whose lines all end in \n."""
+    r"""Return the content as text without a byte order mark. All lines end in \n."""
     utf_16 = file.head(2) in (b"\xff\xfe", b"\xfe\xff")
     encoding = "utf-16" if utf_16 else "utf-8-sig"
     return io.TextIOWrapper(stream, encoding, errors="replace")
@@ -44,24 +44,24 @@ def _whole_lines(text: IO[str], rest: str, file: File) -> Iterator[str]:
 
 
 def blocks(text: IO[str], file: File, line: int = 1, start: str = "") -> Iterator[Block]:
-    """Yield the lines of a text in blocks. Blank lines may end it.
+    """Yield the lines of a text in blocks. There may be blank lines at its end.
 
     Parameters
     ----------
     text : text stream
     file : File
-        For the messages.
+        The file to name in error messages.
     line : int
         The number of the first line.
     start : str
-        What was already read of the text, and counts.
+        Text that was already read from the stream, and belongs to the first block.
 
     Raises
     ------
     DataError
-        If a line is longer than a block, or a row follows blank lines.
+        If a line is longer than a block, or a row comes after blank lines.
     """
-    blank = 0  # where blank lines began; only the end of the text may follow them
+    blank = 0  # the line where blank lines began, because no row may come after them
     for whole in _whole_lines(text, start, file):
         body = whole.rstrip()
         if body and blank:
@@ -74,7 +74,7 @@ def blocks(text: IO[str], file: File, line: int = 1, start: str = "") -> Iterato
 
 
 def cells_of(line: str, separator: str) -> list[str]:
-    """Return what stands between the separators, without quotes and spaces around it."""
+    """Return the texts between the separators, without the quotes and spaces around them."""
     cells = line.split() if separator == " " else line.split(separator)
     return [cell.strip(" \t'\"") for cell in cells] or [""]
 
@@ -91,12 +91,12 @@ def parse_numbers(
     Parameters
     ----------
     file : File
-        For the messages.
+        The file to name in error messages.
     found : blocks of lines
     separator : str
-        A space stands for any white space.
+        A space means any white space.
     columns : int
-        How many there must be.
+        How many columns each line must have.
     skipped : columns to leave out
 
     Returns
@@ -106,7 +106,8 @@ def parse_numbers(
     Raises
     ------
     DataError
-        Naming file, line, column and what was expected.
+        If a value is wrong. The message names the file, the line, the column and what was
+        expected.
     """
     kept = [i for i in range(columns) if i not in skipped] if skipped else None
     arrays = [_parse(file, block, separator, columns, kept) for block in found]
@@ -118,7 +119,7 @@ def parse_numbers(
 def _parse(
     file: File, block: Block, separator: str, columns: int, kept: Sequence[int] | None
 ) -> Array:
-    """Return the numbers of a block: quickly if they are digits alone, else by way of float64."""
+    """Return the numbers of a block. Plain digits are fast; other spellings go through float64."""
     values = None
     bare = _bare(block.text, separator)
     digits = bare
@@ -135,7 +136,7 @@ def _parse(
 
 def _bare(text: str, separator: str) -> str:
     """Return the lines without the quotes and the spaces around each value."""
-    if '"' in text:  # quickly, for a table with all of its values in quotes
+    if '"' in text:  # a faster way, for tables in which every value is in quotes
         text = text.replace(f'"{separator}"', separator).replace('"\n"', "\n")
         if text.startswith('"') and text.endswith('"'):
             text = text[1:-1]
@@ -149,10 +150,10 @@ def _bare(text: str, separator: str) -> str:
 def _load_numbers(
     text: str, dtype: type, separator: str, columns: int, kept: Sequence[int] | None
 ) -> Array | None:
-    """Return the numbers in the lines, or None if a line has others, or more or less of them."""
+    """Return the numbers in the lines, or None if a line has wrong values or a wrong count."""
     lines = text.split("\n")
     if kept is not None and any(_count(line, separator) != columns for line in lines):
-        return None  # loadtxt passes over columns that are too many, if told which to use
+        return None  # loadtxt with usecols would silently ignore extra columns
     try:
         values: Array = np.loadtxt(
             lines,
@@ -179,7 +180,7 @@ def _whole(values: Array) -> Array:
 def _complaint(
     file: File, block: Block, separator: str, columns: int, kept: Sequence[int] | None
 ) -> DataError:
-    """Return the error that names the first place in the block that is wrong."""
+    """Return the error that names the first wrong place in the block."""
     for number, line in enumerate(block.text.split("\n"), block.line):
         cells = cells_of(line, separator)
         if len(cells) != columns:

@@ -1,4 +1,4 @@
-"""Files that belong together, by their names: the four IDX files, or a table and its partner."""
+"""Group files by their names: the four IDX files, or the tables for training and testing."""
 
 import os
 import re
@@ -31,18 +31,18 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Found:
-    """A file, what it is, and what its name says."""
+    """A file, the kind of its content, and what its name says."""
 
     file: File
     kind: str
-    """What `detect.kind_of` says."""
+    """The result of `detect.kind_of`."""
     name: Name
     is_array: bool
-    """Whether it is one array, images or labels, and needs others beside it."""
+    """Whether it is one array (images or labels), so that other files must complete the set."""
 
     @property
     def is_data(self) -> bool:
-        """Whether it is data, or has at least a name that promises data of MNIST."""
+        """Whether the file is data, or at least has a name as data of MNIST have."""
         if self.is_array:
             return bool(self.name.role)
         return self.kind in TABLES or self.kind == "npz" or _promises_data(self.file.name)
@@ -55,7 +55,7 @@ def _promises_data(path: str) -> bool:
 
 
 def _is_own(path: str) -> bool:
-    """Say whether a file belongs to MNIST itself, by its name and those of its folders."""
+    """Return whether the names of a file and its folders say that it belongs to MNIST itself."""
     folder, _, name = path.rpartition("/")
     is_own_name = is_own(name) or name.lower() in ("train.csv", "test.csv")
     return is_own_name and not is_relative(folder)
@@ -72,7 +72,7 @@ def examine(file: File) -> Found:
             inside = [parse(member.name, roles=True) for member in members]
         if len(inside) == 1 and not inside[0].role:
             return Found(file, kind, with_role, True)
-        if any(name.part for name in inside):  # it is a set by itself
+        if any(name.part for name in inside):  # the archive is a complete set
             return Found(file, kind, Name(file.name, "", "", None), False)
     if kind not in TABLES and (with_role.is_idx or file.name.endswith(".npy")):
         return Found(file, kind, with_role, True)
@@ -80,7 +80,7 @@ def examine(file: File) -> Found:
 
 
 def canonical_folder(path: str) -> str:
-    """Return the folder of a file; but one that is named like the file, as on Kaggle, is passed."""
+    """Return the folder of a file, without a last folder named like the file, as on Kaggle."""
     folder, _, name = path.rpartition("/")
     outer, _, inner = folder.rpartition("/")
     plain = re.sub(r"[-._]", "-", name.lower())
@@ -90,28 +90,28 @@ def canonical_folder(path: str) -> str:
 
 @dataclass(frozen=True)
 class FileSet:
-    """Files that make up one set, or should."""
+    """Files that should make up one set. Some of them may be missing."""
 
     members: tuple[Found, ...]
 
     @property
     def is_array(self) -> bool:
-        """Whether images and labels lie in files of their own."""
+        """Whether images and labels are in separate files."""
         return self.members[0].is_array
 
     @property
     def is_own(self) -> bool:
-        """Whether these are files of MNIST's own names."""
+        """Whether these files have names of MNIST itself."""
         return any(_is_own(found.file.name) for found in self.members)
 
     @property
     def title(self) -> str:
-        """The file that stands for the set in messages."""
+        """The file that represents the set in messages."""
         return self.names[0]
 
     @property
     def names(self) -> list[str]:
-        """The names of the files, those to train on first, without gzipped copies of others."""
+        """The names of the files without gzipped copies of others. Training files come first."""
         ordered = sorted(self.members, key=lambda f: (f.name.part != "train", f.file.name))
         names = [found.file.name for found in ordered]
         copies = [f"{name}.gz" for name in names]
@@ -119,23 +119,23 @@ class FileSet:
 
     @property
     def parts(self) -> list[str]:
-        """The parts to read: train and test, or one of them, or the only other one, such as ""."""
+        """The parts to read: train and test, or one of them, or the only part, such as ""."""
         there = {found.name.part for found in self.members}
         return [part for part in (*PARTS, "") if part in there] or ["validation"]
 
     @property
     def unread(self) -> list[str]:
-        """The names of the members that are for validation, beside others to train and test on."""
+        """The names of the members that are not read, because they are for validation."""
         members = (found for found in self.members if found.name.part not in self.parts)
         return [found.file.name for found in members]
 
     @property
     def is_paired(self) -> bool:
-        """Whether the set has all of its files, for training as well as for testing."""
+        """Whether the set has all files for training and for testing."""
         return not self.missing() and (self.parts != ["train"] and self.parts != ["test"])
 
     def missing(self) -> list[str]:
-        """Return the names of the files that lack; a table without a partner lacks nothing."""
+        """Return the names of the missing files. A table is complete without a partner."""
         if not self.is_array:
             return []
         there = {(found.name.part, found.name.role) for found in self.members}
@@ -158,7 +158,7 @@ class FileSet:
         return text.replace("XY", "x" if role == "images" else "y")
 
     def files(self, part: str, role: str = "") -> list[File]:
-        """Return the file of a part and a role, or its shards in order.
+        """Return the file for a part and a role, or its shards in order.
 
         Raises
         ------
@@ -191,7 +191,7 @@ def _shards(found: Iterable[Found]) -> list[File]:
 
 
 def _fingerprint(file: File) -> tuple[int, int]:
-    """Return the CRC-32 and the length modulo 2**32 of the content, as gzip keeps them."""
+    """Return the CRC-32 of the content and its length modulo 2**32, which gzip stores, too."""
     with file.raw() as stream:
         if stream.read(len(GZIP)) == GZIP:
             stream.seek(-8, os.SEEK_END)
@@ -205,7 +205,7 @@ def _fingerprint(file: File) -> tuple[int, int]:
 
 
 def group_files(found: Iterable[Found]) -> list[FileSet]:
-    """Put files together whose names differ in part, role and shard alone, or in `.gz`."""
+    """Group the files whose names differ only in part, role, shard or `.gz`."""
     sets: dict[tuple[str, bool, str], list[Found]] = {}
     for f in found:
         key = (canonical_folder(f.file.name), f.is_array, f.name.loose)
@@ -214,7 +214,7 @@ def group_files(found: Iterable[Found]) -> list[FileSet]:
 
 
 def _with_partners(sets: list[FileSet]) -> list[FileSet]:
-    """Join a table to train on and one to test on whose names differ in more, if they are alone."""
+    """Join a training table and a test table with less similar names if there are no others."""
     alone: dict[tuple[str, str], list[FileSet]] = {}
     for s in sets:
         if not s.is_array and s.parts in (["train"], ["test"]):

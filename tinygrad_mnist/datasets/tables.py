@@ -1,4 +1,4 @@
-"""Reader of tables of pixels as text: CSV and its relatives, with or without header and labels."""
+"""Reader of CSV and similar text tables of pixels, with or without a header and labels."""
 
 import itertools
 import math
@@ -22,18 +22,18 @@ from .rows import Block, blocks, cells_of, parse_numbers, text_stream
 
 __all__ = ["Table", "part_of_table", "read_csv", "read_tables"]
 
-_CLASSES = 62  # of EMNIST, the most of all relatives of MNIST: a column beyond them holds pixels
-_MANY = 10  # rows from which on one column of zeros alone is believed to be a corner's pixels
+_CLASSES = 62  # EMNIST has the most classes, so a column with larger numbers holds pixels
+_MANY = 10  # with this many rows, a column of zeros is taken for the pixels in a corner
 
 
 class Table(NamedTuple):
-    """The numbers of a table, and what its header says of the columns."""
+    """The numbers of a table, and what its header says about the columns."""
 
     file: File
     values: Array
     """uint8, shape (rows, columns)."""
     columns: Columns | None
-    """None if there are 785, and no header names the label: it is the first or the last."""
+    """None if there are 785 columns without a header. The label is then the first or the last."""
     line: int
     """The line of the first row."""
 
@@ -41,7 +41,7 @@ class Table(NamedTuple):
 def read_csv(
     path: str | os.PathLike[str], *, label_first: bool | None = None
 ) -> tuple[Array, Array | None]:
-    """Read a table of images, one a line: 784 pixels, or a label and 784 pixels.
+    """Read a table with one image in each line: 784 pixels, or a label and 784 pixels.
 
     The separator may be a comma, a semicolon, a tab, `|` or spaces. If there is a header, its names
     say which column is the label and which pixel is where. The file may be gzipped.
@@ -51,8 +51,8 @@ def read_csv(
     path : path
         A CSV file; `~` stands for the home folder.
     label_first : bool, optional
-        Whether the label is the first or the last column of a file without a header. By default the
-        numbers decide: labels are small, and differ.
+        Whether the label is the first or the last column of a file without a header. By default it
+        is guessed from the numbers, because labels are small and are not all equal.
 
     Returns
     -------
@@ -62,12 +62,13 @@ def read_csv(
     Raises
     ------
     DataError
-        Naming file, line, column and what was expected.
+        If the table is wrong. The message names the file, the line, the column and what was
+        expected.
 
     Warns
     -----
     UserWarning
-        If no pixel is above 1, or the label may be the first column as well as the last.
+        If no pixel is above 1, or both the first and the last column may be the label.
     """
     path = expand_home(Path(path))
     file = from_disk(path, digits=is_own(path.name))
@@ -86,9 +87,9 @@ def read_csv(
 def read_tables(
     files: Sequence[File], notes: list[str], label_first: bool | None = None
 ) -> list[Part]:
-    """Read the tables of one set; append to `notes` what the user should know.
+    """Read the tables of one set, and append warnings for the user to `notes`.
 
-    Where no header names the label, its place is judged by the numbers of all the tables.
+    If no header names the label, the numbers in all tables decide which column it is.
     """
     tables = [_read(file) for file in files]
     unnamed = [table for table in tables if table.columns is None]
@@ -118,7 +119,7 @@ def part_of_table(table: Table, label_first: bool = True) -> Part:
 
 
 def _is_label_first(tables: Sequence[Table], notes: list[str]) -> bool:
-    """Judge whether the first column is the label or the last: labels are small, and differ."""
+    """Guess whether the label is the first column: labels are small and not all equal."""
     first = np.concatenate([table.values[:, 0] for table in tables])
     last = np.concatenate([table.values[:, -1] for table in tables])
     highest_first, highest_last = int(first.max()), int(last.max())
@@ -131,7 +132,7 @@ def _is_label_first(tables: Sequence[Table], notes: list[str]) -> bool:
     if max(highest_first, highest_last) >= _CLASSES:
         return highest_first < _CLASSES
     if 0 in (highest_first, highest_last) and max(highest_first, highest_last) > 0:
-        # the pixel in a corner of most images is 0
+        # In most images the corner pixel is 0, so a column of zeros holds pixels.
         answer = highest_first > 0
         sure = max(highest_first, highest_last) < 10 or len(first) >= _MANY
     else:
@@ -167,7 +168,7 @@ def _read(file: File) -> Table:
 def _understand(
     names: list[str], separator: str, place: str
 ) -> tuple[Columns | None, list[int], bool]:
-    """Return what the columns are, which ones to leave out, and whether the line is a header."""
+    """Return what the columns mean, which ones to skip, and whether the line is a header."""
     is_header = _is_header(names)
     skipped = [i for i, name in enumerate(names) if is_index(name)] if is_header else []
     kept = [name for i, name in enumerate(names) if i not in skipped]
@@ -185,7 +186,7 @@ def _understand(
 
 
 def _is_header(names: list[str]) -> bool:
-    """Say whether the cells of the first line are names; other cells than numbers may be errors."""
+    """Return whether the first line is a header. A cell that is not a number may be an error."""
     if any(is_label(name) for name in names):
         return True
     worded = sum(not _is_number(name) and any(map(str.isalpha, name)) for name in names)
@@ -193,7 +194,7 @@ def _is_header(names: list[str]) -> bool:
 
 
 def _is_number(name: str) -> bool:
-    """Say whether a cell is a number, such as 1.0e+00."""
+    """Return whether a cell is a number, such as 1.0e+00."""
     try:
         return math.isfinite(float(name))
     except ValueError:
@@ -201,7 +202,7 @@ def _is_number(name: str) -> bool:
 
 
 def _count_up(names: list[str]) -> bool:
-    """Say whether the names are whole numbers, each one more than that before it."""
+    """Return whether the names are whole numbers that count up by one."""
     if not all(name.isascii() and name.isdigit() and len(name) < 6 for name in names):
         return False
     numbers = [int(name) for name in names]

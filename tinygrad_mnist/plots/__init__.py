@@ -1,4 +1,4 @@
-"""Pictures of images, training, layers and graphs, as matplotlib figures that need no pyplot."""
+"""Pictures of images, training, layers and graphs, as matplotlib figures made without pyplot."""
 
 from .digits import mistakes as mistakes
 from .digits import predictions as predictions

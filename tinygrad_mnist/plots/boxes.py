@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Box", "Boxes", "edges_of", "fold_chains", "group_modules", "read_graph"]
 
-_SHORTEST_RUN = 4  # equal operations in a row that are folded into one box
-_LARGEST_GROUP = 8  # operations that one module's box has room for
+_SHORTEST_RUN = 4  # this many equal operations in a row are folded into one box
+_LARGEST_GROUP = 8  # the most operations that fit into the box of one module
 
 
 @dataclass(slots=True)
 class Box:
-    """What is drawn of one value of the graph."""
+    """What is drawn for one value of the graph."""
 
     kind: str
     """`operation`, `leaf`, `constant` or `module`."""
@@ -34,10 +34,10 @@ class Box:
     gradient: str = ""
     inputs: list[int] = field(default_factory=list)
     parts: "list[Box]" = field(default_factory=list)
-    """Of a module: its parameters and operations."""
+    """For a module: its parameters and operations."""
 
 
-Boxes = dict[int, Box]  # inputs first; the key of a constant is below 0, others are nodes' numbers
+Boxes = dict[int, Box]  # inputs first; the keys are node numbers, or below 0 for constants
 
 
 def edges_of(boxes: Boxes) -> list[tuple[int, int]]:
@@ -53,7 +53,7 @@ def read_graph(
     Raises
     ------
     TypeError
-        If it is not a Tensor, or a name stands for something else than a Tensor or an ndarray.
+        If it is not a Tensor, or a name belongs to something other than a Tensor or an ndarray.
     GraphError
         If backward has freed the graph, and it was not recorded.
     """
@@ -68,7 +68,7 @@ def read_graph(
 
 
 class _Step(NamedTuple):
-    """A node to visit: alive, or known from a recording alone."""
+    """A node to visit. It is alive, or known only from a recording."""
 
     number: int
     node: Node | None
@@ -77,20 +77,20 @@ class _Step(NamedTuple):
 
 
 class _Reader:
-    """The walk from a result to the leaves, through recordings where there are some."""
+    """The walk from a result to the leaves. It uses recordings where the graph was freed."""
 
     def __init__(self, called: Iterable[tuple[str, Any]], root: Tensor, op: str) -> None:
         self.op = op
         self.boxes: Boxes = {}
-        # What the caller knows, by the numbers of nodes; constants have no node.
+        # What the caller knows, by the numbers of nodes. Constants do not have a node.
         self.names: dict[int, str] = {}
         self.arrays: dict[int, Array] = {}
         self.named_constants: list[tuple[Array, str]] = []
         # What the walk finds, by the numbers of nodes.
         self.nodes: dict[int, Node] = {}
-        self.values: dict[int, tuple[str, int]] = {}  # and which operation saw it
-        self.arrived: dict[int, Array] = {}  # the gradient that recorded operations sent
-        self.unsure: set[int] = set()  # nodes that other operations may have sent some, too
+        self.values: dict[int, tuple[str, int]] = {}  # with the operation that saw the value
+        self.arrived: dict[int, Array] = {}  # sum of what recorded operations sent
+        self.unsure: set[int] = set()  # nodes whose gradient may have unrecorded parts
         self.constants: dict[tuple[int, str], int] = {}  # keys of boxes, by identity and value
         for name, thing in called:
             self._call(name, thing)
@@ -149,17 +149,17 @@ class _Reader:
         self.boxes[number] = Box("operation", operation.name, operation.shape, inputs=inputs)
 
     def _note_value(self, number: int, value: str, seen_by: int) -> None:
-        """Keep the value that the last operation saw: a parameter may have changed before that."""
+        """Keep the value that the last operation saw, because a parameter may have changed."""
         if seen_by >= self.values.get(number, ("", 0))[1]:
             self.values[number] = (value, seen_by)
 
     def _add_lost(self, number: int, link: Input) -> None:
-        """Add what was made before the recording began, and has been freed since."""
+        """Add a node that was made before the recording began and has been freed since then."""
         kind, title = ("operation", f"… {link.name}") if link.name else ("leaf", "leaf")
         self.boxes[number] = Box(kind, title, link.shape)
 
     def _constant(self, link: Input) -> int:
-        """Return the key of a constant's box, one for all uses of one array."""
+        """Return the key of a constant's box. All uses of the same array share one box."""
         key = self.constants.get((id(link.array), link.value))
         if key is None:
             key = -1 - len(self.constants)
@@ -169,7 +169,7 @@ class _Reader:
         return key
 
     def _add_node(self, node: Node) -> None:
-        """Add a node that was not recorded; nobody knows the values of its constants."""
+        """Add a node that was not recorded. The values of its constants are unknown."""
         inputs = [parent.number for parent in node.parents if parent is not None]
         self.unsure.update(inputs)
         if node.is_leaf:
@@ -183,7 +183,7 @@ class _Reader:
         self.boxes[node.number] = Box("operation", title, node.shape, inputs=inputs)
 
     def finish(self) -> Boxes:
-        """Return the boxes with names, values and gradients, inputs before what uses them."""
+        """Return the boxes with names, values and gradients. Inputs come before their users."""
         for number, box in self.boxes.items():
             if box.kind == "constant":
                 continue
@@ -205,7 +205,7 @@ class _Reader:
 
 
 def _sort(boxes: Boxes) -> Boxes:
-    """Return the boxes in the order of creation, each constant just before its first use."""
+    """Sort the boxes by the order of creation, with each constant just before its first use."""
     first_use: dict[int, int] = {}
     for key, box in boxes.items():
         for i in box.inputs:
@@ -222,13 +222,13 @@ def _users(boxes: Boxes) -> dict[int, list[int]]:
 
 
 def fold_chains(boxes: Boxes) -> Boxes:
-    """Return the boxes with every run of equal operations as one box that says how many there were.
+    """Replace each run of equal operations by one box that says how many operations there were.
 
-    Operations are equal if they have one name and shape, and equal constants beside the value that
-    comes from the operation before them, which nothing else uses.
+    Operations are equal if they have the same name, shape and constants. Their other input must
+    come from the operation before, and nothing else may use it.
     """
     users = _users(boxes)
-    runs: dict[int, list[int]] = {}  # by the last operation of each
+    runs: dict[int, list[int]] = {}  # the key is the last operation of the run
     for key, box in boxes.items():
         if box.kind != "operation":
             continue
@@ -249,7 +249,7 @@ def fold_chains(boxes: Boxes) -> Boxes:
 
 
 def _only_value(box: Box) -> int:
-    """Return the one input of an operation that is not a constant; 0 if there are more."""
+    """Return the only input of an operation that is not a constant, or 0 if there are several."""
     values = [i for i in box.inputs if i > 0]
     return values[0] if len(values) == 1 else 0
 
@@ -263,11 +263,11 @@ def _alike(boxes: Boxes, first: int, second: int) -> bool:
 
 
 def group_modules(boxes: Boxes, model: "Module") -> Boxes:
-    """Return the boxes with the parameters and the operations of each module in one box.
+    """Put the parameters and the operations of each module into one box.
 
-    A module's operations are those that use its parameters, and what lies between them. Where
-    others lie between them too, or they are too many (a cell that runs over a sequence), each
-    operation has a box of its own. A parameter that others use as well keeps its own.
+    A module's operations are those that use its parameters, and all operations between them. If
+    operations of other modules lie in between, or there are too many (a cell that runs over a
+    sequence), each operation keeps its own box. So does a parameter that others use as well.
     """
     owners = _owners(boxes, model)
     users = _users(boxes)
@@ -298,7 +298,7 @@ def group_modules(boxes: Boxes, model: "Module") -> Boxes:
 
 
 def _owners(boxes: Boxes, model: "Module") -> dict[int, str]:
-    """Return the path of the module that holds each parameter, without the model's own ones."""
+    """Return the path of each parameter's module. Parameters of the model itself are left out."""
     owners = {}
     for name, parameter in model.named_parameters():
         path = name.rpartition(".")[0]
@@ -308,7 +308,7 @@ def _owners(boxes: Boxes, model: "Module") -> dict[int, str]:
 
 
 def _class_names(model: "Module") -> dict[str, str]:
-    """Return the class name of each module that holds parameters itself, by the module's path."""
+    """Return the class names of the modules that hold parameters themselves, by their paths."""
     path_of = {id(p): name.rpartition(".")[0] for name, p in model.named_parameters()}
     return {
         path_of[id(thing)]: type(module).__name__
@@ -319,7 +319,7 @@ def _class_names(model: "Module") -> dict[str, str]:
 
 
 def _between(boxes: Boxes, users: dict[int, list[int]], own: set[int]) -> set[int]:
-    """Return the given operations and all that lie on a path from one of them to another."""
+    """Return the given operations and all operations on a path from one of them to another."""
     below, above = set(own), set(own)
     for key, box in boxes.items():
         if any(i in below for i in box.inputs):
@@ -331,7 +331,7 @@ def _between(boxes: Boxes, users: dict[int, list[int]], own: set[int]) -> set[in
 
 
 def _merge(boxes: Boxes, home: dict[int, int], members: list[int], place: int) -> None:
-    """Put the members in one box at `place`; what comes from outside comes to that box."""
+    """Put the members in one box at `place`, which takes over their inputs from outside."""
     parts = [boxes.pop(key) for key in members]
     inputs = dict.fromkeys(i for part in parts for i in part.inputs if i not in members)
     last = parts[members.index(place)]
@@ -340,7 +340,7 @@ def _merge(boxes: Boxes, home: dict[int, int], members: list[int], place: int) -
 
 
 def _in_topological_order(boxes: Boxes, order: Sequence[int]) -> Boxes:
-    """Return the boxes with inputs first, by Kahn's method; where there is a choice, in `order`."""
+    """Sort the boxes with inputs first by Kahn's method. If there is a choice, follow `order`."""
     place = {key: i for i, key in enumerate(order)}
     users = _users(boxes)
     missing = {key: len(box.inputs) for key, box in boxes.items()}

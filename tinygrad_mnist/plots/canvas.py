@@ -1,4 +1,4 @@
-"""What all pictures share: a figure that a notebook shows by itself, colours, a grid of images."""
+"""Shared by all pictures: a figure that notebooks display, colours, and a grid of images."""
 
 import io
 import math
@@ -27,11 +27,11 @@ __all__ = [
     "shorten",
 ]
 
-# Two colours that the colour-blind can tell apart, and one for what matters less.
+# Two colours that colour-blind people can tell apart, and one for what is less important.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#bbbbbb"
 
 _COLOUR_CHANNELS = (3, 4)  # RGB, and RGB with opacity
-_TITLE_LETTER, _LABEL_LETTER = 0.108, 0.072  # inches that a letter of 13 and of 9 points takes
+_TITLE_LETTER, _LABEL_LETTER = 0.108, 0.072  # width in inches of letters of 13 and 9 points
 
 
 def new_figure(
@@ -41,9 +41,10 @@ def new_figure(
     *,
     layout: Literal["constrained", "compressed"] | None = "constrained",
 ) -> "Figure":
-    """Return an empty Figure of so many inches, at least as wide as its title.
+    """Return an empty Figure of the given size in inches, at least as wide as its title.
 
-    `layout` is matplotlib's; with None, whoever draws places the axes, and the title is at the top.
+    `layout` is passed to matplotlib. With None the caller places the axes, and the title is at the
+    top.
     """
     from matplotlib.figure import Figure
 
@@ -56,12 +57,12 @@ def new_figure(
     figure = Figure(figsize=(width, height), layout=layout)
     place = {"y": 1 - 0.08 / height} if layout is None else {}
     figure.suptitle(title, fontsize=13, va="top", **place)
-    figure._repr_png_ = png  # type: ignore[attr-defined]  # how a notebook shows it without pyplot
+    figure._repr_png_ = png  # type: ignore[attr-defined]  # notebooks call this
     return figure
 
 
 def shorten(text: str, length: int) -> str:
-    """Return the text with its middle left out where it is longer than `length`."""
+    """Return the text. If it is longer than `length`, leave out its middle."""
     if len(text) <= length:
         return text
     head = length // 2
@@ -69,7 +70,7 @@ def shorten(text: str, length: int) -> str:
 
 
 def as_images(images: npt.ArrayLike, op: str) -> Array:
-    """Return images as an array (N, H, W), or (N, H, W, channels) where they have colours."""
+    """Return images as an array (N, H, W), or (N, H, W, channels) if they have colours."""
     array = np.asarray(images)
     if array.ndim == 2 and array.shape[1] == 784:
         array = array.reshape(-1, 28, 28)
@@ -84,11 +85,11 @@ def as_images(images: npt.ArrayLike, op: str) -> Array:
 
 
 def as_image(image: npt.ArrayLike, op: str) -> Array:
-    """Return one image as an array (H, W), or (H, W, channels) where it has colours."""
+    """Return one image as an array (H, W), or (H, W, channels) if it has colours."""
     array = np.asarray(image)
     if array.size == 784:
         array = array.reshape(28, 28)
-    square = array.ndim == 2 and array.shape[0] == array.shape[1]  # else it may be a batch of rows
+    square = array.ndim == 2 and array.shape[0] == array.shape[1]  # otherwise it may be a batch
     if array.size == 0 or not (square or array.ndim == 3):
         raise ShapeError(
             f"{op}: expected one image of shape (28, 28), (784,), (H, H), (H, W, 3) or (3, H, W),"
@@ -99,7 +100,7 @@ def as_image(image: npt.ArrayLike, op: str) -> Array:
 
 
 def _channels_last(array: Array, op: str) -> Array:
-    """Bring the channels of (N, ...) images to the end; a single channel is dropped."""
+    """Move the channels of (N, ...) images to the last axis, and drop a single channel."""
     last = array.shape[3] in (1, *_COLOUR_CHANNELS)
     first = array.shape[1] in (1, 3)
     if first and last:
@@ -118,10 +119,11 @@ def _channels_last(array: Array, op: str) -> Array:
 
 
 def intensities(images: Array) -> tuple[Array, dict[str, Any]]:
-    """Return images as `imshow` takes them, and its options, so that all share one scale.
+    """Return images and options for `imshow`, so that all images share one scale.
 
-    Grey images run from the least to the greatest value of them all, dark for great. Colours are
-    taken as they are where they are bytes or lie in [0, 1], and are stretched to [0, 1] otherwise.
+    For grey images the scale goes from the smallest value of all images (white) to the largest
+    (dark). Colours are used unchanged if they are bytes or lie in [0, 1]. Otherwise they are
+    stretched to [0, 1].
     """
     finite = images[np.isfinite(images)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -144,7 +146,7 @@ def draw_first(
     framed: Collection[int] = (),
     op: str,
 ) -> "Figure":
-    """Draw as many of the first images as fit in so many rows and columns, on one scale."""
+    """Draw the first images that fit into the rows and columns, all on one scale."""
     check_size(op, "rows", rows)
     check_size(op, "columns", columns)
     shown, style = intensities(images[: rows * columns])
@@ -159,9 +161,9 @@ def draw_grid(
     columns: int,
     framed: Collection[int] = (),
 ) -> "Figure":
-    """Draw images in a grid, each with its title and its options of `imshow`.
+    """Draw images in a grid. Each has its own title and its own options for `imshow`.
 
-    Those at the places in `framed` have a frame and a bold title.
+    Images whose indices are in `framed` get a frame and a bold title.
     """
     count = len(images)
     columns = min(columns, count)

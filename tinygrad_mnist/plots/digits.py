@@ -1,4 +1,4 @@
-"""Pictures of digits, or of any images, and of what a model makes of them."""
+"""Pictures of digits or other images, and of a model's predictions for them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,8 +19,8 @@ __all__ = ["mistakes", "predictions", "probabilities", "samples"]
 Labels: TypeAlias = Sequence[int] | Sequence[str] | Array
 Names: TypeAlias = Sequence[str] | None
 
-_LONGEST_NAME = 18  # letters of a class name that a title has room for
-_MOST_BARS = 12  # classes whose probabilities fit beside each other
+_LONGEST_NAME = 18  # the most letters of a class name that fit into a title
+_MOST_BARS = 12  # the most classes whose bars fit beside each other
 
 
 def _check_same_number(op: str, images: Array, **others: Any) -> None:
@@ -32,7 +32,7 @@ def _check_same_number(op: str, images: Array, **others: Any) -> None:
 
 
 def _name(label: Any, class_names: Names, op: str) -> str:
-    """Return what to call one label: its class's name, or its number."""
+    """Return the name of a label's class, or its number if the classes have no names."""
     if isinstance(label, str):
         return shorten(label, _LONGEST_NAME)
     if np.ndim(label) != 0:
@@ -54,7 +54,7 @@ def _name(label: Any, class_names: Names, op: str) -> str:
 
 
 def _in_lines(first: str, second: str) -> str:
-    """Return both in one line where that is short, else in two."""
+    """Return both texts in one line if that is short, otherwise in two lines."""
     separator = " " if len(first) + len(second) < _LONGEST_NAME else "\n"
     return f"{first}{separator}{second}"
 
@@ -102,7 +102,7 @@ def predictions(
     columns: int = 8,
     class_names: Names = None,
 ) -> "Figure":
-    """Draw images with the predicted class beside the true one; errors are framed and say so.
+    """Draw images with the predicted and the true class. Errors have a frame and are named.
 
     Parameters
     ----------
@@ -150,13 +150,13 @@ def mistakes(
     columns: int = 8,
     class_names: Names = None,
 ) -> "Figure":
-    """Draw the wrong predictions that the model was most confident of, with their probability.
+    """Draw the wrong predictions that the model was most sure of, with their probability.
 
     Parameters
     ----------
     images : array_like, as for `samples`
     probabilities : array_like of shape (N, C)
-        What the model gave each class, for example the softmax of its outputs.
+        The model's probability for each class, for example the softmax of its outputs.
     labels : N integers
         The true classes.
     rows, columns : int
@@ -198,7 +198,7 @@ def probabilities(
     title: str = "What the model saw",
     class_names: Names = None,
 ) -> "Figure":
-    """Draw one image beside the probability of each class, or of the ten likeliest of many.
+    """Draw one image and the probability of each class, or of the ten most likely classes.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def _draw_columns(axes: "Axes", p: Array, names: list[str]) -> None:
 
 
 def _draw_rows(axes: "Axes", p: Array, names: list[str]) -> None:
-    """Draw the likeliest classes as rows, from the top: long names have room there."""
+    """Draw the most likely classes as rows from the top, because long names fit into rows."""
     order = np.argsort(-p, kind="stable")[:10]
     colours = [BLUE, *[GREY] * (len(order) - 1)]
     bars = axes.barh(range(len(order)), p[order], color=colours)

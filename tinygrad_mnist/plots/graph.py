@@ -25,9 +25,9 @@ __all__ = ["draw_graph", "graph_dot", "graph_figure", "graph_svg", "tensor_html"
 
 _FILL = {"operation": "#dcebf7", "module": "#e8e4f3", "leaf": "#fff3d6", "constant": "#eeeeee"}
 _BORDER, _ARROW, _TEXT, _SHAPE, _GRADIENT = "#444444", "#777777", "#111111", "#666666", "#a03c00"
-_LETTER, _LINE, _PADDING = 7.2, 15.0, 8.0  # pixels, of letters that are 12 pixels high
+_LETTER, _LINE, _PADDING = 7.2, 15.0, 8.0  # in pixels, for letters 12 pixels high
 _MARGIN = 10.0
-_WIDEST = 1100.0  # a picture that would be wider runs downwards
+_WIDEST = 1100.0  # a picture that would be wider is drawn downwards instead
 _MOST_BOXES, _MOST_IN_A_NOTEBOOK = 300, 24
 _LONGEST_LINE = 48
 
@@ -42,7 +42,7 @@ class _Line:
 
 
 def _lines(box: Box) -> list[_Line]:
-    """Return what stands in a box: name, shape, value and gradient, as far as they are known."""
+    """Return the text in a box: name, shape, value and gradient, if they are known."""
     lines = [_Line(box.title, bold=box.kind != "constant")]
     if box.parts:
         for part in box.parts:
@@ -87,7 +87,7 @@ def _size(lines: list[_Line]) -> Point:
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """Boxes with their lines of text, centres and sizes, and arrows, in pixels, y downwards."""
+    """Boxes (lines of text, centres, sizes) and arrows, in pixels. The y axis points down."""
 
     boxes: Boxes
     lines: dict[int, list[_Line]]
@@ -103,13 +103,13 @@ class _Picture:
         return x - width / 2, y - height / 2
 
     def anchor(self, key: int) -> float:
-        """Return the x of a box's text: its middle, or the left side of a module."""
+        """Return the x of a box's text: the middle of the box, or the left side for a module."""
         left, _ = self.left_top(key)
         return left + _PADDING if self.boxes[key].parts else self.places[key][0]
 
 
 def _arrange(boxes: Boxes, op: str) -> _Picture:
-    """Lay the boxes out from left to right, or downwards where that would be too wide."""
+    """Lay out the boxes from left to right, or downwards if that would be too wide."""
     if len(boxes) > _MOST_BOXES:
         raise ValueError(
             f"{op}: expected a graph of at most {_MOST_BOXES} boxes, got {len(boxes):,}; pass a"
@@ -141,13 +141,13 @@ def _arrange(boxes: Boxes, op: str) -> _Picture:
 
 
 def _strokes(arrow: Arrow) -> list[tuple[str, list[Point]]]:
-    """Return an arrow as the commands of a path: M to move, L for a line, C for a curve."""
+    """Return an arrow as path commands: M moves, L draws a line, C draws a curve."""
     strokes = [("M", [arrow[0]])]
     for i, ((x, y), (end_x, end_y)) in enumerate(pairwise(arrow)):
         if i % 2 == 1 and abs(end_y - y) > 0.5:
             middle = (x + end_x) / 2
             strokes.append(("C", [(middle, y), (middle, end_y), (end_x, end_y)]))
-        elif end_x - x > 0.5:  # else the head of the arrow would have no direction
+        elif end_x - x > 0.5:  # a shorter line would not give the head a direction
             strokes.append(("L", [(end_x, end_y)]))
     return strokes
 
@@ -161,21 +161,21 @@ def graph_figure(
 ) -> "Figure":
     """Draw the graph behind a Tensor with matplotlib: leaves first, the result last.
 
-    Operations are blue, leaves yellow, constants grey. Values and gradients stand in the boxes as
-    far as they are known: of what was computed inside `recording`, all of them, also after
-    `backward`; of other graphs, those of the result, of leaves with a name and of gradients in
-    `.grad`.
+    Operations are blue, leaves yellow, constants grey. The boxes show values and gradients if they
+    are known. If the graph was computed inside `recording`, all of them are known, even after
+    `backward`. For other graphs, the picture shows the values of the result and of named leaves,
+    and the gradients in `.grad`.
 
     Parameters
     ----------
     tensor : Tensor
     names : mapping of names to Tensors, optional
-        What to call leaves, results and constants.
+        The names of leaves, results and constants.
     model : Module, optional
-        Its parameters get their names, and each of its modules a violet box of its own, with its
-        parameters and operations.
+        Its parameters are drawn with their names. Each of its modules gets a violet box with the
+        module's parameters and operations.
     fold : bool
-        Whether four or more equal operations in a row are one box.
+        Whether four or more equal operations in a row are drawn as one box.
 
     Raises
     ------
@@ -251,8 +251,8 @@ def graph_svg(
     """Return the picture of `graph_figure` as SVG text, made without matplotlib.
 
     Each box is a `<g>` of the class `operation`, `leaf`, `constant` or `module`, whose `data-node`
-    is the number of its node, so that a page can find it again. The paths of an arrow are of the
-    class `arrow`, with the numbers of its ends in `data-from` and `data-to`.
+    is the number of its node, so that a page can find the box again. The paths of an arrow have
+    the class `arrow`. The numbers of both ends are in `data-from` and `data-to`.
 
     Parameters
     ----------
@@ -340,7 +340,7 @@ def draw_graph(
     model: "Module | None" = None,
     fold: bool = True,
 ) -> None:
-    """Write the picture of `graph_figure` to an SVG file; it needs neither matplotlib nor Graphviz.
+    """Write the picture of `graph_figure` to an SVG file, without matplotlib or Graphviz.
 
     Parameters
     ----------
@@ -355,10 +355,10 @@ def draw_graph(
 
 
 def tensor_html(tensor: Tensor) -> str | None:
-    """Return what a notebook shows of a Tensor, its values and its graph; None if `repr` will do.
+    """Return HTML with a Tensor's values and graph for notebooks, or None if `repr` is enough.
 
-    That is so for leaves and constants, for a graph that was freed, and for one that is too large
-    to be taken in at a glance.
+    `repr` is enough for leaves and constants, for a graph that was freed, and for a graph that is
+    too large to understand at a glance.
     """
     if tensor.is_leaf:
         return None
@@ -384,10 +384,10 @@ def graph_dot(
     Parameters
     ----------
     tensor, names, model, fold
-        As for `graph_figure`, but nothing is folded unless you ask for it, and there is no limit to
-        the number of boxes.
+        As for `graph_figure`, but nothing is folded unless you ask for it, and the number of boxes
+        is not limited.
     values : bool
-        Whether values and gradients stand in the boxes, as far as they are known.
+        Whether the boxes show values and gradients, if they are known.
 
     Raises
     ------

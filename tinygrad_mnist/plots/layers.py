@@ -18,7 +18,7 @@ __all__ = ["feature_maps", "filters", "first_layer_weights"]
 
 
 def _strongest(weights: Array, count: int) -> Array:
-    """Return the places of the `count` rows with the greatest sum of squares, greatest first."""
+    """Return the indices of the `count` rows with the largest sums of squares, largest first."""
     strength = np.square(weights.reshape(len(weights), -1)).sum(axis=1)
     places: Array = np.argsort(-strength, kind="stable")[:count]
     return places
@@ -29,20 +29,20 @@ def _strongest_of(shown: int, of: int, what: str) -> str:
 
 
 def _center_on_white(values: Array) -> dict[str, Any]:
-    """Return `imshow`'s options for weights: white is 0, red above it, blue below it."""
+    """Return options of `imshow` for weights: 0 is white, positive is red, negative is blue."""
     limit = float(np.abs(values).max()) or 1.0
     return {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
 
 
 def _as_colours(weights: Array) -> Array:
-    """Return weights (..., 3) as colours: grey is 0, and the greatest weight is a full colour."""
+    """Return weights (..., 3) as colours: 0 is grey, and the largest weight is a full colour."""
     limit = float(np.abs(weights).max()) or 1.0
     colours: Array = 0.5 + 0.5 * weights / limit
     return colours
 
 
 def _add_bar(figure: "Figure", axes: "Axes", label: str) -> None:
-    """Add the bar of colours that belongs to the picture in `axes`."""
+    """Add the colour bar of the picture in `axes`."""
     figure.set_figwidth(figure.get_figwidth() + 1)
     figure.colorbar(axes.images[0], ax=figure.axes, label=label, shrink=0.8)
 
@@ -55,15 +55,15 @@ def first_layer_weights(
 ) -> "Figure":
     """Draw the rows of a first layer's weight as images: what each hidden unit looks for.
 
-    Red is where ink speaks for the unit, blue where it speaks against it.
+    Ink on red pixels increases the unit's output, and ink on blue pixels decreases it.
 
     Parameters
     ----------
     weight : array_like of shape (units, pixels)
     shape : (H, W), (H, W, 3) or (3, H, W)
-        The shape of the images. Weights of colours are drawn in colours, grey for 0.
+        The shape of the images. Weights for colour images are drawn in colours, with grey for 0.
     count : int
-        How many units to draw at most; those with the greatest weights are drawn.
+        How many units to draw at most. The units with the largest weights are drawn.
 
     Raises
     ------
@@ -83,18 +83,19 @@ def first_layer_weights(
 
 
 def filters(weight: npt.ArrayLike, *, count: int = 32, columns: int = 8) -> "Figure":
-    """Draw the filters of a convolution: red where a pixel speaks for the filter, blue against it.
+    """Draw the filters of a convolution: positive weights in red, negative weights in blue.
 
-    Filters of a single channel are images, those of three are colours (grey for 0). Of more
-    channels, each filter has a row, with an image for each of its first `columns` channels.
+    Filters with one channel are drawn as images, and those with three channels in colours (grey
+    for 0). Filters with more channels get a row each, with one image for each of the first
+    `columns` channels.
 
     Parameters
     ----------
     weight : array_like of shape (out_channels, in_channels, KH, KW), or (out, in, K) of a Conv1d
     count : int
-        How many filters to draw at most; those with the greatest weights are drawn.
+        How many filters to draw at most. The filters with the largest weights are drawn.
     columns : int
-        How many images stand in a row.
+        How many images there are in a row.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def filters(weight: npt.ArrayLike, *, count: int = 32, columns: int = 8) -> "Fig
 
 
 def _draw_weights(title: str, pictures: Array, titles: list[str], columns: int) -> "Figure":
-    """Draw weights (N, H, W) with a bar of their colours, or those of three channels in colours."""
+    """Draw weights (N, H, W) with a colour bar, or weights of three channels in colours."""
     if pictures.ndim == 4:
         if pictures.shape[3] != 3:
             pictures = np.moveaxis(pictures, 1, 3)
@@ -149,7 +150,7 @@ def feature_maps(
     count: int = 32,
     columns: int = 8,
 ) -> "Figure":
-    """Draw what a convolution, or what follows it, makes of one image: a picture for each channel.
+    """Draw the output of a convolution or a later layer for one image, one picture per channel.
 
     Parameters
     ----------
@@ -160,7 +161,7 @@ def feature_maps(
     count : int
         How many channels to draw at most.
     columns : int
-        How many pictures stand in a row.
+        How many pictures there are in a row.
 
     Raises
     ------
@@ -189,7 +190,7 @@ def feature_maps(
     titles = [f"channel {i}" for i in range(len(shown))]
     how_many = "All" if len(shown) == len(maps) else f"The first {len(shown)} of"
     title = f"{how_many} {len(maps)} feature maps, {maps.shape[1]} x {maps.shape[2]}"
-    # a relu's maps have no negative values, and need no colour for them
+    # The output of a ReLU is never negative, so it does not need a colour for negative values.
     style = _center_on_white(shown) if shown.min() < 0 else intensities(shown)[1]
     pictures, styles = list(shown), [style] * len(shown)
     if image is not None:

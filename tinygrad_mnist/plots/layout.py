@@ -1,12 +1,12 @@
-"""Where the boxes and arrows of a graph go: in layers, and no arrow through a box.
+"""Place the boxes and arrows of a graph in layers, so that no arrow goes through a box.
 
-The steps are those of Sugiyama's method. Each box gets a layer, one beyond the last of its inputs.
-An arrow that passes layers gets a waypoint in each of them, which takes up room as a box does. The
-order within a layer follows the neighbours' order. Then boxes move as close to their neighbours as
-the order allows.
+The steps are those of Sugiyama's method. Each box is placed one layer after the last of its inputs.
+An arrow that crosses a layer gets a waypoint there, which takes up space like a box. The boxes of a
+layer are ordered as their neighbours are. Then each box moves as close to its neighbours as the
+order allows.
 
-`along` is the direction of the arrows, `across` the other one: whoever draws decides which of them
-is x and which is y.
+`along` is the direction of the arrows, and `across` is the other direction. The caller decides
+which of them is x and which is y.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -22,13 +22,13 @@ Arrow: TypeAlias = list[Point]
 """Points of one arrow: straight from the first to the second, curved to the third, and so on."""
 
 _GAP_ALONG, _GAP_ACROSS, _WAYPOINT_GAP = 44.0, 18.0, 10.0
-_PORT_GAP = 14.0  # between the heads of two arrows at one box
+_PORT_GAP = 14.0  # distance between the heads of two arrows at a box
 _SWEEPS = 12
 
 
 @dataclass
 class Layout:
-    """The centre of each box, the points of each arrow, and the size of the whole."""
+    """The centre of each box, the points of each arrow, and the size of the whole picture."""
 
     places: dict[int, Point]
     arrows: list[Arrow]
@@ -37,9 +37,9 @@ class Layout:
 
 
 def lay_out(sizes: Mapping[int, Point], edges: Sequence[Edge]) -> Layout:
-    """Place boxes of the given sizes (along, across); inputs come before what uses them in `sizes`.
+    """Place boxes of the given sizes (along, across). In `sizes`, inputs come before their users.
 
-    An edge is a pair (input, user). There is an arrow for each edge, in the order of the edges.
+    An edge is a pair (input, user). The result has one arrow for each edge, in the same order.
     """
     layer = _assign_layers(list(sizes), edges)
     paths = [_path(edge, layer) for edge in edges]
@@ -74,14 +74,14 @@ def _assign_layers(keys: Sequence[int], edges: Sequence[Edge]) -> dict[int, int]
     layer: dict[int, int] = {}
     for key in keys:
         layer[key] = 1 + max((layer[i] for i in inputs[key]), default=-1)
-    for key in keys:  # what has no inputs stands just before its first use
+    for key in keys:  # a box without inputs goes just before its first use
         if not inputs[key] and users[key]:
             layer[key] = min(layer[user] for user in users[key]) - 1
     return layer
 
 
 def _path(edge: Edge, layer: Mapping[int, int]) -> list[Place]:
-    """Return the places of an edge; edges that leave the same box share their waypoints."""
+    """Return the places that an edge passes. Edges from the same box share their waypoints."""
     start, end = edge
     return [start, *((start, i) for i in range(layer[start] + 1, layer[end])), end]
 
@@ -98,7 +98,7 @@ def _fill_layers(layer: Mapping[int, int], paths: Sequence[Sequence[Place]]) -> 
 
 
 class _Neighbours:
-    """The places before and after each place, in the order of its inputs."""
+    """The places before and after each place. Those before are in the order of the inputs."""
 
     def __init__(self, paths: Sequence[Sequence[Place]]) -> None:
         self.before: dict[Place, list[Place]] = {}
@@ -109,16 +109,16 @@ class _Neighbours:
             self.after.setdefault(start, []).append(end)
 
     def port(self, start: Place, end: Place) -> float:
-        """Return where an input stands among the inputs of `end`, between -0.5 and 0.5."""
+        """Return the position of an input among the inputs of `end`, from -0.5 to 0.5."""
         inputs = self.before[end]
         return (inputs.index(start) + 1) / (len(inputs) + 1) - 0.5
 
 
 def _order(columns: list[list[Place]], neighbours: _Neighbours) -> None:
-    """Sort each column by its neighbours' mean place, to and fro; keep the best order seen."""
+    """Sort the columns by the mean place of the neighbours, back and forth. Keep the best order."""
     best, fewest = [list(column) for column in columns], _crossings(columns, neighbours)
     for sweep in range(_SWEEPS):
-        back = sweep % 2 == 0  # first from the result to the leaves, which follow the operands
+        back = sweep % 2 == 0  # first from the result to the leaves, in operand order
         for column in columns[-2::-1] if back else columns[1:]:
             rank = {place: i for c in columns for i, place in enumerate(c)}
             wish = {place: _wish(place, rank, neighbours, back) for place in column}
@@ -139,7 +139,7 @@ def _wish(place: Place, rank: Mapping[Place, int], neighbours: _Neighbours, back
 
 
 def _crossings(columns: Sequence[Sequence[Place]], neighbours: _Neighbours) -> int:
-    """Count the pairs of steps that cross each other."""
+    """Count the pairs of arrows that cross each other."""
     count = 0
     for left, right in pairwise(columns):
         rank = {place: i for i, place in enumerate(right)}
@@ -160,7 +160,7 @@ def _breadth(place: Place, sizes: Mapping[int, Point]) -> float:
 def _spread(
     columns: Sequence[Sequence[Place]], neighbours: _Neighbours, sizes: Mapping[int, Point]
 ) -> dict[Place, float]:
-    """Return each place's centre across: near its neighbours, in order, and without overlap."""
+    """Return the centre of each place across: near its neighbours, in order, not overlapping."""
     across: dict[Place, float] = {}
     for column in columns:
         offsets = _offsets(column, sizes)
@@ -179,7 +179,7 @@ def _spread(
 
 
 def _offsets(column: Sequence[Place], sizes: Mapping[int, Point]) -> list[float]:
-    """Return the least distance of each place of a column from the first one."""
+    """Return the smallest allowed distance of each place in a column from the first place."""
     offsets = [0.0] if column else []
     for a, b in pairwise(column):
         offsets.append(offsets[-1] + (_breadth(a, sizes) + _breadth(b, sizes)) / 2)
@@ -187,10 +187,10 @@ def _offsets(column: Sequence[Place], sizes: Mapping[int, Point]) -> list[float]
 
 
 def _separate(wishes: Sequence[float], offsets: Sequence[float]) -> list[float]:
-    """Return the numbers nearest to the wishes that keep the distances given by the offsets.
+    """Return the positions closest to the wishes that keep the distances given by the offsets.
 
-    Less their offsets, they must not fall. That is isotonic regression: neighbours in the wrong
-    order are pooled to their mean.
+    After the offsets are subtracted, the positions must not decrease. This is isotonic regression:
+    neighbours in the wrong order are replaced by their mean.
     """
     pools: list[tuple[float, int]] = []  # (mean, how many)
     for wish, offset in zip(wishes, offsets, strict=True):
@@ -206,7 +206,7 @@ def _separate(wishes: Sequence[float], offsets: Sequence[float]) -> list[float]:
 def _column_places(
     columns: Sequence[Sequence[Place]], sizes: Mapping[int, Point]
 ) -> tuple[list[tuple[float, float]], float]:
-    """Return (centre, length) of each column along, and the length of all."""
+    """Return (centre, length) of each column in the direction along, and the total length."""
     places, start = [], 0.0
     for column in columns:
         length = max((sizes[place][0] for place in column if isinstance(place, int)), default=0.0)
@@ -223,7 +223,7 @@ def _arrow(
     along: Sequence[tuple[float, float]],
     layer: Mapping[int, int],
 ) -> Arrow:
-    """Return the points of an arrow: straight through a column, curved only between two columns."""
+    """Return the points of an arrow. It is straight inside columns and curved between columns."""
     start, end = path[0], path[-1]
     assert isinstance(start, int)
     assert isinstance(end, int)
@@ -240,12 +240,12 @@ def _arrow(
 
 
 def _share_heads(arrows: list[Arrow], edges: Sequence[Edge], sizes: Mapping[int, Point]) -> None:
-    """Move the heads of arrows that end at the same box apart, in the order in which they come."""
+    """Separate the heads of arrows that end at the same box, in the order in which they arrive."""
     heads: dict[int, list[Arrow]] = {}
     for arrow, (_, end) in zip(arrows, edges, strict=True):
         heads.setdefault(end, []).append(arrow)
     for end, group in heads.items():
-        group.sort(key=lambda arrow: arrow[-3][1])  # where the last curve begins
+        group.sort(key=lambda arrow: arrow[-3][1])  # the start of the last curve
         gap = min(_PORT_GAP, sizes[end][1] / (len(group) + 1))
         for i, arrow in enumerate(group):
             shift = (i - (len(group) - 1) / 2) * gap

@@ -1,4 +1,4 @@
-"""recording(): keep what a picture of a graph shows, so that it can be drawn after backward."""
+"""recording(): keep what a picture of a graph needs, so that it can be drawn after backward."""
 
 import weakref
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ __all__ = ["Input", "Operation", "Recording", "describe", "find_recording", "rec
 
 
 def describe(array: Array) -> str:
-    """Return an array's values in a few letters: all of them, or the least and the greatest."""
+    """Return an array's values as a short text: all of them, or the smallest and the largest."""
     if array.size == 0 or array.dtype.kind not in "fiub":
         return ""
     if array.size == 1:
@@ -31,7 +31,7 @@ def describe(array: Array) -> str:
 
 
 def _number(value: float, digits: int) -> str:
-    if isinstance(value, int):  # bools too
+    if isinstance(value, int):  # this includes bool
         return str(value)
     return f"{value:.{digits}g}"
 
@@ -43,45 +43,43 @@ class Input:
     shape: tuple[int, ...]
     value: str
     number: int = 0
-    """The number of its node; 0 for a constant."""
+    """The number of its node, or 0 for a constant."""
     name: str = ""
-    """The operation that made it; empty for a leaf or a constant."""
+    """The operation that made it, or "" for a leaf or a constant."""
     node: "weakref.ref[Node] | None" = None
     array: Array | None = None
-    """A constant's array: the Recording keeps it, so that its identity stays its own."""
+    """A constant's array. It is kept alive so that no other array can get the same id."""
 
     def find_node(self) -> Node | None:
-        """Return its node, if that is still alive."""
+        """Return its node if that is still alive."""
         return None if self.node is None else self.node()
 
 
 @dataclass(slots=True)
 class Operation:
-    """One recorded operation, without its Node: so the memory of the graph is free to go."""
+    """One recorded operation. It does not hold its Node, so that the graph can be freed."""
 
     name: str
     shape: tuple[int, ...]
     value: str
     inputs: list[Input]
     gradients: list[Array | None] = field(default_factory=list)
-    """What backward sent to each input so far."""
+    """The gradient that backward has sent to each input so far."""
 
 
 class Recording(Watch):
-    """What was recorded in one `with` block: its operations by the number of their nodes."""
+    """The operations recorded in one `with` block, by the numbers of their nodes."""
 
     def __init__(self, around: Watch) -> None:
         self.operations: dict[int, Operation] = {}
-        self.around = around  # such as that of detect_anomaly(), which sees everything as well
+        self.around = around  # an outer watch, such as detect_anomaly(), which also sees everything
 
     def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
-        """Note an operation's values, and let its result keep its gradient."""
+        """Record an operation's values, and let its result keep its gradient."""
         self.around.forward(kernel, arrays, y, node)
         if node is None:
             return
-        node.keeps_grad = (
-            True  # without this nobody would know the gradient that backward starts with
-        )
+        node.keeps_grad = True  # otherwise the gradient that backward starts with would be unknown
         inputs = [
             _constant(array) if parent is None else _value(array, parent)
             for array, parent in zip(arrays, node.parents, strict=True)
@@ -92,20 +90,20 @@ class Recording(Watch):
         _recordings[node] = self
 
     def before_vjp(self, node: Node) -> None:
-        """Let the watch around this one see the node."""
+        """Pass the node on to the outer watch."""
         self.around.before_vjp(node)
 
     def after_vjp(self, node: Node, gradients: Grads) -> None:
-        """Add up what a vjp sent to each input, of an operation that an earlier block noted too.
+        """Add up what a vjp sent to each input, even if an earlier block recorded the operation.
 
-        What a derivative (`grad`, `hvp`) sends is not what `backward` would leave in `.grad`.
+        What a derivative (`grad`, `hvp`) sends is left out, because it does not go into `.grad`.
         """
         self.around.after_vjp(node, gradients)
         if mode().differentiating:
             return
         record = find_recording(node)
         if record is None or not isinstance(gradients, (tuple, list)):
-            return  # of a vjp that returns something else, the walk complains
+            return  # the backward pass itself reports a vjp that returns something else
         operation = record.operations[node.number]
         for i, gradient in enumerate(gradients[: len(operation.gradients)]):
             if gradient is not None:
@@ -121,24 +119,24 @@ def _value(array: Array, node: Node) -> Input:
     return Input(array.shape, describe(array), node.number, node.name, weakref.ref(node))
 
 
-# A Recording holds no Node, so it lives as long as one of its results does, and no longer.
+# A Recording does not hold Nodes, so it is freed together with the last of its results.
 _recordings: WeakKeyDictionary[Node, Recording] = WeakKeyDictionary()
 
 
 def find_recording(node: Node | None) -> Recording | None:
-    """Return the Recording in which a node was made, if there is one."""
+    """Return the Recording in which a node was made, or None."""
     return None if node is None else _recordings.get(node)
 
 
 @contextmanager
 def recording() -> Iterator[None]:
-    """Inside the `with` block, keep what a picture of the graph shows, past `backward`.
+    """Inside the `with` block, keep what a picture of the graph needs, even after `backward`.
 
-    `backward` frees the graph that it passes. What is computed in this block can be drawn
-    afterwards all the same, with the value and the gradient of every operation and with its
-    constants. It also keeps its gradient in `.grad`, as after `retain_grad()`. Every operation
-    costs a look at its values, and all constants and gradients stay in memory as long as a result
-    does: use it for one step, not for training.
+    `backward` frees the graph. A graph that was computed in this block can still be drawn
+    afterwards, with its constants and with the value and the gradient of every operation. Each
+    result also keeps its gradient in `.grad`, as after `retain_grad()`. Use it for one step and
+    not for training, because it reads the values of every operation, and keeps all constants and
+    gradients in memory as long as a result exists.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Pictures of training: learning curves, also while they grow, and the confusion matrix."""
+"""Pictures of training: learning curves, also during training, and the confusion matrix."""
 
 import math
 import sys
@@ -20,15 +20,15 @@ __all__ = ["confusion_matrix", "learning_curves", "live"]
 
 Curves = Mapping[str, Sequence[float]]
 
-_LOG_RATIO = 20  # a curve that spans more than this reads better on a log axis
-_BEST = {"loss": np.argmin, "accuracy": np.argmax}  # of other metrics, nobody says
+_LOG_RATIO = 20  # a curve with a larger ratio of values is easier to read on a log axis
+_BEST = {"loss": np.argmin, "accuracy": np.argmax}  # for other metrics the best is not known
 
 
 def _select_measured(history: Curves) -> dict[str, dict[str, Array]]:
     """Return what was measured, as `{"loss": {"train": values, "val": values}, ...}`.
 
-    What is nan in every epoch was not measured. Infinities become nan, because they have no
-    place in a picture.
+    A metric that is nan in every epoch was not measured. Infinities become nan, because they
+    cannot be drawn.
     """
     found: dict[str, dict[str, Array]] = {}
     for name, values in history.items():
@@ -42,7 +42,7 @@ def _select_measured(history: Curves) -> dict[str, dict[str, Array]]:
 
 
 def _wants_log(curves: Mapping[str, Array]) -> bool:
-    """Return whether the curves are above 0 and fall, or rise, by more than `_LOG_RATIO`."""
+    """Return whether the curves are positive and change by more than a factor of `_LOG_RATIO`."""
     values = np.concatenate([curve[~np.isnan(curve)] for curve in curves.values()])
     return bool(values.min() > 0 and values.max() > _LOG_RATIO * values.min())
 
@@ -50,10 +50,10 @@ def _wants_log(curves: Mapping[str, Array]) -> bool:
 def learning_curves(
     history: Curves, *, title: str = "Learning curves", log: bool | None = None
 ) -> "Figure":
-    """Draw loss, accuracy and every other metric over the epochs, of training and validation.
+    """Draw loss, accuracy and all other metrics of training and validation over the epochs.
 
-    Each metric has a panel of its own. What was never measured, such as the accuracy of a
-    regression, has none. The best epoch of validation is marked for loss and accuracy.
+    Each metric has its own panel. A metric that was never measured does not have one, for example
+    the accuracy of a regression. For loss and accuracy the best epoch of validation is marked.
 
     Parameters
     ----------
@@ -61,14 +61,14 @@ def learning_curves(
         The `History` that `fit` returns. `train_<name>` and `val_<name>` share a panel.
     title : str
     log : bool, optional
-        Whether the axes of values are logarithmic. By default the axis of a metric is if all its
-        values are above 0 and the greatest is more than 20 times the least; that of the accuracy
-        never is.
+        Whether the value axes are logarithmic. By default the axis of a metric is logarithmic if
+        all values are above 0 and the largest is more than 20 times the smallest. The axis of the
+        accuracy is never logarithmic by default.
 
     Raises
     ------
     ValueError
-        If the history has no epoch, or no value that is finite.
+        If the history does not contain an epoch, or does not contain a finite value.
     """
     if not len(history.get("train_loss", ())):
         raise ValueError("learning_curves: expected a history of at least one epoch, got none")
@@ -89,7 +89,7 @@ def learning_curves(
 
 
 def _use_log_axis(axes: "Axes") -> None:
-    """Make the axis of values logarithmic, with plain numbers at 1, 2 and 5 or at powers of ten."""
+    """Make the value axis logarithmic, with plain numbers at 1, 2 and 5 or at powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_yscale("log")
@@ -126,7 +126,7 @@ def _draw_curves(axes: "Axes", metric: str, curves: Mapping[str, Array]) -> None
 
 
 class _Shown:
-    """The figure that a notebook shows at the moment: of which history, in which cell."""
+    """The figure that a notebook shows at the moment, with its history and its cell."""
 
     history: Curves | None = None
     cell: int | None = None
@@ -137,10 +137,10 @@ _shown = _Shown()
 
 
 def live(history: Curves, *, title: str = "Learning curves", log: bool | None = None) -> "Figure":
-    """Draw the learning curves, and in a notebook show them in one figure that grows with them.
+    """Draw the learning curves. In a notebook, update one figure in place.
 
     Call it after each epoch. The first call of a cell shows the figure, and later calls with the
-    same history replace it. Outside a notebook nothing is shown; the figure can be saved.
+    same history replace it. Outside a notebook nothing is shown, but you can save the figure.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def live(history: Curves, *, title: str = "Learning curves", log: bool | None = 
     >>> figure = live({"train_loss": [2.0, 1.0]})
     """
     figure = learning_curves(history, title=title, log=log)
-    ipython = sys.modules.get("IPython")  # where nobody has imported it, there is no notebook
+    ipython = sys.modules.get("IPython")  # a notebook has always imported it
     shell = None if ipython is None else ipython.get_ipython()
     if shell is None:
         return figure
@@ -174,10 +174,10 @@ def live(history: Curves, *, title: str = "Learning curves", log: bool | None = 
 def confusion_matrix(
     confusion: npt.ArrayLike, class_names: Sequence[str] | None = None
 ) -> "Figure":
-    """Draw counts of true classes (rows) by predicted ones (columns).
+    """Draw the counts of true classes (rows) and predicted classes (columns).
 
-    Right answers, on the diagonal, are blue by their share of the row. Errors are orange, on a
-    scale of their own, which ends at the greatest of them: so they are seen however few they are.
+    Right answers on the diagonal are blue, by their share of the row. Errors are orange. They have
+    their own scale, which ends at the largest error, so that even a few errors are visible.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def confusion_matrix(
     share = counts / np.where(row_sums == 0, 1, row_sums)
     diagonal = np.eye(len(counts), dtype=bool)
     right = np.where(diagonal, share, np.nan)
-    wrong = np.where(diagonal | (counts == 0), np.nan, share)  # no error is white
+    wrong = np.where(diagonal | (counts == 0), np.nan, share)  # a cell without errors is white
     worst = float(share[~diagonal].max(initial=0)) or 1.0
 
     longest = max(map(len, names))
@@ -245,7 +245,7 @@ def _are_whole(counts: Array) -> bool:
 
 
 def _confusion_title(counts: Array, names: Sequence[str]) -> str:
-    """Return a title that says how many are right, and which error is the most frequent."""
+    """Return a title with the share of right answers and the most frequent error."""
     total = counts.sum()
     if total == 0:
         return "Confusion matrix of no predictions"
@@ -259,7 +259,7 @@ def _confusion_title(counts: Array, names: Sequence[str]) -> str:
 
 
 def _cells(counts: Array) -> Iterator[tuple[int, int, str]]:
-    """Yield (row, column, text) of counts: all but zeros; of a large matrix, the errors alone."""
+    """Yield (row, column, text) for the counts above 0, or only the errors of a large matrix."""
     whole = _are_whole(counts)
     for (i, j), count in np.ndenumerate(counts):
         if count and (i != j or len(counts) <= 30):

@@ -1,4 +1,4 @@
-"""Memory for the results of lines: made once, and shared where it can be."""
+"""Memory for the results of lines. It is allocated once and reused where possible."""
 
 import math
 
@@ -23,7 +23,7 @@ EMPTY = {"np.empty_like", "np.empty"}
 
 
 class Buffers:
-    """Memory for the results of lines, shared by those that are never needed at the same time."""
+    """Memory for the results of lines. Results that are never needed together share memory."""
 
     def __init__(self, lines: list[Line], fixed: set[Value], lasting: set[Value]) -> None:
         self.lines = lines
@@ -33,7 +33,7 @@ class Buffers:
             self.last |= {used.home: i for used in (*line.reads(), *line.changes)}
         self.lasting = lasting
         self.last |= {value.home: len(lines) for value in lasting}
-        self._blocks: list[tuple[int, Array, int]] = []  # until which line, memory, number
+        self._blocks: list[tuple[int, Array, int]] = []  # last line that needs it, memory, number
         self._of: dict[Value, Array] = {}
         for i, line in enumerate(lines):
             value = line.result
@@ -50,7 +50,7 @@ class Buffers:
         if order is None or value.dtype is None:
             return
         if value in self.lasting and value.strides == _strides_of(value):
-            # An array that owns its memory: so one can tell whether others hold it, too.
+            # An array that owns its memory, because then its references tell who else holds it.
             self.arrays[value] = np.empty(value.shape, value.dtype)
             return
         block = self._take_over(i, line, value)
@@ -62,7 +62,7 @@ class Buffers:
         self._blocks.append((self.last.get(value, i), block, i))
 
     def _take_over(self, i: int, line: Line, value: Value) -> Array | None:
-        """Return the memory of an operand that is needed no more, for an elementwise result."""
+        """Return the memory of an operand that is no longer needed, for an elementwise result."""
         elementwise = isinstance(line.function, np.ufunc) and line.function.signature is None
         if not elementwise and not (line.form == "method" and line.call == "clip"):
             return None
@@ -85,7 +85,7 @@ class Buffers:
 
 
 def _fills(operand: Value, value: Value) -> bool:
-    """Return whether an operand is all of its home, with elements of the size that a result has."""
+    """Return whether an operand covers all of its memory, with elements of the result's size."""
     kinds = (operand.dtype, value.dtype, operand.home.dtype)
     sizes = {None if kind is None else kind.itemsize for kind in kinds}
     return len(sizes) == 1 and math.prod(operand.shape) == math.prod(operand.home.shape)
@@ -110,7 +110,7 @@ def _takes_out(line: Line) -> bool:
 
 
 def _strides_of(value: Value) -> tuple[int, ...]:
-    """Return the strides that an array of this shape has in C order."""
+    """Return the strides of an array with this value's shape in C order."""
     assert value.dtype is not None
     sizes = [math.prod(value.shape[k + 1 :]) for k in range(len(value.shape))]
     return tuple(size * value.dtype.itemsize for size in sizes)

@@ -1,4 +1,4 @@
-"""What all recorded things share: the recorder of a thread, and how a ufunc is written down."""
+"""Shared by all recorded objects: the recorder of a thread, and how a ufunc is recorded."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -13,12 +13,12 @@ from .tape import Bare, Line, user_line
 
 __all__ = ["VARYING", "active", "call_ufunc", "key_of", "plain", "refuse", "set_active"]
 
-# The Recorder of this thread or task; typed as Any, because it needs what is defined here.
+# The Recorder of this thread or task. Typed as Any, because its class imports this file.
 _active: ContextVar[Any] = ContextVar("tinygrad_mnist.recorder", default=None)
 active = _active.get
 set_active = _active.set
 
-# What gives an array whose shape depends on the numbers.
+# Functions whose result has a shape that depends on the values.
 VARYING = {
     np.nonzero, np.argwhere, np.flatnonzero, np.unique, np.extract, np.compress, np.delete,
     np.trim_zeros, np.intersect1d, np.union1d, np.setdiff1d, np.bincount, np.select, np.piecewise,
@@ -26,7 +26,7 @@ VARYING = {
 
 
 def plain(x: Any) -> Any:
-    """Return the array or number behind a recorded one; also inside tuples and lists."""
+    """Return the plain array or number behind a recorded one, also inside tuples and lists."""
     if isinstance(x, np.ndarray):
         return np.ndarray.view(x, np.ndarray) if isinstance(x, Recorded) else x
     if isinstance(x, Bare):
@@ -39,12 +39,12 @@ def plain(x: Any) -> Any:
 
 
 def key_of(array: Array) -> tuple[Any, ...]:
-    """Return what tells a view of memory from others, as long as that memory lives."""
+    """Return a key that identifies a view of memory as long as that memory exists."""
     return (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
 
 
 def refuse(what: str) -> GraphError:
-    """Return the error for something that depends on the values of an array."""
+    """Return the error for an operation that depends on the values of an array."""
     return GraphError(
         f"program: {what} depends on the values of an array, so the program would not be the same "
         f"for other values, in {user_line()}; use where() or another operation on whole arrays, or "
@@ -55,13 +55,13 @@ def refuse(what: str) -> GraphError:
 def call_ufunc(
     ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], out: Any, options: dict[str, Any]
 ) -> Any:
-    """Run a ufunc, as NumPy asks an array or a number that meets one, and write it down."""
+    """Run and record a ufunc. NumPy calls this for recorded arrays and numbers."""
     if any(isinstance(x, Tensor) for x in (*inputs, *(out or ()))):
         return NotImplemented
     run: Callable[..., Any] = getattr(ufunc, method)
     tape = active()
     where = {"out": tuple(map(plain, out))} if out else {}
-    # What the arrays hold is written down before they change.
+    # Record what the arrays hold before they change.
     bare = {name: plain(value) for name, value in options.items()}
     if tape is None:
         result = run(*map(plain, inputs), **where, **bare)

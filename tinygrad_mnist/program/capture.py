@@ -1,4 +1,4 @@
-"""Record a step: let it run once on recorded arrays, and leave everything as it was."""
+"""Record a step: run it once on recorded arrays, and then restore everything."""
 
 import inspect
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _LARGE = 1 << 26  # bytes: larger arrays, such as a data set, are neither copied
 
 
 class Example:
-    """One argument of the step: its name, and an array, a float or something fixed."""
+    """One argument of the step: its name, and an array, a float or a fixed object."""
 
     def __init__(self, name: str, given: Any) -> None:
         self.name, self.is_tensor = name, isinstance(given, Tensor)
@@ -47,14 +47,14 @@ class Example:
             raise TypeError(f"program: expected arrays of numbers, got {name} of {thing.dtype}")
 
     def forget(self) -> None:
-        """Keep the shape and the dtype of an array, and not its numbers."""
+        """Keep the shape and the dtype of an array, but not its numbers."""
         if self.is_array:
             nothing = np.zeros((), self.thing.dtype)
             self.thing = np.broadcast_to(nothing, self.thing.shape)
 
 
 def name_examples(step: Callable[..., Any], given: tuple[Any, ...]) -> list[Example]:
-    """Return the examples under the names of the step's arguments."""
+    """Return the examples with the names of the step's arguments."""
     try:
         parameters = inspect.signature(step).bind(*given).arguments
     except (TypeError, ValueError) as error:
@@ -70,7 +70,7 @@ def name_examples(step: Callable[..., Any], given: tuple[Any, ...]) -> list[Exam
 
 
 class Snapshot:
-    """The state of everything that a step can reach, to go back to."""
+    """The saved state of everything that a step can reach, so that it can be restored."""
 
     def __init__(self, found: Found) -> None:
         self.found = found
@@ -87,7 +87,7 @@ class Snapshot:
         self.contents += [(attributes, attributes.copy()) for _, attributes, _ in found.attributes]
 
     def restore(self) -> None:
-        """Put every array, gradient and generator back into the state that it had."""
+        """Restore the saved state of every array, gradient and generator."""
         for array, copy in zip(self.arrays, self.copies, strict=True):
             if array.flags.writeable:
                 array[...] = copy
@@ -109,17 +109,17 @@ class Snapshot:
                 entry.put(thing)
 
     def read(self) -> list[Array]:
-        """Return copies of the present arrays and gradients."""
+        """Return copies of the current arrays and gradients."""
         gradients = [np.zeros(0) if n.grad is None else n.grad for n, _ in self.gradients]
         return [plain(a).copy() for a in (*self.arrays, *gradients)]
 
     def draws_now(self) -> list[Any]:
-        """Return the present states of the generators."""
+        """Return the current states of the generators."""
         return [generator.bit_generator.state for generator in self.generators]
 
 
 def write_setting(setting: Setting, value: Any) -> None:
-    """Give a hyper-parameter another value, whatever its range."""
+    """Set a hyper-parameter without checking its range."""
     if setting.place is None:
         setting.settings[setting.key] = value
         return
@@ -129,7 +129,7 @@ def write_setting(setting: Setting, value: Any) -> None:
 
 
 class Recording:
-    """What was written down in one run of a step."""
+    """What was recorded in one run of a step."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
@@ -182,9 +182,9 @@ def _lend_argument(recording_: Recording, example: Example, thing: Any) -> Any:
 
 
 def _lend(recording_: Recording, found: Found, stack: ExitStack) -> dict[int, Any]:
-    """Put recorded arrays, numbers and generators where the step finds them, while it runs.
+    """Replace the arrays, numbers and generators that the step uses by recorded ones, for one run.
 
-    Return what was put at each place of an array or a generator.
+    Return what was put in each place of an array or a generator.
     """
     tape = recording_.recorder
     lent: dict[int, Any] = {}
@@ -211,7 +211,7 @@ def _lend(recording_: Recording, found: Found, stack: ExitStack) -> dict[int, An
 
 
 def is_data_set(array: Array, found: Found) -> bool:
-    """Return whether an array is large, and neither a parameter nor an optimizer's."""
+    """Return whether an array is large, and does not belong to a parameter or an optimizer."""
     if array.nbytes <= _LARGE:
         return False
     kept = [t.data for _, t in found.tensors if t.node is not None]
@@ -234,7 +234,7 @@ def _as_state(recording_: Recording, array: Array, name: str, is_data: bool = Fa
 
 
 def _lend_generators(recording_: Recording, found: Found, stack: ExitStack) -> None:
-    from .generators import stand_in  # it imports numpy.random, which a generator has done before
+    from .generators import stand_in  # here, because it imports numpy.random, which is slow
 
     drawn: dict[int, Any] = {}
     for slot in found.generators:
@@ -258,7 +258,7 @@ def _note_gradients(recording_: Recording, found: Found) -> None:
 
 
 def _check_places(found: Found, lent: dict[int, Any]) -> None:
-    """Raise a GraphError if the step has changed something other than the content of arrays."""
+    """Raise a GraphError if the step has changed anything other than the content of arrays."""
     for i, slot in enumerate(found.arrays):
         if slot.entry.get() is not lent[i] and plain(slot.entry.get()).base is not slot.thing:
             held = slot.entry.get()
@@ -292,7 +292,7 @@ def _changed(name: str, what: str) -> GraphError:
 
 
 def values_of(result: Any, tape: Recorder) -> Any:
-    """Return what a step returned, with values in place of Tensors, arrays and recorded numbers."""
+    """Replace Tensors, arrays and recorded numbers in a step's result by their values."""
     if isinstance(result, (Tensor, np.ndarray)):
         return tape.value_of(unwrap(result))
     if isinstance(result, Bare):

@@ -1,4 +1,4 @@
-"""The check at capture: on other inputs and another state the program does what the step does."""
+"""Check at capture that program and step agree, on other inputs and with another state."""
 
 import ast
 from collections.abc import Callable
@@ -18,7 +18,7 @@ __all__ = ["Trial", "are_same", "bare", "check_same_calls", "first_difference"]
 
 
 def are_same(a: Any, b: Any) -> bool:
-    """Return whether two results have the same bits; one nan is like another."""
+    """Return whether two results have the same bits. All nan values count as the same."""
     if isinstance(a, (np.ndarray, np.generic)) and isinstance(b, (np.ndarray, np.generic)):
         x, y = np.asarray(a), np.asarray(b)
         if x.shape != y.shape or x.dtype != y.dtype:
@@ -36,7 +36,7 @@ def are_same(a: Any, b: Any) -> bool:
 
 
 def bare(result: Any) -> Any:
-    """Return what a step returned with arrays in place of Tensors."""
+    """Replace the Tensors in a step's result by arrays."""
     if isinstance(result, Tensor):
         return result.data
     if isinstance(result, dict):
@@ -51,7 +51,7 @@ def bare(result: Any) -> Any:
 
 
 class Trial:
-    """Runs step and program side by side, on inputs and a state that differ from those captured."""
+    """Runs step and program on the same inputs and state, which differ from the captured ones."""
 
     def __init__(
         self, step: Callable[..., Any], examples: list[Example], found: Found, snapshot: Snapshot
@@ -59,14 +59,14 @@ class Trial:
         self.step, self.examples, self.found, self.snapshot = step, examples, found, snapshot
         self.inputs: list[Any] = []
         self.state: list[Array] = []
-        self.share = 1.0  # of hyper-parameters
+        self.share = 1.0  # a factor for the hyper-parameters
         self.gradients: list[Array | None] = []
 
     def choose(self) -> tuple[Any, list[Array], list[Any]]:
-        """Choose inputs and a state for which the step runs, and return what it gives there.
+        """Choose inputs and a state for which the step runs, and return its result for them.
 
-        The further they are from those captured, the more they can show. But a step may refuse
-        inputs, or give nan for a state that never occurs.
+        Inputs that differ more from the captured ones reveal more. But a step may refuse inputs, or
+        give nan for a state that never occurs in training.
         """
         for level in (2, 1, 0):
             self.inputs = [_other_input(example, level) for example in self.examples]
@@ -93,7 +93,7 @@ class Trial:
         ]
 
     def prepare(self, gradients: bool = False) -> None:
-        """Put the chosen state in place; with gradients of an earlier step, if asked."""
+        """Put the chosen state in place. If `gradients`, add gradients of an earlier step."""
         snapshot = self.snapshot
         snapshot.restore()
         for array, other in zip(snapshot.arrays, self.state, strict=True):
@@ -105,12 +105,12 @@ class Trial:
             node.grad = np.full(node.shape, 0.5, node.dtype) if gradients else None
 
     def record(self, gradients: bool, keeps_results: bool = False) -> Recording:
-        """Record the step there."""
+        """Record the step with the chosen inputs and state."""
         self.prepare(gradients)
         return record(self.step, self.examples, self.inputs, self.found, keeps_results)
 
     def compare_calls(self, calls: list[Line], gradients: bool) -> None:
-        """Raise a GraphError unless the step makes the same calls there."""
+        """Raise a GraphError unless the step makes the same calls with the chosen state."""
         recording = self.record(gradients)
         recording.recorder.release()
         check_same_calls(calls, recording.recorder.lines)
@@ -118,13 +118,13 @@ class Trial:
     def compare(
         self, run: Callable[..., Any], expected: tuple[Any, list[Array], list[Any]]
     ) -> bool:
-        """Return whether the program does the same to the state, and returns the same."""
+        """Return whether the program changes the state and returns results as the step does."""
         self.prepare()
         try:
             with np.errstate(all="ignore"):
                 result = run(*self.inputs)
         except Elsewhere:
-            return True  # and for such values it is the step that runs
+            return True  # because for such values the step itself runs
         return (
             are_same(result, expected[0])
             and are_same(self.snapshot.read(), expected[1])
@@ -137,7 +137,7 @@ def _same_draws(a: list[Any], b: list[Any]) -> bool:
 
 
 def _other_input(example: Example, level: int) -> Any:
-    """Return another input: rows in another order, and at level 2 other numbers."""
+    """Return another input. Its rows have another order, and at level 2 other numbers."""
     thing = example.thing
     if example.is_number:
         return thing * 0.99 if level == 2 else thing
@@ -152,7 +152,7 @@ def _other_input(example: Example, level: int) -> Any:
 
 
 def _other_state(array: Array, level: int) -> Array:
-    """Return an array with other numbers, a little larger than those that it has."""
+    """Return an array with other numbers, which are a little larger than the original ones."""
     if level < 2 or not array.size or array.nbytes > 1 << 26:
         return array.copy()
     if array.dtype.kind == "f":
@@ -224,12 +224,12 @@ def first_difference(
     settings: dict[str, Any],
     lines: list[Line],
 ) -> str:
-    """Return the first line of the program whose result is not that of the step.
+    """Return the first line of the program whose result differs from the step's.
 
     Parameters
     ----------
     source : the program
-    where : which lines of the source are which calls
+    where : which line of the source belongs to which call
     inputs : the arguments of the program
     settings : the hyper-parameters, by name
     lines : the calls of the step on these inputs, with their results

@@ -1,4 +1,4 @@
-"""Generators whose draws are written down; a file of its own, because it imports numpy.random."""
+"""Generators whose draws are recorded. A separate file, because it imports numpy.random."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,13 +14,13 @@ __all__ = ["DrawnFrom", "stand_in"]
 
 
 class DrawnFrom(np.random.Generator):
-    """A generator whose draws are written down; it shares the state of one that it stands for."""
+    """A generator whose draws are recorded. It shares its state with the original generator."""
 
     value: Value
 
 
 def stand_in(generator: np.random.Generator, value: Value) -> DrawnFrom:
-    """Return a generator that draws what the given one would, and writes it down."""
+    """Return a generator that draws the same numbers as the given one, and records the draws."""
     drawn = DrawnFrom(generator.bit_generator)
     drawn.value = value
     return drawn
@@ -39,7 +39,7 @@ def _add_draw(name: str) -> None:
                 f"{user_line()}; use rng.permutation"
             )
         line = Line("draw", name, (self.value, *tape.written(args)), tape.written_options(options))
-        if isinstance(result, (float, int)):  # a number of Python's, which widens nothing
+        if isinstance(result, (float, int)):  # a Python number, which does not widen dtypes
             line.result, line.place = Value("computed"), find_place()
             line.result.hint = line.place.target
             tape.values.append(line.result)

@@ -1,4 +1,4 @@
-"""Names for the values of a program, which say what they are."""
+"""Choose names for the values of a program that say what the values are."""
 
 import keyword
 import re
@@ -12,7 +12,7 @@ from .tape import Value
 
 __all__ = ["Names", "last_of", "name_constant"]
 
-# What the results of operations are called.
+# Names for the results of operations.
 _RESULTS = {
     "linear": "z", "matmul": "z", "conv2d": "z", "conv1d": "z", "relu": "h", "sigmoid": "h",
     "tanh": "h", "gelu": "h", "silu": "h", "elu": "h", "leaky_relu": "h", "softplus": "h",
@@ -35,7 +35,7 @@ def _as_name(text: str) -> str:
 
 
 class Names:
-    """Gives each value a name of its own that says what it is."""
+    """Gives each value a unique name that says what it is."""
 
     def __init__(self, given: Iterable[Value]) -> None:
         self.names: dict[Value, str] = {}
@@ -44,7 +44,7 @@ class Names:
             self.names[value] = self.free(_as_name(value.name))
 
     def free(self, name: str) -> str:
-        """Return a name that is not taken yet, and take it."""
+        """Return a name that is not used yet, and reserve it."""
         found, number = name, 1
         while found in self.taken:
             number += 1
@@ -53,7 +53,7 @@ class Names:
         return found
 
     def name_results(self, values: list[Value], latest: dict[Value, Value]) -> None:
-        """Name values in the order in which they are computed; those of one kind are numbered."""
+        """Name values in the order of computation, with numbers for several of the same kind."""
         bases = {value: _base(value) for value in values}
         counts = Counter(base for v, base in bases.items() if v.hint.startswith("result of"))
         numbers: Counter[str] = Counter()
@@ -95,7 +95,7 @@ def name_constant(array: Array) -> str:
 
 
 def last_of(value: Value, latest: dict[Value, Value]) -> Value:
-    """Return the last of the values that take over a name, one after the other."""
+    """Return the last of the values that use the same name one after the other."""
     while value in latest:
         value = latest[value]
     return value

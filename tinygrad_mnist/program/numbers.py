@@ -1,4 +1,4 @@
-"""Recorded numbers: Python's floats and integers that write down the arithmetic done with them."""
+"""Recorded numbers: Python floats and integers that record the arithmetic done with them."""
 
 import operator
 from typing import Any
@@ -12,7 +12,7 @@ __all__ = ["Count", "Number", "as_number"]
 
 
 class _Arithmetic(Bare):
-    """What recorded numbers do: arithmetic writes itself down."""
+    """The arithmetic of recorded numbers, which records each operation."""
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
@@ -54,7 +54,7 @@ class Count(_Arithmetic, int):
 
 
 def as_number(number: Any, value: Value) -> Any:
-    """Return a Python number as a recorded one, which stands for a value; a bool as it is."""
+    """Return a Python number as a recorded number for a value. A bool is returned unchanged."""
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         return number
     kind: Any = Number if isinstance(number, float) else Count
@@ -64,7 +64,7 @@ def as_number(number: Any, value: Value) -> Any:
 
 
 def _decide(answer: bool, call: str, *args: Any) -> bool:
-    """Return the answer to a question about numbers, and write down that it was asked."""
+    """Return the answer to a question about numbers, and record the question."""
     tape = active()
     if tape is not None:
         value = Value("computed")

@@ -1,4 +1,4 @@
-"""Program: a training step as straight-line NumPy, and the check that it is exactly that step."""
+"""Program: a training step as straight-line NumPy, with a check that it does the same."""
 
 import functools
 import os
@@ -27,17 +27,17 @@ __all__ = ["Program", "program"]
 def program(step: Callable[..., Any], *examples: Any) -> "Program":
     """Capture one call of `step` as a straight-line NumPy program.
 
-    The step may go forward, compute a loss, go backward, clip gradients and step an optimizer. It
-    runs a few times on copies of the state, and once on recorded arrays that write down every NumPy
-    call. Parameters, buffers, optimizers and generators are found by the variables that the step
-    uses. Afterwards everything is as it was before.
+    The step may run the model, compute a loss, call `backward`, clip gradients and step an
+    optimizer. It runs a few times on copies of the state, and once on special arrays that record
+    every NumPy call. Parameters, buffers, optimizers and generators are found through the variables
+    that the step uses. Afterwards their state is the same as before.
 
     Parameters
     ----------
     step : function of arrays
-        Parameters and state may only change in place, as optimizers and layers do it.
+        It may change parameters and state only in place, as optimizers and layers do.
     *examples : arrays, Tensors or floats
-        Arguments of the step. Later ones have the same shapes and dtypes.
+        Arguments of the step. Later arguments must have the same shapes and dtypes.
 
     Returns
     -------
@@ -48,10 +48,10 @@ def program(step: Callable[..., Any], *examples: Any) -> "Program":
     ------
     GraphError
         If the step reads the values of arrays (`if loss < 1`, `.item()`), changes Python numbers or
-        lists, or does anything else that cannot be written down, so that the program would differ
-        from it.
+        lists, or does anything else that cannot be recorded, because the program would then give
+        other results than the step.
     TypeError
-        If an example requires grad, or is not of numbers.
+        If an example requires grad, or does not contain numbers.
 
     Examples
     --------
@@ -76,26 +76,26 @@ def program(step: Callable[..., Any], *examples: Any) -> "Program":
 class Program:
     """A captured step: call it with arrays of the shapes and dtypes of the examples.
 
-    It returns what the step returns, with arrays for Tensors, and updates the same parameters,
-    gradients, optimizer state and generators in place, so that captured and eager steps can
-    alternate. Hyper-parameters of optimizers are read at each call. Where the values need another
-    branch of the library than the captured one (labels that are out of range, a loss that is not
-    finite), the step itself runs instead.
+    It returns what the step returns, but with arrays instead of Tensors. It updates the same
+    parameters, gradients, optimizer state and generators in place, so captured and eager steps can
+    alternate. Hyper-parameters of optimizers are read at each call. Some values need another branch
+    of the library than the captured one (labels out of range, a loss that is not finite). For these
+    values the step itself runs instead.
 
     Attributes
     ----------
     source : str
-        The program as a Python function that imports NumPy alone.
+        The program as a Python function that imports only NumPy.
 
     Raises
     ------
     GraphError
-        If what the step depends on has been replaced or changed since: a parameter, a number, the
-        mode of a model. Capture it again then.
+        If something that the step depends on has been replaced or changed since the capture: a
+        parameter, a number, the mode of a model. Then capture the step again.
     ShapeError
-        If an argument has another shape.
+        If an argument has another shape than the example.
     TypeError
-        If an argument has another dtype.
+        If an argument has another dtype than the example.
     """
 
     source: str
@@ -115,7 +115,7 @@ class Program:
         finally:
             snapshot.restore()
             for optimizer in self._found.optimizers:
-                optimizer.forget_scratch()  # a program has its own
+                optimizer.forget_scratch()  # because a program has its own scratch memory
         for example in self._examples:
             example.forget()
 
@@ -155,7 +155,7 @@ class Program:
         self._renew()
 
     def _renew(self) -> None:
-        """Compile the program, with buffers that nobody else holds."""
+        """Compile the program with new buffers that nobody else holds."""
         self._run, self._left = self._compile()
         self._call = self._make_call()
 
@@ -167,7 +167,7 @@ class Program:
         try:
             trial.compare_calls(calls, gradients=True)
         except GraphError:
-            self._starts_from_none = True  # because it adds to the gradients that are there
+            self._starts_from_none = True  # because the step adds to existing gradients
         if self._starts_from_none:
             trial.compare_calls(calls, gradients=False)
         if not trial.compare(self._run, expected):
@@ -188,7 +188,7 @@ class Program:
     # A call
 
     def _make_call(self) -> Callable[..., Any]:
-        """Return a function that checks its arguments and what the step depends on, and runs."""
+        """Return a function that checks arguments and dependencies and then runs the program."""
         condition, scope = self._found_unchanged()
         heads, checks = [], []
         for i, example in enumerate(self._examples):
@@ -210,7 +210,7 @@ class Program:
             "quietly": _make_quiet_context().run,
             "mark": mark_all_changed([a for a in self._changed if isinstance(a, np.ndarray)]),
         }  # fmt: skip
-        # Someone keeps a gradient of an earlier step, which this one would overwrite.
+        # If someone still holds a gradient of an earlier step, this step would overwrite it.
         count = range(len(self._left))
         scope |= {f"m{i}": self._left[i][0] for i in count}
         scope |= {f"g{i}": self._left[i][1] for i in count}
@@ -229,7 +229,7 @@ class Program:
             "    finally:",
             "        release()",
             "        mark()",
-            *(f"r{i} = refs(g{i})" for i in count),  # as many as the program itself has
+            *(f"r{i} = refs(g{i})" for i in count),  # the count without other holders
         ]
         exec(compile("\n".join(lines), "<call of a captured step>", "exec"), scope)
         call: Callable[..., Any] = scope["call"]
@@ -240,7 +240,7 @@ class Program:
         return self._call(*arguments)
 
     def _found_unchanged(self) -> tuple[str, dict[str, Any]]:
-        """Return a condition under which all that the step found is still there, and its scope."""
+        """Return a condition that nothing the step found has changed, and the condition's scope."""
         found = self._found
         held = [(n.entry, n.number) for n in found.numbers]
         held += [(s.entry, s.thing) for s in (*found.held, *found.own_arrays, *found.generators)]
@@ -261,7 +261,7 @@ class Program:
         return " and ".join(parts) or "True", scope
 
     def _explain_change(self) -> None:
-        """Raise a GraphError that says what the step depends on and is no longer what it was."""
+        """Raise a GraphError that names the changed thing that the step depends on."""
         found = self._found
         for number in found.numbers:
             now = _get(number.entry)
@@ -281,7 +281,7 @@ class Program:
                 raise _outdated(f"{name} has got another dtype, or was frozen or freed")
 
     def _accept(self, i: int, given: Any) -> Any:
-        """Return an argument as the program takes it, or say what is wrong with it."""
+        """Convert an argument for the program, or raise an error that says what is wrong."""
         example = self._examples[i]
         thing = unwrap(given)
         if example.is_number:
@@ -320,12 +320,12 @@ class Program:
         return bare(self._step(*arguments))
 
     def __call__(self, *arguments: Any) -> Any:
-        """Take one step."""
+        """Run one step."""
         if len(arguments) != len(self._examples):
             raise TypeError(
                 f"program: expected {len(self._examples)} arguments, got {len(arguments)}"
             )
-        if active() is not None:  # inside another step that is captured
+        if active() is not None:  # another step that calls this one is being captured
             return self._run_step(*map(unwrap, arguments))
         if self._starts_from_none and any(node.grad is not None for node in self._leaves):
             raise GraphError(
@@ -345,7 +345,7 @@ class Program:
 
 
 def _make_quiet_context() -> Context:
-    """Return a context in which NumPy gives no warnings; to enter it takes next to no time."""
+    """Return a context in which NumPy does not warn. Entering it is almost free."""
     context = copy_context()
     context.run(np.seterr, all="ignore")
     return context

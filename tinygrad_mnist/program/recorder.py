@@ -1,4 +1,4 @@
-"""Recorder: writes down the calls of one step, and knows which array holds which value."""
+"""Recorder: records the calls of one step, and knows which array holds which value."""
 
 import zlib
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from .traced import Traced
 
 __all__ = ["Recorder", "recording"]
 
-_SMALL = 1 << 20  # bytes of a constant of which a copy is kept
+_SMALL = 1 << 20  # bytes; a copy is kept of constants up to this size
 
 
 def _owner(array: Array) -> Array:
@@ -29,7 +29,7 @@ def _owner(array: Array) -> Array:
 
 
 class Recorder:
-    """Writes down the calls of one step."""
+    """Records the calls of one step."""
 
     def __init__(self, keeps_results: bool = False) -> None:
         self.keeps_results = keeps_results
@@ -37,28 +37,28 @@ class Recorder:
         self.values: list[Value] = []
         self.constants: dict[Value, int] = {}  # with a checksum of each
         self._by_memory: dict[tuple[Any, ...], Value] = {}
-        self._homes: dict[int, Value] = {}  # by the id of the array that owns the memory
-        self._viewed: set[Value] = set()  # homes of which there are views
+        self._homes: dict[int, Value] = {}  # the key is the id of the array that owns the memory
+        self._viewed: set[Value] = set()  # homes that have views
         self._owners: list[Array] = []
-        self.of_nodes: dict[Node, Value] = {}  # what the nodes of the graph stand for
-        self.section = ""  # the operation whose vjp runs
+        self.of_nodes: dict[Node, Value] = {}  # the value of each node of the graph
+        self.section = ""  # the operation whose vjp is running
 
     # Values
 
     def add(self, role: Any, array: Array, name: str = "") -> Traced:
-        """Let an array from outside take part, under a name."""
+        """Add an array from outside the step under a name."""
         value = Value(role, plain(array), name)
         self._remember(value)
         return self._wrap(value)
 
     def add_number(self, role: Any, number: Any, name: str) -> Any:
-        """Let a Python number from outside take part, under a name."""
+        """Add a Python number from outside the step under a name."""
         value = Value(role, None, name)
         self.values.append(value)
         return as_number(number, value)
 
     def known(self, array: Array) -> Traced | None:
-        """Return an array that already takes part as a recorded one."""
+        """Return the recorded array for an array that was already added, or None."""
         value = self._by_memory.get(key_of(array))
         return None if value is None else self._wrap(value)
 
@@ -103,12 +103,12 @@ class Recorder:
         return value
 
     def _is_unchanged(self, constant: Value, x: Array) -> bool:
-        """Return whether a constant is what it was when it was met first."""
+        """Return whether a constant has not changed since its first use."""
         assert constant.array is not None
         return constant in self.constants or constant.array.tobytes() == x.tobytes()
 
     def written(self, x: Any) -> Any:
-        """Return an argument as the tape holds it: values in place of arrays and numbers."""
+        """Return an argument for the tape, with values in place of arrays and numbers."""
         if isinstance(x, np.ndarray):
             return self.value_of(x)
         if isinstance(x, Bare):
@@ -120,13 +120,13 @@ class Recorder:
         return x
 
     def written_options(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return keyword arguments as the tape holds them."""
+        """Return keyword arguments for the tape."""
         return {name: self.written(value) for name, value in options.items()}
 
     # Lines
 
     def append(self, line: Line) -> None:
-        """Write down a line."""
+        """Append a line to the tape."""
         line.number = len(self.lines)
         if line.place.phase == "backward" and self.section:
             line.place = replace(line.place, section=self.section)
@@ -136,7 +136,7 @@ class Recorder:
         self.lines.append(line)
 
     def release(self) -> None:
-        """Forget the arrays, which told the values apart; constants keep theirs."""
+        """Forget the arrays that identified the values. Only constants keep their arrays."""
         for value in self.values:
             if value.role == "computed":
                 value.array = None
@@ -146,7 +146,7 @@ class Recorder:
         self.of_nodes.clear()
 
     def record(self, line: Line, result: Any) -> Any:
-        """Write down a line, and return its result as a recorded one."""
+        """Record a line, and return its result as a recorded array or number."""
         line.place = find_place()
         if isinstance(result, (tuple, list)):
             return self._record_several(line, result)
@@ -169,7 +169,7 @@ class Recorder:
         return self._wrap(value)
 
     def _record_several(self, line: Line, results: Any) -> Any:
-        """Write down a call that returns several arrays, and what takes each of them."""
+        """Record a call that returns several arrays, and one line that takes each array."""
         whole = Value("computed")
         whole.hint = line.place.target or "parts"
         self.values.append(whole)
@@ -179,10 +179,10 @@ class Recorder:
         return type(results)(parts) if type(results) in (tuple, list) else type(results)(*parts)
 
     def record_change(self, line: Line, target: Array) -> None:
-        """Write down a line that changes an array."""
+        """Record a line that changes an array."""
         line.place = find_place()
         value = target.value if isinstance(target, Traced) else None
-        # Not value_of: the target has changed already, which is no new constant.
+        # Look up the memory first: value_of would take the changed array for a new constant.
         value = value or self._by_memory.get(key_of(target)) or self.value_of(target)
         if value.home.role == "constant":
             value = self._thaw(value, target, line)
@@ -190,14 +190,14 @@ class Recorder:
         self.append(line)
 
     def before_change(self, target: Array) -> None:
-        """Keep what a constant holds before a call changes it."""
+        """Keep the content of a constant before a call changes it."""
         value = self._by_memory.get(key_of(target))
         if value is not None and value.role == "constant" and value in self.constants:
             value.array = target.copy()
             del self.constants[value]
 
     def _thaw(self, value: Value, target: Array, line: Line) -> Value:
-        """Give the program a copy of a constant that it changes."""
+        """Give the program its own copy of a constant that it changes."""
         fresh = Value("computed", value.array)
         fresh.hint = line.place.target
         assert value.array is not None
@@ -212,7 +212,7 @@ class Recorder:
         return fresh
 
     def _rename(self, old: Value, new: Value, target: Array) -> None:
-        """Let the memory of one value be that of another from now on."""
+        """From now on, treat the memory of one value as the memory of another value."""
         assert old.array is not None
         new.home = new
         self._homes[id(_owner(old.array))] = new
@@ -222,9 +222,10 @@ class Recorder:
             target.value = new
 
     def record_out(self, line: Line, target: Array) -> None:
-        """Write down a ufunc that writes into an array; where it fills all of it, as a new value.
+        """Record a ufunc that writes into an array.
 
-        Then the program is free to choose the memory.
+        If it fills the whole array, the result becomes a new value, so that the program is free to
+        choose its memory.
         """
         known = target.value if isinstance(target, Traced) else None
         known = known or self._by_memory.get(key_of(target))
@@ -246,24 +247,24 @@ class Recorder:
         line.options["out"] = line.changes[0]
 
     def _fills(self, line: Line, target: Value) -> bool:
-        """Return whether a line overwrites all of a computed value that nothing else looks at."""
+        """Return whether a line overwrites all of a computed value that does not have views."""
         if target.role != "computed" or target.home is not target or target in self._viewed:
             return False
         return all(value.home is not target for value in line.reads())
 
     def tell_gradient(self, value: Value, parent: Value) -> None:
-        """Note on the line that computed it that a value is now the gradient of another."""
+        """Note that a value is the gradient of another, on the line that computed the value."""
         for line in reversed(self.lines):
             if line.result is value or value in line.changes:
                 line.gradient_of = parent
                 return
 
     def check(self, value: Value, expected: bool) -> None:
-        """Write down that a branch of the library was taken because a value was `expected`."""
+        """Record that the library took a branch because a value was `expected`."""
         self.append(Line("check", "", (value,), place=find_place(), expected=expected))
 
     def finish(self) -> None:
-        """Raise a GraphError if a constant was changed where the recorder could not see it."""
+        """Raise a GraphError if a constant was changed without the recorder noticing."""
         for value, checksum in self.constants.items():
             if value.array is not None and _checksum(value.array) != checksum:
                 raise GraphError(
@@ -282,7 +283,7 @@ def _checksum(array: Array) -> int:
 
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
-    """Let recorded arrays write down their calls inside the `with` block, in this thread."""
+    """Record the calls of recorded arrays inside the `with` block, in this thread."""
     token = set_active(recorder)
     try:
         with switched(watch=_Names(recorder, mode().watch)):
@@ -299,11 +300,11 @@ def _not_found(operation: str) -> GraphError:
 
 
 class _Names(Watch):
-    """Tells values what they are: the result of an operation, the gradient of something."""
+    """Notes on each value what it is: the result of an operation, or a gradient."""
 
     def __init__(self, recorder: Recorder, outer: Watch | None) -> None:
         self.recorder, self.outer = recorder, outer
-        self.sections: dict[Node, str] = {}  # the operations, as users know them
+        self.sections: dict[Node, str] = {}  # the names of operations as users know them
 
     def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
         if isinstance(y, Traced) and y.value is not None:

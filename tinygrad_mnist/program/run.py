@@ -1,4 +1,4 @@
-"""The same lines as Python that runs fast: results go into buffers that are made once."""
+"""Compile the lines to fast Python, which writes results into buffers that are made once."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,14 +25,14 @@ _INTEGERS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 class Parts(NamedTuple):
-    """What a program has beside its lines."""
+    """The parts of a program other than its lines."""
 
     arguments: list[Value]
-    """The inputs of a step."""
+    """The inputs of the step."""
     others: dict[Value, Any]
-    """The arrays and generators that it finds, by their values."""
+    """The arrays and generators that the step finds outside, by their values."""
     settings: dict[Value, Setting]
-    """Where the hyper-parameters are read."""
+    """The places where the hyper-parameters are read."""
     result: Any
     """What the step returns, with values in place of arrays."""
     gradients: list[tuple[Any, Value | None]]
@@ -40,34 +40,34 @@ class Parts(NamedTuple):
 
     @property
     def lasting(self) -> set[Value]:
-        """The gradients that the step leaves."""
+        """The gradients that exist after the step."""
         return {value for _, value in self.gradients if value is not None}
 
 
 class _Writer:
-    """Writes the function that runs; names stand for arrays in its scope."""
+    """Writes the function that runs. In its scope, names refer to arrays."""
 
     def __init__(self, names: Names, buffers: Buffers) -> None:
         self.names, self.buffers = names, buffers
         self.spelling = Spelling(names.names)
         self.scope: dict[str, Any] = {"np": np, "Elsewhere": Elsewhere, "isfinite": math.isfinite}
-        self.fixed: dict[Value, Array] = {}  # whose memory is the same in each call
+        self.fixed: dict[Value, Array] = {}  # values with the same memory in each call
         self.changed: set[Value] = set()  # values that later lines change in place
         for value, array in buffers.arrays.items():
             self.fix(value, array)
 
     def fix(self, value: Value, array: Array) -> None:
-        """Let a name stand for an array in each call."""
+        """Give a value the same array in each call."""
         self.fixed[value] = self.scope[self.names.names[value]] = array
 
     def put(self, name: str, thing: Any) -> str:
-        """Let a new name stand for a thing."""
+        """Add an object to the scope under a new name."""
         free = self.names.free(name)
         self.scope[free] = thing
         return free
 
     def put_parts(self, parts: Parts, constants: list[Value]) -> None:
-        """Let the names of what lies outside of the step stand for it."""
+        """Add the objects from outside the step to the scope."""
         for value, thing in parts.others.items():
             self.scope[self.names.names[value]] = thing
             if isinstance(thing, np.ndarray):
@@ -84,12 +84,12 @@ class _Writer:
             yield f"{self.names.names[value]} = {group}[{setting.key!r}]{place}"
 
     def leave_gradients(self, gradients: list[tuple[Any, Value | None]]) -> Iterator[str]:
-        """Yield lines that leave the gradients where `backward` leaves them."""
+        """Yield lines that put the gradients where `backward` puts them."""
         for node, value in gradients:
             yield f"{self.put('node', node)}.grad = {_gradient(value, self.names)}"
 
     def statements(self, line: Line) -> list[str]:
-        """Return what runs a line: most often one statement, none for a view of fixed memory."""
+        """Return the statements of a line: usually one, none for a view of fixed memory."""
         value = line.result
         if line.function is np.isfinite and value is not None and line.args[0].is_scalar:
             return [f"{self.names.names[value]} = isfinite({self.spelling.value(line.args[0])})"]
@@ -111,7 +111,7 @@ class _Writer:
         return self.into_buffer(line, value)
 
     def is_fixed_view(self, line: Line, value: Value) -> bool:
-        """Return whether a line shows memory that is the same in each call."""
+        """Return whether a line is a view of memory that is the same in each call."""
         if value.home is value or line.form not in ("attribute", "item", "method"):
             return False
         return all(v in self.fixed for v in line.reads()) and line.args[0].home.role != "argument"
@@ -133,9 +133,9 @@ class _Writer:
 
 
 def with_bits(lines: list[Line]) -> list[Line]:
-    """Return the lines with np.where(c, x, 0) as a product of the bits of x with c.
+    """Replace np.where(c, x, 0) by a product of c with the bits of x.
 
-    It gives the same bits, those of x or none, and does not wait for a branch at each element.
+    The result is the same to the bit. It is faster because it does not branch at each element.
     """
     found = []
     for line in lines:
@@ -152,7 +152,7 @@ def with_bits(lines: list[Line]) -> list[Line]:
         multiply = Line("function", "np.multiply", (bits, condition), result=product)
         multiply.function = np.multiply
         found.append(multiply)
-        # From now on the result is a view of the product, with which it shares its memory.
+        # The result is now a view of the product, so it shares the product's memory.
         for other in lines:
             for shown in (other.result, *other.reads(), *other.changes):
                 if shown is not None and shown.home is value and shown is not value:
@@ -183,9 +183,9 @@ def _chooses_or_zero(line: Line, value: Value) -> bool:
 def compile_lines(
     lines: list[Line], parts: Parts
 ) -> tuple[Callable[..., Any], list[tuple[Any, Array]]]:
-    """Return a function of the step's arguments that runs the lines, and what it leaves behind.
+    """Return a function of the step's arguments that runs the lines, and the gradients it leaves.
 
-    These are nodes with their gradients, as far as they are in memory of the program's own.
+    The gradients are given with their nodes, if they are in the program's own memory.
     """
     first, lines = settings_first(lines)
     returned = values_in_result(parts.result)
@@ -217,7 +217,7 @@ def compile_lines(
 
 
 def _name_values(lines: list[Line], parts: Parts, constants: list[Value]) -> Names:
-    """Give each value a name; here they need not say what they are."""
+    """Give each value a name. In this code a name need not say what the value is."""
     names = Names([*parts.arguments, *parts.others, *parts.settings])
     for value in dict.fromkeys(constants):
         names.names[value] = names.free("k")
@@ -230,7 +230,7 @@ def _name_values(lines: list[Line], parts: Parts, constants: list[Value]) -> Nam
 def _gradient(value: Value | None, names: Names) -> str:
     if value is None:
         return "None"
-    # Others may write into a gradient, so it must not be a constant.
+    # The user may write into a gradient, so it must not share memory with a constant.
     name = names.names[value]
     return (
         f"{name}.copy()"
@@ -248,7 +248,7 @@ def _returned(value: Value, name: str) -> str:
 
 
 def _guarded(main: list[str], lines: list[Line], writer: _Writer) -> list[str]:
-    """Return the body so that a failed check leaves the state as it was."""
+    """Return the body, extended so that a failed check restores the state."""
     checks = [i for i, line in enumerate(lines) if line.form == "check"]
     before = lines[: checks[-1]] if checks else []
     changed = {v.home: None for line in before for v in line.changes if v.home.role == "state"}

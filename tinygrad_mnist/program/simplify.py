@@ -1,4 +1,4 @@
-"""Which lines of a tape a program needs, and which of them fold into the lines that use them."""
+"""Find the lines of a tape that a program needs, and fold lines into those that use them."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ __all__ = ["drop_unused", "fold", "settings_first", "without_changes", "without_
 def drop_unused(lines: list[Line], wanted: Iterable[Value]) -> list[Line]:
     """Return the lines on which the wanted values, the state and the checks depend.
 
-    Generators keep all of their draws, because the next step goes on from there.
+    All draws of generators are kept, because the next step continues with the generator's state.
     """
     values = set(wanted)
     homes = {value.home for value in values}
@@ -33,7 +33,7 @@ def drop_unused(lines: list[Line], wanted: Iterable[Value]) -> list[Line]:
 
 
 def settings_first(lines: list[Line]) -> tuple[list[Line], list[Line]]:
-    """Divide lines into those that depend on hyper-parameters alone, and the others."""
+    """Separate the lines that depend only on hyper-parameters from the other lines."""
     known: set[Value] = set()
     asked: dict[tuple[Any, ...], Value] = {}
     same: dict[Value, Value] = {}
@@ -47,7 +47,7 @@ def settings_first(lines: list[Line]) -> tuple[list[Line], list[Line]]:
             if line.result is not None:
                 known.add(line.result)
                 same[line.result] = asked.get(question, line.result)
-            if question not in asked:  # an optimizer asks the same for each parameter
+            if question not in asked:  # an optimizer asks again for each parameter
                 first.append(replace(line, args=_renamed(line.args, same)))
                 asked[question] = line.result or line.args[0]
         else:
@@ -56,7 +56,7 @@ def settings_first(lines: list[Line]) -> tuple[list[Line], list[Line]]:
 
 
 def without_setting_checks(lines: list[Line]) -> list[Line]:
-    """Return the lines without the questions of an optimizer about its hyper-parameters."""
+    """Return the lines without an optimizer's checks of its hyper-parameters."""
     known: set[Value] = set()
     kept = []
     for line in lines:
@@ -69,14 +69,14 @@ def without_setting_checks(lines: list[Line]) -> list[Line]:
     return kept
 
 
-# In-place operations, read as if each made a new value under the same name
+# In-place operations, treated as if each made a new value under the same name
 
 
 def without_changes(lines: list[Line]) -> tuple[list[Line], dict[Value, Value]]:
-    """Return the lines with `a += b` as the definition of a new value, where nobody can tell.
+    """Replace `a += b` by the definition of a new value, where this makes no difference.
 
-    That is where no view has been taken of the memory. Also return for each new value the one
-    whose name it takes over.
+    It makes no difference if the memory does not have views. Also return, for each new value, the
+    value whose name it takes over.
     """
     viewed: set[Value] = set()
     hints: dict[Value, str] = {}
@@ -94,7 +94,7 @@ def without_changes(lines: list[Line]) -> tuple[list[Line], dict[Value, Value]]:
             new.gradient_of = line.gradient_of
             before = latest.get(target, target)
             if before.hint.startswith("result of"):
-                before.hint = ""  # that, it has become only now
+                before.hint = ""  # only the value after this change is the result
             earlier[new] = latest.get(target, target)
             latest[target] = new
             options = {name: x for name, x in line.options.items() if name != "out"}
@@ -131,23 +131,23 @@ def _renamed(thing: Any, latest: dict[Value, Value]) -> Any:
     return thing
 
 
-# Expressions: which lines are written inside the line that uses their result
+# Expressions: find the lines that are written inside the line that uses their result
 
 _MOST_PARTS = 6
 _VIEWS = ("T", "swapaxes", "transpose")
 
 
 def fold(lines: list[Line], named: set[Value], earlier: dict[Value, Value]) -> set[Value]:
-    """Return the values that need no name, because they are written where they are used.
+    """Return the values that do not need a name, because they are written where they are used.
 
-    That is what stands in one expression in the source of the library, too, or in a return
-    statement; and transposes. `named` are values that need their names in any case.
+    These are values that are also part of a larger expression or of a return statement in the
+    library's source, and transposes. The values in `named` keep their names in any case.
     """
     uses: dict[Value, list[int]] = defaultdict(list)
     for i, line in enumerate(lines):
         for used in line.reads():
             uses[used].append(i)
-    lands = list(range(len(lines)))  # where a line is written in the end
+    lands = list(range(len(lines)))  # the line inside which each line is finally written
     parts = [1] * len(lines)
     reads = [{value.home for value in line.reads()} for line in lines]
     folded: set[Value] = set()
@@ -159,7 +159,7 @@ def fold(lines: list[Line], named: set[Value], earlier: dict[Value, Value]) -> s
         if line.form == "draw" and any(
             other.form == "draw" for other in lines[i + 1 : max([*places, i]) + 1]
         ):
-            continue  # the order of draws stays
+            continue  # because the order of draws must not change
         is_view = value.home is not value and value not in earlier
         if not (is_view and line.call in _VIEWS):
             most = _MOST_PARTS if line.form != "number" else 2 * _MOST_PARTS
@@ -179,7 +179,7 @@ def fold(lines: list[Line], named: set[Value], earlier: dict[Value, Value]) -> s
 
 
 def _is_passing(line: Line, value: Value, user: Line) -> bool:
-    """Return whether a value has no name in the source of the library, or a technical one."""
+    """Return whether a value has no name or only a technical one in the library's source."""
     if value.gradient_of is not None or value.hint.startswith("result of"):
         return False
     if line.place.section != user.place.section or line.place.phase != user.place.phase:
@@ -189,6 +189,6 @@ def _is_passing(line: Line, value: Value, user: Line) -> bool:
 
 
 def _is_disturbed(lines: list[Line], start: int, stop: int, homes: set[Value]) -> bool:
-    """Return whether a line in between changes what an expression reads."""
+    """Return whether a line in between changes memory that an expression reads."""
     between = lines[start + 1 : stop]
     return any(value.home in homes for line in between for value in line.changes)

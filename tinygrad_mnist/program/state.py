@@ -1,4 +1,4 @@
-"""What a step can reach: parameters, buffers, optimizers, generators, and numbers it may read."""
+"""Find what a step can reach: parameters, buffers, optimizers, generators, and numbers."""
 
 import dis
 import functools
@@ -20,26 +20,26 @@ __all__ = ["Entry", "Found", "Number", "Setting", "Slot", "find"]
 
 _NUMBERS = (int, float, str, bool, type(None))
 _LIBRARY = __name__.split(".")[0]
-# Where the library's own code lies: the code of a doctest says that it is of a module here.
+# The folder of the library's code. A module's name is not enough, because doctests use that, too.
 _FOLDER = __file__.rpartition("program")[0]
-_MANY = 64  # numbers in a list or a dict, beyond which only their count is looked at
-_MOST = 100_000  # things to look at, so that a step that holds half of the world ends
+_MANY = 64  # if a list or a dict has more numbers, only their count is checked
+_MOST = 100_000  # limit of visited objects, so that the search ends even for a huge program
 
 
 class Entry(NamedTuple):
-    """A place where something is held: an entry of a dict or a list, or an attribute."""
+    """A place that holds an object: an entry of a dict or a list, or an attribute."""
 
     holder: Any
     key: Any
 
     def get(self) -> Any:
-        """Return what is held there."""
+        """Return the object in this place."""
         if isinstance(self.holder, (dict, list)):
             return self.holder[self.key]
         return getattr(self.holder, self.key)
 
     def put(self, value: Any) -> None:
-        """Hold something else there."""
+        """Put another object in this place."""
         if isinstance(self.holder, (dict, list)):
             self.holder[self.key] = value
         else:
@@ -47,7 +47,7 @@ class Entry(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """An array or a generator, its name, and where it is held."""
+    """An array or a generator, its name, and the place that holds it."""
 
     name: str
     entry: Entry
@@ -55,7 +55,7 @@ class Slot(NamedTuple):
 
 
 class Number(NamedTuple):
-    """A number, a string or None that the step may read, and where it is held."""
+    """A number, a string or None that the step may read, and the place that holds it."""
 
     name: str
     entry: Entry
@@ -63,7 +63,7 @@ class Number(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """A hyper-parameter: an entry of a group's settings, or of a pair there."""
+    """A hyper-parameter: an entry of a group's settings, or of a pair in these settings."""
 
     name: str
     settings: dict[str, Any]
@@ -71,22 +71,22 @@ class Setting(NamedTuple):
     place: int | None
 
     def read(self) -> Any:
-        """Return its present value."""
+        """Return its current value."""
         value = self.settings[self.key]
         return value if self.place is None else value[self.place]
 
 
 class Found:
-    """What a step can reach."""
+    """The objects that a step can reach."""
 
     def __init__(self) -> None:
         self.tensors: list[tuple[str, Tensor]] = []
         self.arrays: list[Slot] = []
-        self.lasting: list[tuple[str, Array]] = []  # in tuples and defaults, which stay
-        self.own_arrays: list[Slot] = []  # without the slots of optimizers, which stay
+        self.lasting: list[tuple[str, Array]] = []  # in tuples and defaults, which stay fixed
+        self.own_arrays: list[Slot] = []  # without the slots of optimizers
         self.generators: list[Slot] = []
         self.numbers: list[Number] = []
-        self.held: list[Slot] = []  # modules and Tensors, which must stay the same objects
+        self.held: list[Slot] = []  # modules and Tensors; they must not be replaced
         self.settings: list[Setting] = []
         self.optimizers: list[Optimizer] = []
         self.attributes: list[tuple[str, dict[str, Any], frozenset[str]]] = []  # of objects
@@ -94,7 +94,7 @@ class Found:
 
 
 def find(step: Any) -> Found:
-    """Return what a function can reach: by its variables, and by what these hold in turn."""
+    """Return what a function can reach through its variables, directly or indirectly."""
     found = Found()
     _Walk(found).run(step)
     _name_slots(found)
@@ -108,7 +108,7 @@ class _Walk:
         self.found = found
         self.seen: dict[int, Any] = {}
         self.layers = 0
-        self.optimizers: list[Optimizer] = []  # they come last, so that models name the parameters
+        self.optimizers: list[Optimizer] = []  # visited last, so that models name parameters
 
     def run(self, step: Any) -> None:
         self.walk(iter([("step", None, step)]))
@@ -127,7 +127,7 @@ class _Walk:
                 stack.pop()
 
     def visit(self, name: str, entry: Entry | None, thing: Any) -> Any:
-        """Note one thing, and return an iterator over what it holds, or None."""
+        """Note one object, and return an iterator over the objects that it holds, or None."""
         found = self.found
         if isinstance(thing, _NUMBERS):
             if entry is not None and not name.startswith("__"):
@@ -135,7 +135,7 @@ class _Walk:
             return None
         if entry is not None and isinstance(thing, (Tensor, Module, Optimizer)):
             found.held.append(Slot(name, entry, thing))
-        # Each place of an array or a generator counts, because the step may use any of them.
+        # Note every place of an array or a generator, because the step may use any of them.
         if isinstance(thing, np.ndarray):
             if type(thing) is np.ndarray and thing.dtype.kind in "fciub":
                 if entry is None:
@@ -211,7 +211,7 @@ class _Walk:
         return iter(parts)
 
     def enter_optimizer(self, optimizer: Optimizer) -> Any:
-        """Note an optimizer's hyper-parameters; its slots come later, when names are known."""
+        """Note an optimizer's hyper-parameters. Its slots are added when the names are known."""
         if optimizer.ranks.size > 1:
             raise GraphError(
                 "program: the optimizer of several processes talks to the others, which a program "
@@ -245,7 +245,7 @@ class _Walk:
 
 
 def _is_table(container: Any) -> bool:
-    """Return whether it holds many numbers or words, to look at which at each call would cost."""
+    """Return whether it holds so many numbers or words that checking them would be slow."""
     parts = container.values() if isinstance(container, dict) else container
     return len(container) > _MANY and all(isinstance(part, _NUMBERS) for part in parts)
 
@@ -293,14 +293,14 @@ def _is_ours_or_the_users(kind: type) -> bool:
 
 
 def _variables(function: types.FunctionType) -> Any:
-    """Return what a function reads: variables around it, defaults, and globals."""
+    """Return what a function reads: closure variables, defaults and globals."""
     if not _is_ours_or_the_users(function):  # type: ignore[arg-type]
         return iter(())
     found: list[Any] = []
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             found.append((name, Entry(cell, "cell_contents"), cell.cell_contents))
-        except ValueError:  # it has no value yet
+        except ValueError:  # the variable does not have a value yet
             continue
     defaults = list(
         zip(_arguments_with_defaults(function), function.__defaults__ or (), strict=True)
@@ -317,7 +317,7 @@ def _variables(function: types.FunctionType) -> Any:
         if isinstance(part, types.ModuleType):
             if _top(part.__name__) not in _FOREIGN | {_LIBRARY} | sys.stdlib_module_names:
                 inner = vars(part)
-                read = function.__code__.co_names  # attributes, too
+                read = function.__code__.co_names  # this includes attributes
                 found += [(n, Entry(inner, n), inner[n]) for n in read if n in inner]
         elif name in scope:
             found.append((name, Entry(scope, name), part))
@@ -331,7 +331,7 @@ def _arguments_with_defaults(function: types.FunctionType) -> list[str]:
 
 
 def _names_in(code: types.CodeType) -> list[str]:
-    """Return the names of globals that a function reads, or a function inside it."""
+    """Return the names of globals that a function or a function inside it reads."""
     loaded = (i for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
     names = dict.fromkeys(instruction.argval for instruction in loaded)
     for constant in code.co_consts:

@@ -30,25 +30,25 @@ Role = Literal["argument", "state", "setting", "constant", "computed"]
 
 
 class Value:
-    """What has a name in the program: an array, a Python number, or a generator."""
+    """An object with a name in the program: an array, a Python number or a generator."""
 
     def __init__(self, role: Role, array: Array | None = None, name: str = "") -> None:
         self.role: Role = role
-        self.array = array  # kept while a step is recorded, so that memory tells values apart
+        self.array = array  # kept during recording, because memory identifies values
         self.shape: tuple[int, ...] = () if array is None else array.shape
         self.dtype = None if array is None else array.dtype
         self.strides: tuple[int, ...] = () if array is None else array.strides
         self.is_array = array is not None
-        self.home: Value = self  # the value whose memory it shares
+        self.home: Value = self  # the value that owns the memory
         self.name = name
-        self.hint = ""  # what the kernel calls it
-        self.gradient_of: Value | None = None  # as far as the tape was read
+        self.hint = ""  # its name in the kernel
+        self.gradient_of: Value | None = None  # as known so far on the tape
         self.is_turned = False  # whether it is the transpose of that gradient
-        self.is_scalar = False  # NumPy gives a number, not an array, where it is computed
-        self.varies = False  # its shape depends on the numbers in an array
+        self.is_scalar = False  # whether NumPy returns a number instead of an array
+        self.varies = False  # whether its shape depends on the numbers in an array
 
     def twin(self, dtype: Any = None) -> "Value":
-        """Return another computed value of the same layout, perhaps with another dtype."""
+        """Return a new computed value with the same layout, and another dtype if one is given."""
         other = Value("computed")
         other.shape, other.strides, other.is_array = self.shape, self.strides, self.is_array
         other.dtype = self.dtype if dtype is None else np.dtype(dtype)
@@ -59,7 +59,7 @@ class Value:
 
 
 class Bare:
-    """What stands for a Python number, and knows its value on the tape."""
+    """Represents a Python number, and knows its value on the tape."""
 
     value: Value
     bare: Any
@@ -67,17 +67,17 @@ class Bare:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a call was made."""
+    """The place in the source where a call was made."""
 
     section: str = ""
-    """The operation, or the optimizer, that made it."""
+    """The operation or the optimizer that made the call."""
     phase: str = "forward"
     target: str = ""
-    """The name that the result gets there."""
+    """The name that the source gives the result."""
     statement: tuple[str, int] = ("", 0)
     """The file, and the line where the statement begins."""
     user: str = ""
-    """The line of the user's."""
+    """The line in the user's code."""
 
 
 @dataclass(eq=False)
@@ -107,8 +107,8 @@ class Line:
     function: Any = None
     expected: bool = True
     number: int = -1  # its place on the tape
-    after: Any = None  # a copy of its result, or of what it has changed, where one was asked for
-    gradient_of: Value | None = None  # of what its result, or what it changes, is the gradient now
+    after: Any = None  # a copy of its result or of what it changed, if requested
+    gradient_of: Value | None = None  # what the result (or the changed value) is the gradient of
 
     def reads(self) -> list[Value]:
         """Return the values among its arguments."""
@@ -126,7 +126,7 @@ def values_in(thing: Any) -> Iterator[Value]:
         yield from values_in((thing.start, thing.stop, thing.step))
 
 
-# Where a call was made: the call stack knows.
+# Find out from the call stack where a call was made.
 
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 _HERE = os.path.join(os.path.dirname(__file__), "")
@@ -146,17 +146,17 @@ def _frames() -> Iterator[FrameType]:
 
 
 def in_user_code() -> bool:
-    """Return whether the user's code reads a value, rather than a kernel of ours."""
+    """Return whether the user's code reads a value, and not one of the library's kernels."""
     for frame in _frames():
         name, function = frame.f_code.co_filename, frame.f_code.co_name
         if name == _TENSOR and function in _READERS:
-            continue  # on behalf of its caller
+            continue  # because it acts for its caller
         return not name.startswith(_PACKAGE)
     return True
 
 
 def user_line() -> str:
-    """Return the line of the user's code that runs now."""
+    """Return the line of the user's code that is running."""
     for frame in _frames():
         if not frame.f_code.co_filename.startswith(_PACKAGE):
             return _describe(frame)
@@ -171,7 +171,7 @@ def _describe(frame: FrameType) -> str:
 
 
 def find_place() -> Place:
-    """Return where the call that runs now was made."""
+    """Return the place where the current call was made."""
     section, phase, target, statement, inner = "", "forward", "", ("", 0), None
     frames = list(_frames())
     for frame, caller in zip(frames, [*frames[1:], None], strict=True):
@@ -203,11 +203,11 @@ def find_place() -> Place:
 
 @functools.cache
 def _statements(file: str) -> dict[int, tuple[int, str]]:
-    """Return for each line of a file where its statement begins, and the name that this assigns."""
+    """Return for each line of a file where its statement begins, and which name it assigns."""
     found: dict[int, tuple[int, str]] = {}
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
-    except SyntaxError:  # not Python, as in a notebook with magic commands
+    except SyntaxError:  # such as a notebook with magic commands
         return found
     for node in ast.walk(tree):
         if not isinstance(node, (ast.Assign, ast.AugAssign, ast.Return, ast.Expr)):

@@ -1,4 +1,4 @@
-"""Recorded arrays: ndarrays that write down what is done with them, while a step is recorded."""
+"""Recorded arrays: ndarrays that record what is done with them while a step is captured."""
 
 import functools
 import operator
@@ -15,12 +15,12 @@ from .tape import Line, Value, find_place, in_user_code, values_in
 
 __all__ = ["Traced"]
 
-# What depends on shapes and dtypes alone: it runs, and nothing is written down.
+# These depend only on shapes and dtypes, so they run without being recorded.
 _STATIC = {
     np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.may_share_memory,
     np.shares_memory, np.iscomplexobj, np.isrealobj, np.common_type, np.min_scalar_type,
 }  # fmt: skip
-# What changes its first argument.
+# Functions that change their first argument.
 _IN_PLACE = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
 _METHODS = (
     "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "conj", "conjugate", "copy",
@@ -36,7 +36,7 @@ _REFUSED_METHODS = (
 
 
 class Traced(Recorded):
-    """An array that writes down what is done with it, while a step is recorded."""
+    """An array that records what is done with it while a step is captured."""
 
     value: Value | None
 
@@ -94,7 +94,7 @@ class Traced(Recorded):
         if tape is None:
             plain(self)[plain(index)] = plain(value)
             return
-        # After `a[i] += b`, Python assigns the view that has already changed to its own place.
+        # After `a[i] += b`, Python also assigns the view to a[i], although it has already changed.
         if isinstance(value, Traced) and value.value is not None:
             target = plain(self)[plain(index)]
             if isinstance(target, np.ndarray) and key_of(target) == key_of(plain(value)):
@@ -103,7 +103,7 @@ class Traced(Recorded):
         plain(self)[plain(index)] = plain(value)
         tape.record_change(line, self)
 
-    # Attributes and methods that the class of arrays does not let a subclass see
+    # Attributes and methods that a subclass of ndarray cannot intercept in another way
 
     @property
     def T(self) -> Any:  # noqa: N802 - NumPy's name
@@ -122,7 +122,7 @@ class Traced(Recorded):
     def view(  # pyright: ignore[reportIncompatibleMethodOverride] - NumPy overloads it
         self, dtype: Any = None, type: Any = None
     ) -> Any:
-        """Return the memory as another dtype; another class of arrays is ignored."""
+        """Return the memory as another dtype. Another array class is ignored."""
         tape = active()
         kind = dtype if type is None else type
         if _is_class(kind) and issubclass(kind, np.ndarray):
@@ -133,7 +133,7 @@ class Traced(Recorded):
         return tape.record(Line("method", "view", (tape.value_of(self), dtype)), result)
 
     def item(self, *index: Any) -> Any:
-        """Return an element as a Python number, which the library may compute with."""
+        """Return an element as a recorded Python number that the library may compute with."""
         tape = active()
         if tape is None:
             return plain(self).item(*index)
@@ -187,7 +187,7 @@ class Traced(Recorded):
 
     @property
     def flat(self) -> Any:
-        """Refuse: what it does cannot be seen."""
+        """Refuse, because changes through it cannot be recorded."""
         return self._read("flat", lambda a: a.flat)
 
 
@@ -196,7 +196,7 @@ def _is_class(x: Any) -> bool:
 
 
 def _add_in_place(name: str, ufunc: np.ufunc) -> None:
-    """Let `a += b` make a new number where NumPy would have had a number rather than an array."""
+    """Let `a += b` make a new number if NumPy would have a number there and not an array."""
 
     def change(self: Any, other: Any) -> Any:
         if isinstance(other, Tensor):

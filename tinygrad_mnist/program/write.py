@@ -1,4 +1,4 @@
-"""Write the lines of a tape as Python that people read."""
+"""Write the lines of a tape as Python for people to read."""
 
 import textwrap
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from .tape import Line, Value
 
 __all__ = ["Spelling", "spell_constant", "spell_result", "values_in_result", "write"]
 
-# How a ufunc is written as an operator, and how tightly that binds.
+# The operator of each ufunc, and how tightly it binds.
 _OPERATORS = {
     "add": ("+", 11), "subtract": ("-", 11), "multiply": ("*", 12), "true_divide": ("/", 12),
     "divide": ("/", 12), "floor_divide": ("//", 12), "remainder": ("%", 12), "matmul": ("@", 12),
@@ -33,14 +33,14 @@ Spelled = tuple[str, int]
 
 
 class Spelling:
-    """How values and lines are spelled, given the names of values."""
+    """Spells values and lines with the given names of values."""
 
     def __init__(self, names: dict[Value, str], inside: dict[Value, Line] | None = None) -> None:
         self.names = names
-        self.inside = inside or {}  # the lines of values that are written where they are used
+        self.inside = inside or {}  # lines that are written where their result is used
 
     def value(self, value: Value, binding: int = _LOOSE) -> str:
-        """Return a value's name, or the expression in its place, with brackets if need be."""
+        """Return a value's name or its expression, with brackets if necessary."""
         if value in self.inside:
             text, tightness = self.expression(self.inside[value])
             return text if tightness >= binding else f"({text})"
@@ -50,7 +50,7 @@ class Spelling:
         return self.names[value]
 
     def argument(self, x: Any, binding: int = _LOOSE) -> str:
-        """Return anything that may be an argument."""
+        """Return any argument as Python."""
         if isinstance(x, Value):
             return self.value(x, binding)
         if isinstance(x, tuple):
@@ -62,7 +62,7 @@ class Spelling:
         return f"({text})" if text.startswith("-") and binding > 11 else text
 
     def index(self, index: Any) -> str:
-        """Return what stands between square brackets."""
+        """Return an index as it is written between square brackets."""
         if isinstance(index, tuple) and index:
             inner = ", ".join(
                 self.argument(part) if isinstance(part, tuple) else self.index(part)
@@ -78,7 +78,7 @@ class Spelling:
         return "..." if index is Ellipsis else self.argument(index)
 
     def expression(self, line: Line) -> Spelled:
-        """Return what computes a line's result."""
+        """Return the expression that computes a line's result."""
         args, form = line.args, line.form
         if form == "function":
             return self.function(line)
@@ -99,7 +99,7 @@ class Spelling:
         return self.number(line)
 
     def function(self, line: Line) -> Spelled:
-        """Return the call of a function of NumPy, as an operator if there is one."""
+        """Return the call of a NumPy function, written as an operator if there is one."""
         name = line.call.removeprefix("np.")
         is_ufunc = isinstance(line.function, np.ufunc)
         if is_ufunc and name in _OPERATORS and len(line.args) == 2 and not line.options:
@@ -133,7 +133,7 @@ class Spelling:
         return ", ".join([*map(self.argument, args), *named])
 
     def statement(self, line: Line, earlier: Value | None = None) -> str:
-        """Return a line as a statement; `earlier` is the value whose name its result takes."""
+        """Return a line as a statement. `earlier` is the value whose name its result takes over."""
         if line.form == "put":
             return self.assignment(line)
         if line.form == "check":
@@ -156,7 +156,7 @@ class Spelling:
         return f"{result} = {self.expression(line)[0]}"
 
     def assignment(self, line: Line) -> str:
-        """Return an assignment to a part of an array, as `a[i] -= b` if it is one."""
+        """Return an assignment to a part of an array, written as `a[i] -= b` if possible."""
         array, index, value = line.args
         place = f"{self.value(array, _TIGHT)}[{self.index(index)}]"
         inner = self.inside.get(value) if isinstance(value, Value) else None
@@ -169,7 +169,7 @@ class Spelling:
         return f"{place} = {self.argument(value)}"
 
     def check(self, line: Line) -> str:
-        """Return what ends the program where the library would take another branch."""
+        """Return the statement that stops the program if the library would take another branch."""
         condition = self.value(line.args[0], 5)
         negated = f"not {condition}" if line.expected else self.value(line.args[0])
         what = line.place.section or "the step"
@@ -180,7 +180,7 @@ class Spelling:
 
 
 def _plainly(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a sum or a maximum as a person writes them."""
+    """Return the options of a sum or a maximum as a person would write them."""
     found = {name: x for name, x in options.items() if (name, x) != ("keepdims", False)}
     axis = found.get("axis")
     if isinstance(axis, tuple) and len(axis) == 1:
@@ -207,12 +207,12 @@ def _spell_plain(x: Any) -> str:
 
 
 def spell_constant(array: Array) -> str:
-    """Return Python that makes an array."""
+    """Return a Python expression that makes an array."""
     kind = f"np.{array.dtype.name}" if array.dtype.name != "bool" else "bool"
     if array.ndim == 0:
         text = _spell_plain(array.item())
         if array.dtype.kind == "f" and np.isfinite(array):
-            text = str(array[()])  # the shortest that is this number in its dtype
+            text = str(array[()])  # the shortest text for this number in its dtype
         return text if array.dtype == np.bool_ else f"{kind}({text})"
     shape = array.shape[0] if array.ndim == 1 else array.shape
     if array.size and (array == array.flat[0]).all() and not np.signbit(np.float64(array.flat[0])):
@@ -249,7 +249,7 @@ def write(
     result: Any,
     gradients: list[Value],
 ) -> tuple[str, dict[int, Line]]:
-    """Return the program as Python, and which line of the source each call became.
+    """Return the program as Python, and the source line of each call.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def write(
     others : parameters, state and generators, in the order in which they are found
     defaults : the values of hyper-parameters when the step was captured
     result : what the step returns, with values in place of arrays
-    gradients : those that the step leaves, which have names
+    gradients : the gradients that exist after the step; they keep their names
     """
     wanted = [*values_in_result(result), *gradients]
     lines = drop_unused(without_setting_checks(lines), wanted)
@@ -283,7 +283,7 @@ def write(
         assert constant.array is not None
         names.names[constant] = names.free(name_constant(constant.array))
     names.name_results(firsts, latest)
-    for value in (line.result for line in lines):  # what is changed keeps its name
+    for value in (line.result for line in lines):  # a changed value keeps its name
         if value is not None and value not in names.names and value not in folded:
             names.names[value] = names.names[earlier[value]]
     spelling = Spelling(names.names, inside)
@@ -319,7 +319,7 @@ def write(
 def _tell_what_they_are(
     firsts: list[Value], latest: dict[Value, Value], inside: dict[Value, Line]
 ) -> None:
-    """Let values know what becomes of them by changes in place, or is seen through a transpose."""
+    """Tell values what they become by changes in place, or through a transpose."""
     for value in firsts:
         last = last_of(value, latest)
         value.gradient_of = value.gradient_of or last.gradient_of
@@ -337,7 +337,7 @@ def _comment(section: str, phase: str) -> str:
 
 
 def values_in_result(result: Any) -> list[Value]:
-    """Return the values among what a step returns."""
+    """Return the values in a step's result."""
     if isinstance(result, Value):
         return [result]
     if isinstance(result, dict):
@@ -348,7 +348,7 @@ def values_in_result(result: Any) -> list[Value]:
 
 
 def spell_result(result: Any, name: Any) -> str:
-    """Return what a step returns as Python, with a name for each value."""
+    """Return a step's result as Python, with a name for each value."""
     if isinstance(result, Value):
         return str(name(result))
     if isinstance(result, dict):

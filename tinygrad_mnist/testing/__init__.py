@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from .strategies import labels as labels
     from .strategies import shapes as shapes
     from .strategies import tensors as tensors
-else:  # to a type checker, a module with a __getattr__ has every name
+else:  # a type checker would accept any name of a module with __getattr__
 
     def __getattr__(name: str) -> Any:
         if name not in _STRATEGIES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import strategies  # hypothesis is only needed, and only installed, by those who test
+        from . import strategies  # imported here because hypothesis is only installed for testing
 
         return getattr(strategies, name)
 
 
 def _register() -> None:
-    """Let `st.from_type(Tensor)` give `tensors()`; hypothesis calls this by an entry point."""
+    """Let `st.from_type(Tensor)` return `tensors()`. Hypothesis calls this as an entry point."""
     from hypothesis import strategies as st
 
     from ..tensor import Tensor
 
     def strategy(_: object) -> Any:
-        # Not before: hypothesis may be half-way through the import that this file began.
+        # Not earlier, because hypothesis may still be importing when it calls _register.
         from .strategies import tensors
 
         return tensors()

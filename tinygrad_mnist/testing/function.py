@@ -1,4 +1,4 @@
-"""What gradcheck varies: a function, with its inputs and parameters as one flat list of points."""
+"""What gradcheck varies: a function, with its inputs and parameters in one flat list of arrays."""
 
 import copy
 import functools
@@ -22,20 +22,20 @@ __all__ = ["Call", "Checked", "function_name", "pullback"]
 
 @dataclass(frozen=True)
 class Checked:
-    """A function of Tensors, and the point at which its derivatives are checked."""
+    """A function of Tensors, and the point where its derivatives are checked."""
 
     f: Callable[..., Tensor]
     """Takes one Tensor for each array of the point."""
     name: str
     labels: list[str]
-    """How messages call the arrays of the point."""
+    """The names of the point's arrays in messages."""
     arrays: list[Array]
     """The point, in float64."""
     again: Callable[..., Tensor] | None = None
-    """Another way to compute the same, if there is one."""
+    """Another way to compute the same result, if there is one."""
 
     def value(self, arrays: Sequence[Array]) -> Array:
-        """Return the value at a point; a vjp inside is computed on arrays, and not recorded."""
+        """Return the value at a point. A vjp inside is computed on arrays and is not recorded."""
         __tracebackhide__ = True
         with switched(recording=False):
             return self.f(*map(from_numpy, arrays)).numpy()
@@ -43,16 +43,16 @@ class Checked:
     def recorded(
         self, arrays: Sequence[Array], needs: Sequence[bool]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the value at a point and its graph's leaves, which require grad where `needs`."""
+        """Return the value at a point and the leaves. `needs` tells which leaves require grad."""
         __tracebackhide__ = True
         leaves = [from_numpy(a, need) for a, need in zip(arrays, needs, strict=True)]
         return self.f(*leaves), leaves
 
 
 def pullback(checked: Checked, cotangent: Array) -> Checked:
-    """Return the vjp of a function, as a function of the point and of the cotangent.
+    """Return the vjp of a function as a function of the point and the cotangent.
 
-    Its value is one vector: the gradients by all arrays of the point, one after the other.
+    Its value is one vector, the concatenated gradients with respect to all arrays of the point.
     """
 
     def together(*points: Tensor) -> Tensor:
@@ -86,18 +86,18 @@ def _joined(slopes: Iterable[Tensor]) -> Tensor:
 
 
 class Call:
-    """A call of the function under test as its user wrote it, in float64 copies."""
+    """The user's call of the function under test, on float64 copies of the arguments."""
 
     def __init__(self, f: Callable[..., Any], inputs: Sequence[Any]) -> None:
         self.originals = [m for m in (f, *inputs) if isinstance(m, Module)]
-        # Copied together, so that a parameter of two modules stays one parameter.
+        # Copied together, so that a parameter shared by two modules remains one parameter.
         self.copies = copy.deepcopy(self.originals)
         swap = {id(m): c for m, c in zip(self.originals, self.copies, strict=True)}
         self.name = function_name(f)
         self.f: Callable[..., Any] = swap.get(id(f), f)
         self.inputs: list[Any] = [swap.get(id(x), x) for x in inputs]
         self.constants: list[tuple[str, Array]] = []
-        self.positions: list[int] = []  # in the inputs, of those that are differentiated by
+        self.positions: list[int] = []  # which inputs to differentiate with respect to
         self.labels: list[str] = []
         self.arrays: list[Array] = []
         self._take_inputs()
@@ -112,7 +112,7 @@ class Call:
             )
 
     def _take_inputs(self) -> None:
-        """Sort the inputs: floats are differentiated by, other numbers are constants."""
+        """Sort the inputs: gradients are taken for floats, and other numbers are constants."""
         wanted = any(isinstance(x, Tensor) and x.requires_grad for x in self.inputs)
         for k, x in enumerate(self.inputs):
             if not isinstance(x, (Tensor, np.ndarray, np.floating, float)):
@@ -142,9 +142,9 @@ class Call:
     def unvaried(self) -> dict[Node, str]:
         """Return the nodes of parameters that the check does not vary, with their names.
 
-        A module can reach such a parameter in other ways than through its attributes: a function
-        in it may close over the parameter. Then the slope by that parameter would be 0 on both
-        sides of the comparison, and nobody would notice.
+        A module need not hold such a parameter in its attributes. For example, a function in it may
+        close over the parameter. Then both slopes in the comparison would be 0, and nobody would
+        notice that the parameter was not checked.
         """
         found = {}
         for module in (*self.originals, *self.copies):
@@ -154,7 +154,7 @@ class Call:
         return found
 
     def checked(self) -> Checked:
-        """Return the call as a function of its floating-point inputs and parameters."""
+        """Return the call as a function of its floating-point inputs and its parameters."""
         return Checked(self._call, self.name, self.labels, self.arrays)
 
     def _call(self, *points: Tensor) -> Tensor:
@@ -195,13 +195,13 @@ def function_name(f: Callable[..., Any]) -> str:
     return name.rstrip("_") or name  # our own abs_ and sum_ are exported as abs and sum
 
 
-# Where a module holds its parameters. Each call puts other Tensors there.
+# The places where a module holds its parameters. Each call puts other Tensors there.
 
 
 def _places(modules: Iterable[Module], wanted: set[int]) -> list[tuple[Any, Any, Any]]:
-    """Return (holder, key, value) for each Tensor in `wanted`, and for each tuple with one.
+    """Return (holder, key, value) for each Tensor in `wanted`, and for each tuple that has one.
 
-    A parameter that is held in several places has several of them.
+    A parameter that is held in several places is returned several times.
     """
     places: list[tuple[Any, Any, Any]] = []
     stack: list[Any] = list(modules)
@@ -227,7 +227,7 @@ def _holds(value: Any, wanted: set[int]) -> bool:
 
 
 def _swapped(held: Any, swap: dict[int, Tensor]) -> Any:
-    """Return what a place holds, with other Tensors in it."""
+    """Return what a place should hold after its Tensors are replaced."""
     if isinstance(held, tuple):
         parts = [_swapped(part, swap) for part in held]
         return tuple(parts) if type(held) is tuple else type(held)(*parts)  # a named tuple

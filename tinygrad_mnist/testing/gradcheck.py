@@ -19,7 +19,7 @@ __all__ = ["gradcheck"]
 
 @dataclass(frozen=True)
 class Options:
-    """How to compare, as the user has asked for it."""
+    """The options of the comparison, as given by the user."""
 
     method: str
     order: int = 1
@@ -29,18 +29,19 @@ class Options:
     fast: bool = False
 
     def __str__(self) -> str:
-        """Return them as arguments of a call, without those that have their default value."""
+        """Return the options as arguments of a call, without default values."""
         usual = asdict(Options(self.method))
         given = {name: value for name, value in asdict(self).items() if value != usual[name]}
         return ", ".join(f"{name}={v!r}" for name, v in {"method": self.method, **given}.items())
 
     def numeric(self, order: int, *point: Any) -> Central:
-        """Return what computes the numeric slopes of one order."""
+        """Return the object that computes the numeric slopes of one order."""
         if self.method == "central":
             return Central(*point, eps=self.eps, rtol=self.rtol, atol=self.atol)
         if order == 1:
             return Complex(*point, eps=self.eps, rtol=self.rtol, atol=self.atol)
-        # Derivatives are of real numbers only. The user's tolerances are those of a complex step.
+        # A vjp takes only real numbers, so use differences. The user's tolerances are not used
+        # here, because they are meant for the complex step.
         return Central(*point)
 
 
@@ -56,38 +57,40 @@ def gradcheck(
 ) -> bool:
     """Check the derivatives of a function of Tensors, entry by entry, in float64.
 
-    The result is contracted with a fixed random seed u, and the gradient of sum(u * f(x)) compared
-    with (F(x + h) - F(x - h)) / 2h, or with imag F(x + ih) / h. Outputs whose slopes have very
-    different sizes are contracted apart, so that a large one hides no error of a small one.
+    The check multiplies the result by fixed random numbers u and sums: F(x) = sum(u * f(x)). It
+    compares the gradient of F with (F(x + h) - F(x - h)) / 2h, or with imag F(x + ih) / h. Outputs
+    whose slopes have very different sizes get separate sums, because a large slope would hide an
+    error in a small one.
 
-    The vjps on the way are held to the engine's contract, too: nothing mutated, no aliases, right
-    shapes and dtypes, proportional to what they are given, the same answer for other `needs`,
-    strides, and a second time.
+    The vjps must also keep the engine's contract. They must not mutate or alias arrays. Shapes and
+    dtypes must be right. The gradients must be proportional to the given gradient, and must not
+    depend on `needs` or strides, or change in a second run.
 
     Parameters
     ----------
     f : function of Tensors that returns a Tensor, or a Module
         A Module's parameters are checked as well.
     *inputs : Tensors, arrays, Modules
-        Floating-point ones are differentiated by (of Tensors those that require grad, if any does);
-        integers, such as labels, are constants. They and their `.grad` are left as they were: the
-        check works on float64 copies.
+        Gradients are checked for floating-point inputs. If any Tensor requires grad, only the
+        Tensors that require grad are checked. Integers, such as labels, are constants. The inputs
+        and their `.grad` do not change, because the check works on float64 copies.
     method : {"central", "complex"}
-        The complex step is exact to rounding, but needs analytic operations. It serves order 1;
-        higher orders are always checked by central differences.
+        The complex step is exact up to rounding, but needs analytic operations. It is used for
+        order 1 only. Higher orders are always checked by central differences.
     order : int
-        With 2, the vjp itself is checked after all of order 1, as a function of the inputs and of
-        the cotangent (the gradient that it is given). With 3, the vjp of the vjp, and so on.
+        With 2, the vjp itself is checked after order 1, as a function of the inputs and of the
+        cotangent (the gradient that it receives). With 3, the vjp of the vjp is checked, and so on.
     eps : float, optional
-        The step; by default the cube root of the machine epsilon, scaled by the entry's size
-        (1e-100 for a complex step). Where slopes disagree, steps of 64, 8, 1/16 and 1/256 times
+        The step. By default it is the cube root of the machine epsilon, scaled by the entry's size
+        (1e-100 for a complex step). If the slopes disagree, steps of 64, 8, 1/16 and 1/256 times
         this size are tried as well.
     rtol, atol : float, optional
-        An entry passes where abs(analytic - numeric) <= rtol * (the larger of both) + atol + noise.
+        An entry passes if abs(analytic - numeric) <= rtol * (the larger of both) + atol + noise.
         By default rtol is 1e-5 (complex: 1e-9), and atol is 1e-10 times the largest slope or
-        value (but no value counts for more than 1).
-        The noise is what rounding can do to the numeric slope. Only the outputs that move with the
-        entry count, and where several steps were tried, the difference of the two that agree best.
+        value (where a value above 1 counts as 1).
+        The noise is the error that rounding can cause in the numeric slope. Only outputs that
+        change with the entry add to it. If several steps were tried, the difference between the two
+        that agree best is added.
     fast : bool
         Compare three random directions of each input instead of every entry, for large inputs.
 
@@ -99,8 +102,8 @@ def gradcheck(
     Raises
     ------
     GradientMismatch
-        If an entry differs; it names operation, input, index, step, both values, and a small call
-        that shows it.
+        If an entry differs. The message names the operation, the input, the index, the step, both
+        values, and a small call that fails in the same way.
     NonDifferentiableError
         If there is a kink at the point.
     NonDeterministicError
@@ -109,7 +112,7 @@ def gradcheck(
         If an array is mutated or aliased, if a gradient has a wrong shape or dtype or depends on
         `needs` or strides, or if an operation cannot be differentiated as often as `order` says.
     ValueError
-        If there is nothing to differentiate by, the method is unknown, or the order is below 1.
+        If there is no input or parameter to check, the method is unknown, or the order is below 1.
 
     Examples
     --------
@@ -125,7 +128,7 @@ def gradcheck(
     try:
         _check_all_orders(call, options)
     except GradcheckError as error:
-        # The message says everything, so that a traceback need not show the checker or the engine.
+        # The message is complete, so the traceback does not need to show the checker or the engine.
         raise error.with_traceback(None) from error.__cause__
     return True
 
@@ -143,7 +146,7 @@ def _check_all_orders(call: Call, options: Options) -> None:
                 behaved = check_behaviour(checked, call.constants)
         except (ShapeError, GraphError) as error:
             raise GradcheckError(f"{checked.name}: {error}") from error
-        # What the vjp of a vjp computes is not an operation of the user's.
+        # Keep the names of order 1, because the vjp of a vjp does not run the user's operations.
         operations = operations or list(dict.fromkeys(watch.operations))
         scale = max(scale, min(1.0, _largest([behaved.y])))
         with np.errstate(all="ignore"):
@@ -158,7 +161,7 @@ def _check_all_orders(call: Call, options: Options) -> None:
 
 @dataclass(frozen=True)
 class Difference:
-    """An entry (or a direction) whose analytic and numeric slope differ."""
+    """An entry (or a direction) whose analytic and numeric slopes differ."""
 
     k: int
     direction: Any
@@ -169,7 +172,7 @@ class Difference:
 def _first_difference(
     checked: Checked, behaved: Behaved, options: Options, order: int, scale: float
 ) -> Difference | None:
-    """Compare every entry, and return the first that differs."""
+    """Compare every entry, and return the first one that differs."""
     __tracebackhide__ = True
     seeds = seeds_by_size(checked, behaved.seed)
     analytic = [behaved.slopes] if len(seeds) == 1 else _gradients_of_each(checked, seeds)
@@ -184,10 +187,11 @@ def _first_difference(
 
 
 def _floors(analytic: Sequence[Sequence[Array]], scale: float) -> list[float]:
-    """Return for each seed the difference that may be rounding, where large terms cancel.
+    """Return for each seed how large a difference rounding may cause when large terms cancel.
 
-    It is measured by the seed's largest slope; by the largest of all if the seed's own may all be
-    rounding; and by the values, because slopes of 0 may be a difference of terms of their size.
+    It is relative to the seed's largest slope. If all slopes of the seed may be rounding errors,
+    the largest slope of all seeds counts instead. The values count as well, because a slope of 0
+    may be the difference of terms as large as the values.
     """
     largest = [_largest(slopes) for slopes in analytic]
     overall = max(largest)
@@ -206,7 +210,7 @@ def _gradients_of_each(checked: Checked, seeds: Sequence[Array]) -> list[list[Ar
 
 
 def _directions(array: Array, fast: bool, k: int) -> Iterable[Any]:
-    """Return what to move: each index by itself, or three random directions."""
+    """Return what to vary: each index separately, or three random directions."""
     if not fast:
         return np.ndindex(array.shape)
     rng = np.random.default_rng([1, k])
@@ -253,7 +257,7 @@ def _mismatch(
 def _smallest_call(
     call: Call, shape: tuple[int, ...], index: tuple[int, ...], options: Options
 ) -> str:
-    """Return a call that fails: that of one entry by itself, if this is possible and fails, too."""
+    """Return a failing call, with only one entry if that is possible and also fails."""
     arrays = call.arrays[: len(call.positions)]
     alike = not call.parameters and all(a.shape == shape for a in arrays)
     if alike and index and arrays[0].size > 1:
@@ -276,7 +280,7 @@ def _fails(call: Call, arrays: Sequence[Array], options: Options) -> bool:
         gradcheck(call.f, *inputs, **asdict(options))
     except GradientMismatch:
         return True
-    except Exception:  # the function does not take one entry
+    except Exception:  # the function does not accept a single entry
         return False
     return False
 

@@ -1,4 +1,4 @@
-"""How a function and its vjps must behave, whatever their values: the engine's contract, tried."""
+"""Check that a function and its vjps keep the engine's contract, whatever their values are."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ __all__ = ["Behaved", "Manners", "check_behaviour", "check_linear"]
 
 
 class Manners(Watch):
-    """Holds each vjp to the contract in `graph`, before the engine casts or sums anything."""
+    """Checks each vjp against the contract in `graph`, before the engine casts or sums anything."""
 
     def __init__(self, name: str, unvaried: Mapping[Node, str]) -> None:
         self.name, self.unvaried = name, unvaried
         self.operations: list[str] = []
 
     def forward(self, kernel: Kernel, arrays: list[Array], y: Array, node: Node | None) -> None:
-        """Note the operation's name; refuse a parameter that the check does not vary."""
+        """Record the operation's name, and refuse a parameter that the check does not vary."""
         __tracebackhide__ = True
         self.operations.append(op_name(kernel))
         for parent in () if node is None else node.parents:
@@ -35,11 +35,11 @@ class Manners(Watch):
                 )
 
     def before_vjp(self, node: Node) -> None:
-        """Remember what the vjp saved, which none of its gradients may share memory with."""
+        """Remember the arrays that the vjp saved, because gradients must not share their memory."""
         self.saved = saved_arrays(node)
 
     def after_vjp(self, node: Node, gradients: Grads) -> None:
-        """Check shapes, dtypes and memory of the gradients."""
+        """Check the shapes, the dtypes and the memory of the gradients."""
         __tracebackhide__ = True
         is_mixed = len({p.dtype for p in node.parents if p is not None} | {node.dtype}) > 1
         pairs = enumerate(zip(gradients, node.parents, strict=False))
@@ -79,20 +79,20 @@ def _wrong_shape(name: str, i: int, shape: tuple[int, ...], expected: tuple[int,
 
 @dataclass(frozen=True)
 class Behaved:
-    """What came out of a function that has behaved well."""
+    """The results of a function that passed the checks of behaviour."""
 
     y: Array
     seed: Array
-    """The gradient of y that the walk began with."""
+    """The gradient of y that the backward pass began with."""
     slopes: list[Array]
-    """The gradients by all arrays of the point, for this seed."""
+    """The gradients with respect to all arrays of the point, for this seed."""
 
 
 def check_behaviour(checked: Checked, constants: Sequence[tuple[str, Array]]) -> Behaved:
     """Check everything but the values of the gradients.
 
-    Nothing may be mutated. Each of these must give the same: a second run, a second walk back
-    through one graph, a run for one input alone, a run on inputs that are not contiguous.
+    Nothing may be mutated. The result must be the same in a second run, in a second backward pass
+    through the same graph, in a run for one input alone, and for inputs that are not contiguous.
     """
     __tracebackhide__ = True
     name, arrays = checked.name, checked.arrays
@@ -126,7 +126,7 @@ def check_behaviour(checked: Checked, constants: Sequence[tuple[str, Array]]) ->
 
 
 def check_linear(checked: Checked, behaved: Behaved) -> None:
-    """Check that the gradients are halved and turned around together with the seed."""
+    """Check that multiplying the seed by -1/2 does the same to the gradients."""
     __tracebackhide__ = True
     needs = [True] * len(behaved.slopes)
     turned = _pull(checked, checked.arrays, needs, -0.5 * behaved.seed)[1]
@@ -139,7 +139,7 @@ def check_linear(checked: Checked, behaved: Behaved) -> None:
 
 
 def _random_seed(shape: tuple[int, ...]) -> Array:
-    """Return numbers of moderate size and of both signs, the same ones each time."""
+    """Return random numbers of moderate size and both signs, the same ones each time."""
     sizes = np.asarray(np.random.default_rng(0).uniform(0.5, 1.5, shape))
     signs = 1.0 - 2.0 * (np.arange(sizes.size) % 2)
     return np.asarray(sizes * signs.reshape(shape))
@@ -148,7 +148,7 @@ def _random_seed(shape: tuple[int, ...]) -> Array:
 def _pull(
     checked: Checked, arrays: Sequence[Array], needs: Sequence[bool], seed: Array
 ) -> tuple[Array, list[Array]]:
-    """Return the value and the gradients; two walks through one graph must agree on them."""
+    """Return the value and the gradients. Two backward passes through one graph must agree."""
     __tracebackhide__ = True
     y, leaves = checked.recorded(arrays, needs)
     first = gradients(y, leaves, seed, retain_graph=True)
@@ -194,7 +194,7 @@ def _check_alone(checked: Checked, seed: Array, slopes: Sequence[Array]) -> None
 
 
 def _check_one_by_one(checked: Checked, seed: Array, y: Array, slopes: Sequence[Array]) -> None:
-    """Check a vjp that is taken by one input at a time, where the others need no gradient."""
+    """Check the vjp for one input at a time, when the other inputs do not need a gradient."""
     __tracebackhide__ = True
     same_y, same = _pull(checked, checked.arrays, [True] * len(slopes), seed)
     for label, g, other in zip(
@@ -224,7 +224,7 @@ def _check_strided(checked: Checked, seed: Array, y: Array, slopes: Sequence[Arr
 
 
 def _agree(a: Array, b: Array) -> bool:
-    """Return whether two ways to compute an array agree, up to rounding."""
+    """Return whether two arrays, computed in different ways, agree up to rounding."""
     if np.array_equal(a, b, equal_nan=True):
         return True
     largest = float(np.abs(b[np.isfinite(b)]).max(initial=1.0))

@@ -15,12 +15,12 @@ from .function import Checked
 __all__ = ["Central", "Complex", "Found", "place", "seeds_by_size"]
 
 _EPS = float(np.finfo(np.float64).eps)
-_STEPS = (64, 8, 1, 1 / 16, 1 / 256)  # times the usual step: what is tried where that disagrees
+_STEPS = (64, 8, 1, 1 / 16, 1 / 256)  # tried when the usual step (1) disagrees
 
 
 @dataclass(frozen=True)
 class Found:
-    """A numeric slope, the step that gave it, and how far it may be from the true one."""
+    """A numeric slope, the step that gave it, and its possible error."""
 
     slope: float
     step: float
@@ -29,13 +29,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Sides:
-    """The slopes to the right and to the left with one step, of the outputs times one seed."""
+    """The slopes to the right and to the left with one step, for the outputs times one seed."""
 
     step: float
     right: float
     left: float
     rounding: float
-    """How much the slopes change with the last digits of the outputs that move."""
+    """How much the slopes change if the last digits of the outputs that move change."""
     total: float
     """What the slopes would be if all outputs had the same sign."""
 
@@ -46,17 +46,17 @@ class Sides:
 
 
 class Central:
-    """Slopes by central differences, the step scaled to each entry.
+    """Slopes by central differences, with a step scaled to each entry.
 
-    The numbers of a function carry rounding, and a difference divides it by the step. So only the
-    outputs that the entry moves count as a source of rounding: a large constant among the outputs
-    hides nothing.
+    The values of a function have rounding errors, and a difference divides these by the step. Only
+    outputs that change with the entry count as a source of rounding. Otherwise a large constant
+    output would hide an error.
 
     Parameters
     ----------
     y : the value of the function
-    seeds : what y is multiplied by, before its elements are added up
-    floors : for each seed, the difference that may be rounding where large terms cancel
+    seeds : what y is multiplied by before its elements are summed
+    floors : for each seed, how large a difference rounding may cause when large terms cancel
     """
 
     eps = _EPS ** (1 / 3)
@@ -83,10 +83,10 @@ class Central:
     def first_difference(
         self, k: int, direction: Any, expected: Sequence[float]
     ) -> tuple[float, Found] | None:
-        """Return the first analytic and numeric slope that differ, or None.
+        """Return the first pair of analytic and numeric slopes that differ, or None.
 
-        The slopes are those by an entry of array k, or along a direction in it. `expected` has the
-        analytic one for each seed.
+        The slopes are with respect to an entry of array k, or along a direction in it. `expected`
+        has the analytic slope for each seed.
         """
         __tracebackhide__ = True
         for g, found in enumerate(self.slopes(k, direction, expected)):
@@ -101,7 +101,7 @@ class Central:
         return abs(found.slope - expected) <= allowed
 
     def slopes(self, k: int, direction: Any, expected: Sequence[float]) -> list[Found]:
-        """Return the slope for each seed; one pair of evaluations is enough where it agrees."""
+        """Return the slope for each seed. If it agrees, one pair of evaluations is enough."""
         __tracebackhide__ = True
         step = self.eps * _size(self.checked.arrays[k], direction)
         found = [_at_once(sides) for sides in self.smooth_sides(k, direction, step)]
@@ -121,7 +121,7 @@ class Central:
         for signed in (step, -step):
             arrays[k] = _moved(self.checked.arrays[k], direction, signed)
             ends.append(self.checked.value(arrays).ravel())
-        # Infinite outputs that stay the same have no slope, though inf - inf is nan.
+        # An infinite output that stays the same has slope 0, but inf - inf would be nan.
         changes = [np.where(end == self.y, 0.0, end - self.y) for end in ends]
         moving = (changes[0] != 0) | (changes[1] != 0)
         sizes = np.where(moving, np.maximum(np.abs(ends[0]), np.abs(ends[1])), 0.0)
@@ -135,7 +135,7 @@ class Central:
         return [Sides(step, *numbers) for numbers in np.array(found).T.tolist()]
 
     def smooth_sides(self, k: int, direction: Any, step: float) -> list[Sides]:
-        """Return what `sides` returns; a NonDifferentiableError where they meet in a kink."""
+        """Return what `sides` returns, or raise NonDifferentiableError at a kink."""
         __tracebackhide__ = True
         found = self.sides(k, direction, step)
         near: list[Sides] = []
@@ -145,7 +145,7 @@ class Central:
             if gap <= 1e-3 * larger + 100 * here.rounding + 10 * self.floors[g] < math.inf:
                 continue
             near = near or self.sides(k, direction, step / 8)
-            # On a smooth curve the gap shrinks with the step.
+            # On a smooth curve the gap between the two slopes shrinks with the step.
             if not abs(near[g].right - near[g].left) < gap / 2:
                 raise NonDifferentiableError(
                     f"{self.checked.name}: not differentiable by {self.checked.labels[k]} at "
@@ -157,10 +157,10 @@ class Central:
 
 
 def _noise(sides: Sides) -> float:
-    """Return how exact the difference with a usual step can be at all.
+    """Return the error that a difference with the usual step can have at best.
 
-    The first part is the rounding at the largest of the steps that may be tried. The second part
-    is what a curve costs where outputs with large slopes cancel.
+    The first part is the rounding error at the largest step that may be tried. The second part is
+    the error from the curvature when outputs with large slopes cancel.
     """
     return 4 / _STEPS[0] * sides.rounding + 1e-9 * sides.total
 
@@ -170,17 +170,16 @@ def _at_once(sides: Sides) -> Found:
 
 
 def _of_several_steps(usual: Found, tried: Sequence[Sides], expected: float) -> Found:
-    """Return the slope by the pair of neighbouring steps whose slopes are closest.
+    """Return the slope from the two neighbouring steps whose slopes are closest.
 
-    A large step is wrong where the curve bends or where a kink is near, and a small one where
-    rounding counts. Where two steps agree neither is the case. Their difference says how much is
-    uncertain.
+    A large step is wrong if the curve bends or a kink is near. A small step is wrong if rounding
+    dominates. If two steps agree, both are good, and their difference is the uncertainty.
     """
     # A large step may leave the function's domain.
     inside = [s for s in tried if math.isfinite(s.slope) and math.isfinite(s.rounding)]
     if len(inside) < 2:
         return usual
-    # Counted at the largest step: at a small one, outputs may seem to stand still.
+    # Measured at the largest step, because with a small one outputs may seem not to change.
     rounding = inside[0].rounding * inside[0].step
     pairs = [
         (abs(a.slope - b.slope) + rounding / b.step, i) for i, (a, b) in enumerate(pairwise(inside))
@@ -191,16 +190,16 @@ def _of_several_steps(usual: Found, tried: Sequence[Sides], expected: float) -> 
 
 
 class Complex(Central):
-    """Slopes by a complex step; it needs kernels that are analytic.
+    """Slopes by a complex step, which needs analytic kernels.
 
-    A complex step sees neither side of a kink, so two real steps go beside it.
+    A complex step does not notice a kink, so two real steps are taken as well.
     """
 
     eps = 1e-100
     rtol = 1e-9
 
     def slopes(self, k: int, direction: Any, expected: Sequence[float]) -> list[Found]:
-        """Return the slope for each seed; an error if the function is not analytic."""
+        """Return the slope for each seed, or raise an error if the function is not analytic."""
         __tracebackhide__ = True
         self._look_for_a_kink(k, direction)
         arrays = list(self.checked.arrays)
@@ -223,13 +222,13 @@ class Complex(Central):
         __tracebackhide__ = True
         size = _size(self.checked.arrays[k], direction)
         try:
-            # So small that only a kink right here counts.
+            # The step is so small that only a kink exactly at this point is noticed.
             self.smooth_sides(k, direction, 1e-9 * size)
-        except NonDifferentiableError:  # or rounding, which the usual step does not see
+        except NonDifferentiableError:  # it may be rounding, so try the usual step
             self.smooth_sides(k, direction, Central.eps * size)
 
     def _imaginary(self, k: int, direction: Any, arrays: Sequence[Array]) -> Array:
-        """Return what a complex step did to the value."""
+        """Return the imaginary part that a complex step gives the value."""
         __tracebackhide__ = True
         try:
             y = self.checked.value(arrays)
@@ -239,7 +238,7 @@ class Complex(Central):
             step = Central.eps * _size(self.checked.arrays[k], direction)
             if any(sides.rounding for sides in self.sides(k, direction, step)):
                 raise self._not_analytic("its result lost the complex step")
-            return np.zeros(y.size)  # it does not depend on this input
+            return np.zeros(y.size)  # the result does not depend on this input
         imaginary: Array = y.imag.ravel()
         return imaginary
 
@@ -260,10 +259,10 @@ class Complex(Central):
 
 
 def seeds_by_size(checked: Checked, seed: Array) -> list[Array]:
-    """Split a seed into several, one for the outputs whose slopes have about the same size.
+    """Split a seed into several, one for each group of outputs with slopes of similar size.
 
-    In the sum over all outputs, one with slopes of 1e6 would hide an error in one with slopes of 1,
-    because that is less than the tolerance.
+    In one sum, an output with slopes of 1e6 would hide an error in an output with slopes of 1,
+    because the error would be smaller than the tolerance.
     """
     __tracebackhide__ = True
     rng = np.random.default_rng(2)
@@ -279,7 +278,7 @@ def seeds_by_size(checked: Checked, seed: Array) -> list[Array]:
     largest = float(sizes[np.isfinite(sizes)].max(initial=0.0))
     if largest == 0.0:
         return [seed]
-    levels = np.floor(np.log10(largest / sizes) / 3)  # steps of a thousand
+    levels = np.floor(np.log10(largest / sizes) / 3)  # one level for each factor of 1000
     levels = np.where(np.isfinite(sizes), levels.clip(0, 3), 0)
     return [np.where(levels == level, seed, 0.0) for level in np.unique(levels)]
 
@@ -298,7 +297,7 @@ def _moved(a: Array, direction: Any, step: complex) -> Array:
 
 
 def place(a: Array, direction: Any) -> str:
-    """Return where in an array a direction points, for a message."""
+    """Return a description of an index or a direction in an array, for a message."""
     if isinstance(direction, np.ndarray):
         return "a random direction"
     return f"index {direction} (value {a[direction]:.6g})"

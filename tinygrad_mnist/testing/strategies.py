@@ -15,14 +15,14 @@ __all__ = ["away_from", "broadcastable", "labels", "shapes", "tensors"]
 
 Strategy = st.SearchStrategy
 
-# Of moderate size, so that no operation overflows and finite differences are exact enough.
+# Moderate sizes, so that operations do not overflow and finite differences are exact enough.
 _NUMBERS: Strategy[Any] = st.floats(-8, 8).map(lambda v: round(v, 4))
 
 
 def shapes(
     min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 4
 ) -> Strategy[tuple[int, ...]]:
-    """Return a strategy of shapes; it shrinks to few and short axes."""
+    """Return a strategy of shapes, which shrinks to few and short axes."""
     return hnp.array_shapes(
         min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side
     )
@@ -42,11 +42,11 @@ def tensors(
         By default `shapes()`.
     dtype : numpy dtype
     elements : strategy of numbers, optional
-        By default between -8 and 8; `away_from(0)` stays clear of a kink at 0.
+        By default between -8 and 8. Use `away_from(0)` to avoid a kink at 0.
     requires_grad : bool
     """
     kind = np.dtype(dtype)
-    # Rounded as the dtype is.
+    # Round the numbers to the precision of the dtype.
     fitting = (_NUMBERS if elements is None else elements).map(lambda v: kind.type(v).item())
     arrays = hnp.arrays(kind, shapes() if shape is None else shape, elements=fitting)
     return arrays.map(lambda a: Tensor(a, requires_grad=requires_grad))
@@ -67,7 +67,8 @@ def broadcastable(
     n : int
     dtype : numpy dtype
     elements : strategy of numbers, or a sequence of n of them, optional
-        As in `tensors`. A sequence has one for each Tensor: positive exponents of any base, say.
+        As in `tensors`. A sequence has one strategy for each Tensor, for example if only the
+        exponents must be positive.
     requires_grad : bool
     max_dims, max_side : int
         Limits of the shapes.
@@ -106,7 +107,7 @@ def away_from(
 ) -> Strategy[float]:
     """Return a strategy of numbers in [low, high] at least `gap` from each point.
 
-    So elements stay clear of the kinks of a function.
+    Use it to keep elements away from the kinks of a function.
 
     Raises
     ------
@@ -121,6 +122,6 @@ def away_from(
         raise ValueError(
             f"away_from: no number in [{low}, {high}] is at least {gap} away from each of {points}"
         )
-    # It shrinks to the first: to the interval that is nearest to 0, a positive one before others.
+    # Hypothesis shrinks to the first interval, so the one nearest to 0 comes first (positive wins).
     between.sort(key=lambda e: (0 if e[0] <= 0 <= e[1] else min(abs(e[0]), abs(e[1])), e[1] < 0))
     return st.one_of(*(st.floats(a, b, allow_subnormal=False) for a, b in between))
