@@ -1,7 +1,6 @@
 """A small transformer learns the text of Python's own manual: python examples/char_gpt.py.
 
-Each letter looks at the letters before it and predicts the next one. The text and its held-out end
-are the same as in char_rnn.py.
+Each letter looks at the letters before it and predicts the next one. The text is char_rnn.py's.
 """
 
 import argparse
