@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import constants
 from ..errors import ShapeError, check_size
-from ..tensor import Tensor, TensorLike, from_numpy, unwrap
+from ..tensor import Tensor, TensorLike, unwrap
 from .arithmetic import clip, multiply, subtract, where
+from .dtype import as_tensor, as_tensors
 from .index import diagonal, take_along_axis
 from .linear import einsum, matmul
 from .shape import (
@@ -34,17 +34,6 @@ from .shape import (
 __all__ = ["COMPOSITIONS"]
 
 
-def _as_tensor(x: TensorLike) -> Tensor:
-    return x if isinstance(x, Tensor) else Tensor(x)
-
-
-def _as_tensors(operands: Sequence[TensorLike]) -> list[Tensor]:
-    """Return Tensors; numbers and lists take the dtype of the arrays beside them."""
-    arrays = constants([unwrap(x) for x in operands])
-    pairs = zip(operands, arrays, strict=True)
-    return [x if isinstance(x, Tensor) else from_numpy(array) for x, array in pairs]
-
-
 def _as_axis(op: str, axis: int, ndim: int) -> int:
     """Return an axis that counts from the front; one that is missing is NumPy's AxisError."""
     return int(np.lib.array_utils.normalize_axis_index(axis, ndim, op))
@@ -60,7 +49,7 @@ def _as_axes(op: str, axes: Any, ndim: int) -> list[int]:
 
 def _atleast(ndim: int, x: TensorLike) -> Tensor:
     """Return x with at least so many axes, added where NumPy adds them."""
-    t = _as_tensor(x)
+    t = as_tensor(x)
     if t.ndim >= ndim:
         return t
     places = {(1, 0): (1,), (2, 0): (1, 1), (2, 1): (1, t.size)}
@@ -93,22 +82,22 @@ def _convert(op: str, t: Tensor, dtype: Any, casting: Any) -> Tensor:
 
 
 def vstack(tup: Sequence[TensorLike], *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
-    joined = concatenate([_atleast(2, x) for x in _as_tensors(tup)], axis=0)
+    joined = concatenate([_atleast(2, x) for x in as_tensors(tup)], axis=0)
     return _convert("vstack", joined, dtype, casting)
 
 
 def hstack(tup: Sequence[TensorLike], *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
-    parts = [_atleast(1, x) for x in _as_tensors(tup)]
+    parts = [_atleast(1, x) for x in as_tensors(tup)]
     joined = concatenate(parts, axis=0 if parts and parts[0].ndim == 1 else 1)
     return _convert("hstack", joined, dtype, casting)
 
 
 def dstack(tup: Sequence[TensorLike]) -> Tensor:
-    return concatenate([_atleast(3, x) for x in _as_tensors(tup)], axis=2)
+    return concatenate([_atleast(3, x) for x in as_tensors(tup)], axis=2)
 
 
 def column_stack(tup: Sequence[TensorLike]) -> Tensor:
-    columns = [x.reshape(x.size, 1) if x.ndim < 2 else x for x in _as_tensors(tup)]
+    columns = [x.reshape(x.size, 1) if x.ndim < 2 else x for x in as_tensors(tup)]
     return concatenate(columns, axis=1)
 
 
@@ -178,7 +167,7 @@ def rot90(m: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     first, second = _as_axes("rot90", axes, np.ndim(m))
     turns = k % 4
     if turns == 0:
-        return _as_tensor(m)
+        return as_tensor(m)
     if turns == 2:
         return flip(flip(m, first), second)
     if turns == 1:
@@ -195,7 +184,7 @@ def rollaxis(a: TensorLike, axis: int, start: int = 0) -> Tensor:
 
 def diag(v: TensorLike, k: int = 0) -> Tensor:
     """Return the diagonal of a matrix, or the matrix with a vector as its diagonal."""
-    t = _as_tensor(v)
+    t = as_tensor(v)
     if t.ndim == 2:
         return diagonal(t, k)
     if t.ndim != 1:
@@ -220,7 +209,7 @@ def diff(
     """
     if n < 0:
         raise ValueError(f"diff: expected n of at least 0, got {n}")
-    t = _as_tensor(a)
+    t = as_tensor(a)
     axis = _as_axis("diff", axis, t.ndim)
     if n and (prepend is not None or append is not None):
         ends = [_as_end(t, axis, prepend), t, _as_end(t, axis, append)]
@@ -235,13 +224,13 @@ def _as_end(t: Tensor, axis: int, end: TensorLike | None) -> TensorLike | None:
     """Return a number as one more slice of t along an axis, and anything else as it is."""
     if end is None or np.ndim(end) > 0:
         return end
-    _, one = _as_tensors([t, end])
+    _, one = as_tensors([t, end])
     return broadcast_to(one, (*t.shape[:axis], 1, *t.shape[axis + 1 :]))
 
 
 def tensordot(a: TensorLike, b: TensorLike, axes: Any = 2) -> Tensor:
     """Return the sum of products over pairs of axes: one product of matrices."""
-    x, y = _as_tensors([a, b])
+    x, y = as_tensors([a, b])
     if isinstance(axes, (int, np.integer)):
         of_x: list[int] = list(range(x.ndim - int(axes), x.ndim))
         of_y: list[int] = list(range(int(axes)))
@@ -271,7 +260,7 @@ def inner(a: TensorLike, b: TensorLike) -> Tensor:
 
 def kron(a: TensorLike, b: TensorLike) -> Tensor:
     """Return the Kronecker product: a copy of b for each element of a, times that element."""
-    x, y = _as_tensors([a, b])
+    x, y = as_tensors([a, b])
     ndim = max(x.ndim, y.ndim)
     x = x.reshape((1,) * (ndim - x.ndim) + x.shape)
     y = y.reshape((1,) * (ndim - y.ndim) + y.shape)
@@ -292,7 +281,7 @@ def cross(
     """Return the vector product of vectors with three components."""
     if axis is not None:
         axisa = axisb = axisc = axis
-    x, y = _as_tensors([a, b])
+    x, y = as_tensors([a, b])
     x, y = moveaxis(x, axisa, -1), moveaxis(y, axisb, -1)
     if x.shape[-1] != 3 or y.shape[-1] != 3:
         raise ShapeError(
@@ -312,7 +301,7 @@ def gradient(f: TensorLike, *varargs: TensorLike, axis: Any = None, edge_order: 
     `varargs` are the distances: none (1), a number for all axes, or for each axis a number or the
     coordinates of its samples.
     """
-    t = _as_tensor(f)
+    t = as_tensor(f)
     if t.dtype.kind != "f":
         t = t.astype(np.float64)
     axes = range(t.ndim) if axis is None else _as_axes("gradient", axis, t.ndim)
@@ -341,10 +330,10 @@ def _gaps(t: Tensor, axis: int, distance: TensorLike) -> Any:
             f"{np.shape(distance)}"
         )
     if np.ndim(distance) == 1:
-        gaps = diff(_as_tensors([t, distance])[1])
+        gaps = diff(as_tensors([t, distance])[1])
         gaps = gaps if gaps.requires_grad else gaps.astype(t.dtype)
     else:
-        gaps = broadcast_to(_as_tensors([t, distance])[1], (max(size - 1, 0),))
+        gaps = broadcast_to(as_tensors([t, distance])[1], (max(size - 1, 0),))
     return gaps.reshape(-1, *(1,) * (t.ndim - 1))
 
 
@@ -408,7 +397,7 @@ def select(
         if bools.dtype.kind != "b":
             raise TypeError(f"select: expected conditions of bools, got {bools.dtype}")
         chosen = where(bools, choice, chosen)
-    return _as_tensor(chosen)
+    return as_tensor(chosen)
 
 
 def partition(
@@ -419,7 +408,7 @@ def partition(
     order: None = None,
 ) -> Tensor:
     """Return the elements in an order that has the k-th smallest at its place, see np.partition."""
-    t = _as_tensor(a)
+    t = as_tensor(a)
     if axis is None:
         t, axis = t.reshape(t.size), 0
     return take_along_axis(t, np.argpartition(t.data, kth, axis), axis)

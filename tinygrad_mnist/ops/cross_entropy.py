@@ -20,8 +20,8 @@ from ..errors import ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
 from .activation import log1p_exp, logistic
-from .dtype import apply_wide
-from .loss import as_floats, as_targets, check_reduction, reduce_losses
+from .dtype import apply_wide, as_floats
+from .loss import as_targets, check_reduction, reduce_losses
 from .norm import log_softmax, softmax
 
 __all__ = ["sigmoid_cross_entropy", "softmax_cross_entropy"]

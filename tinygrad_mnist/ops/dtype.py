@@ -1,17 +1,36 @@
-"""Conversion between dtypes, and float16 as a dtype to store rather than to compute in."""
+"""Conversion to Tensors and between dtypes; float16 as a dtype to store, not to compute in."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import Array
+from ..arrays import Array, constants, floating
 from ..graph import Forward, Kernel
-from ..tensor import Tensor, TensorLike, apply
+from ..tensor import Tensor, TensorLike, apply, from_numpy, unwrap
 
 __all__ = ["astype"]
 
 _HALF = np.dtype(np.float16)
+
+
+def as_tensor(x: TensorLike) -> Tensor:
+    """Return x as a Tensor, itself if it is one."""
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def as_tensors(operands: Sequence[TensorLike]) -> list[Tensor]:
+    """Return Tensors; numbers and lists take the dtype of the arrays beside them."""
+    arrays = constants([unwrap(x) for x in operands])
+    pairs = zip(operands, arrays, strict=True)
+    return [x if isinstance(x, Tensor) else from_numpy(array) for x, array in pairs]
+
+
+def as_floats(x: TensorLike) -> Tensor:
+    """Return x as a Tensor of floats, because integers wrap around and bools have no opposite."""
+    tensor = as_tensor(x)
+    return tensor if tensor.data.dtype.kind in "fc" else from_numpy(floating(tensor.data))
 
 
 def _astype(x: Array, *, dtype: npt.DTypeLike) -> Forward:

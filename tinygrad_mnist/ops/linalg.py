@@ -9,8 +9,8 @@ from ..arrays import Array, unbroadcast
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply
 from .arithmetic import power, where
+from .dtype import as_floats, as_tensor
 from .elementwise import abs_
-from .loss import as_floats
 from .reduce import max_, min_, norm, sum_
 from .shape import expand_dims, squeeze
 
@@ -74,7 +74,7 @@ def _log_of_det(x: Array) -> Forward:
 
 def slogdet(a: TensorLike) -> Any:
     """Sign and logarithm of the absolute value of the determinant; the sign has no slope."""
-    x = a if isinstance(a, Tensor) else Tensor(a)
+    x = as_tensor(a)
     kind = type(np.linalg.slogdet(np.eye(1)))
     return kind(Tensor(np.linalg.slogdet(x.data)[0]), apply(_log_of_det, x))
 

@@ -4,19 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_array, floating, values
+from ..arrays import Array, as_array, values
 from ..errors import ShapeError
 from ..graph import Forward, Grads, Kernel, Needs
-from ..tensor import Tensor, TensorLike, from_numpy
-from .dtype import apply_wide
+from ..tensor import Tensor, TensorLike
+from .dtype import apply_wide, as_floats
 
 __all__ = ["huber", "l1", "mse"]
-
-
-def as_floats(x: TensorLike) -> Tensor:
-    """Return predictions as a Tensor of floats."""
-    tensor = x if isinstance(x, Tensor) else Tensor(x)
-    return tensor if tensor.data.dtype.kind in "fc" else from_numpy(floating(tensor.data))
 
 
 def as_targets(op: str, target: TensorLike, prediction: Tensor) -> TensorLike:

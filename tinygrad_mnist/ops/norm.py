@@ -22,7 +22,7 @@ from ..arrays import (
 from ..errors import GraphError, ShapeError
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, unwrap
-from .dtype import apply_wide
+from .dtype import apply_wide, as_tensor
 from .foreign import refuse
 
 __all__ = ["batch_norm", "dropout", "layer_norm", "log_softmax", "softmax"]
@@ -322,7 +322,7 @@ def dropout(x: TensorLike, p: float = 0.5, training: bool = True, *, rng: Rng = 
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout: expected a probability p in [0, 1), got {p}")
-    x = x if isinstance(x, Tensor) else Tensor(x)
+    x = as_tensor(x)
     if not training or p == 0:
         return x
     dtype = floating(x.data).dtype

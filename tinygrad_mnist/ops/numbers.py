@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, constants, floating, unbroadcast, values
+from ..arrays import Array, unbroadcast, values
 from ..graph import Forward, Grads, Needs
 from ..tensor import Tensor, TensorLike, apply, from_numpy, unwrap
 from .activation import logaddexp
 from .arithmetic import maximum, minimum, power, where
+from .dtype import as_floats, as_tensor, as_tensors
 from .elementwise import log1p, sqrt
 from .reduce import norm
 from .shape import broadcast_to, stack
@@ -22,28 +23,11 @@ from .trigonometry import sin
 __all__ = ["FUNCTIONS_OF_NUMBERS", "positive", "remainder"]
 
 
-def _as_tensor(x: TensorLike) -> Tensor:
-    return x if isinstance(x, Tensor) else Tensor(x)
-
-
-def _as_pair(x: TensorLike, y: TensorLike) -> list[Tensor]:
-    """Return both as Tensors; a number takes the dtype of the array beside it."""
-    arrays = constants([unwrap(x), unwrap(y)])
-    pairs = zip((x, y), arrays, strict=True)
-    return [one if isinstance(one, Tensor) else from_numpy(array) for one, array in pairs]
-
-
 def hypot(x: TensorLike, y: TensorLike) -> Tensor:
     """Return sqrt(x**2 + y**2), without overflow; its slope at (0, 0) is taken as 0."""
-    x, y = _as_pair(x, y)
+    x, y = as_tensors([x, y])
     shape = np.broadcast_shapes(x.shape, y.shape)
     return norm(stack([broadcast_to(x, shape), broadcast_to(y, shape)]), axis=0)
-
-
-def _as_floats(x: TensorLike) -> Tensor:
-    """Return x as a Tensor of floats, because integers wrap around and bools have no opposite."""
-    t = _as_tensor(x)
-    return t if t.dtype.kind in "fc" else from_numpy(floating(t.data))
 
 
 def exp2(x: TensorLike) -> Tensor:
@@ -51,7 +35,7 @@ def exp2(x: TensorLike) -> Tensor:
 
 
 def arcsinh(x: TensorLike) -> Tensor:
-    t = _as_floats(x)
+    t = as_floats(x)
     negative, infinite = t.data < 0, np.isinf(t.data)
     size = where(negative, -t, t)  # not abs, whose slope at 0 is 0
     size = where(infinite, 0.0, size)  # inf / inf would be nan
@@ -60,18 +44,18 @@ def arcsinh(x: TensorLike) -> Tensor:
 
 
 def arccosh(x: TensorLike) -> Tensor:
-    t = _as_floats(x)
+    t = as_floats(x)
     return log1p(t - 1 + sqrt(t - 1) * sqrt(t + 1))  # exact near 1
 
 
 def arctanh(x: TensorLike) -> Tensor:
-    t = _as_floats(x)
+    t = as_floats(x)
     return (log1p(t) - log1p(-t)) * 0.5
 
 
 def sinc(x: TensorLike) -> Tensor:
     """Return sin(pi x) / (pi x); near 0 by its power series, whose slopes are exact there."""
-    t = _as_tensor(x) * math.pi
+    t = as_tensor(x) * math.pi
     near = np.abs(t.data) < 1
     safe = where(near, 1.0, t)
     return where(near, _sinc_near_zero(where(near, t, 0.0)), sin(safe) / safe)
@@ -87,20 +71,20 @@ def _sinc_near_zero(t: Tensor) -> Tensor:
 
 
 def logaddexp2(x: TensorLike, y: TensorLike) -> Tensor:
-    a, b = _as_pair(x, y)
+    a, b = as_tensors([x, y])
     return logaddexp(a * math.log(2), b * math.log(2)) / math.log(2)
 
 
 def deg2rad(x: TensorLike) -> Tensor:
-    return _as_tensor(x) * (math.pi / 180)
+    return as_tensor(x) * (math.pi / 180)
 
 
 def rad2deg(x: TensorLike) -> Tensor:
-    return _as_tensor(x) * (180 / math.pi)
+    return as_tensor(x) * (180 / math.pi)
 
 
 def fabs(x: TensorLike) -> Tensor:
-    return abs(_as_floats(x))
+    return abs(as_floats(x))
 
 
 def fmax(x: TensorLike, y: TensorLike) -> Tensor:
@@ -139,22 +123,22 @@ def nan_to_num(
     neginf: float | None = None,
 ) -> Tensor:
     """Return x with numbers in place of nan and of the infinities; these have no slope."""
-    t = _as_tensor(x)
+    t = as_tensor(x)
     numbers = np.nan_to_num(t.data, nan=nan, posinf=posinf, neginf=neginf)
     return where(np.isfinite(t.data), t, numbers)
 
 
 def positive(x: TensorLike) -> Tensor:
     """Return +x, which is x itself."""
-    return _as_tensor(x)
+    return as_tensor(x)
 
 
 def real(val: TensorLike) -> Tensor:
-    return _as_tensor(val)
+    return as_tensor(val)
 
 
 def real_if_close(a: TensorLike, tol: float = 100) -> Tensor:
-    return _as_tensor(a)
+    return as_tensor(a)
 
 
 def imag(val: TensorLike) -> Tensor:
