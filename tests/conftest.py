@@ -61,3 +61,37 @@ def digits(tmp_path_factory):
         write_idx(folder / f"{part}-images-idx3-ubyte", images)
         write_idx(folder / f"{part}-labels-idx1-ubyte", labels)
     return folder
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """Let tests import what the examples share."""
+    from helpers import ROOT
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "examples"))
+        yield
+
+
+@pytest.fixture
+def trainer(examples):
+    """The training of a playground that nobody watches."""
+    from playground_page.training import Trainer
+    from served import Silent
+
+    trainer = Trainer(Silent())
+    yield trainer
+    trainer.close()
+
+
+@pytest.fixture(scope="module")
+def on_digits(examples, digits):
+    """A playground whose model has learned made-up digits a little."""
+    from served import get, serving, wait_until
+
+    with serving(mnist=digits) as server:
+        get(server, "/reset", {"data": "mnist", "hidden": [16, 8], "rate": 0.01, "seed": 3})
+        get(server, "/start")
+        wait_until(lambda: server.trainer.step > 60)
+        get(server, "/pause")
+        yield server

@@ -11,7 +11,6 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers import ROOT
 from served import a_browser, in_thread, start, until
 
 import tinygrad_mnist as tg
@@ -19,12 +18,7 @@ from tinygrad_mnist import DataError, checkpoint, optim
 from tinygrad_mnist.datasets import load_mnist
 from tinygrad_mnist.train import fit, predict
 
-
-@pytest.fixture(scope="module", autouse=True)
-def examples():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "examples"))
-        yield
+pytestmark = pytest.mark.usefixtures("examples")
 
 
 def save(folder, model, settings):

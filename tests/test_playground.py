@@ -11,9 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers import ROOT
 from served import (
-    Silent,
     ask,
     get,
     listening,
@@ -30,27 +28,13 @@ import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor, optim
 from tinygrad_mnist.train import fit, predict
 
-
-@pytest.fixture(scope="module", autouse=True)
-def examples():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "examples"))
-        yield
+pytestmark = pytest.mark.usefixtures("examples")
 
 
 @pytest.fixture
 def server(examples):
     with serving() as server:
         yield server
-
-
-@pytest.fixture
-def trainer(examples):
-    from playground_page.training import Trainer
-
-    trainer = Trainer(Silent())
-    yield trainer
-    trainer.close()
 
 
 # ---- What a page may ask for
@@ -548,17 +532,6 @@ def test_plane_data_are_two_classes_within_sight(name):
     x = np.c_[inputs, np.ones(400)]
     line = np.linalg.lstsq(x, 2 * labels - 1, rcond=None)[0]
     assert np.mean((x @ line > 0) == labels) < 0.95
-
-
-@pytest.fixture(scope="module")
-def on_digits(examples, digits):
-    """A server whose model has learned made-up digits a little."""
-    with serving(mnist=digits) as server:
-        get(server, "/reset", {"data": "mnist", "hidden": [16, 8], "rate": 0.01, "seed": 3})
-        get(server, "/start")
-        wait_until(lambda: server.trainer.step > 60)
-        get(server, "/pause")
-        yield server
 
 
 def test_scores_of_digits_are_what_the_model_gets_right_and_wrong(on_digits):

@@ -12,12 +12,7 @@ import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor, nn
 from tinygrad_mnist.train import predict
 
-
-@pytest.fixture(scope="module", autouse=True)
-def examples():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "examples"))
-        yield
+pytestmark = pytest.mark.usefixtures("examples")
 
 
 @pytest.fixture

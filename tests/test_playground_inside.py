@@ -5,9 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from helpers import ROOT
 from served import (
-    Silent,
     a_run,
     a_seven,
     ask,
@@ -24,37 +22,12 @@ import tinygrad_mnist as tg
 from tinygrad_mnist import Tensor
 from tinygrad_mnist.train import predict
 
-
-@pytest.fixture(scope="module", autouse=True)
-def examples():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "examples"))
-        yield
+pytestmark = pytest.mark.usefixtures("examples")
 
 
 @pytest.fixture
 def server(examples):
     with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def trainer(examples):
-    from playground_page.training import Trainer
-
-    trainer = Trainer(Silent())
-    yield trainer
-    trainer.close()
-
-
-@pytest.fixture(scope="module")
-def on_digits(examples, digits):
-    """A server whose model has learned made-up digits a little."""
-    with serving(mnist=digits) as server:
-        get(server, "/reset", {"data": "mnist", "hidden": [16, 8], "rate": 0.01, "seed": 3})
-        get(server, "/start")
-        wait_until(lambda: server.trainer.step > 60)
-        get(server, "/pause")
         yield server
 
 
